@@ -1,0 +1,30 @@
+//! Who is calling.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Role;
+use crate::tenancy::api_keys::ApiKey;
+
+/// A caller who was recognised.
+#[derive(Debug, Clone)]
+pub enum Principal {
+    /// Whoever runs the instance.
+    InstanceAdmin,
+    /// A program with a key of one workspace.
+    ApiKey(Arc<ApiKey>),
+    /// A person with roles.
+    User(Arc<User>),
+}
+
+/// A person and the roles that organizations and workspaces gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: Uuid,
+    /// Role by organization.
+    pub organizations: HashMap<Uuid, Role>,
+    /// Role by workspace.
+    pub workspaces: HashMap<Uuid, Role>,
+}

@@ -1,0 +1,13 @@
+//! Times as this crate writes them: RFC 3339, UTC, microseconds, so that text order is time order.
+
+use jiff::Timestamp;
+
+/// The time now, as text.
+pub fn now() -> String {
+    text(Timestamp::now())
+}
+
+/// `time` as text.
+pub fn text(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}

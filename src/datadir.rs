@@ -1,0 +1,244 @@
+//! The data directory as a whole: its parts, its format, its lock.
+//!
+//! One process at a time owns the directory. The lock file names the owner's address and a key that is good for
+//! the owner's life, so that commands on the same machine, run by whoever may read the directory, can reach it.
+//! Knows no tenant and no table.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// The version of the data format that this program writes.
+const FORMAT: &str = "1";
+
+/// How to reach the process that owns a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Base URL of its HTTP interface.
+    pub url: String,
+    /// A bearer token with the instance admin's rights, good until it ends.
+    pub token: String,
+}
+
+/// A data directory that this process owns.
+pub struct DataDir {
+    root: PathBuf,
+    lock: File,
+}
+
+impl DataDir {
+    /// Makes `root` where it is missing, takes its lock, checks its format and empties `tmp/`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where another process owns it or a newer version wrote it.
+    pub fn open(root: &Path) -> Result<Self> {
+        let place = root.display();
+        let failed = |cause: std::io::Error| Error::Unavailable(format!("the data directory {place} cannot be used: {cause}"));
+        make_private(root).map_err(failed)?;
+        let mut lock = private_file(&root.join("LOCK")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let owner = read_owner(&mut lock).map(|o| format!(" at {}", o.url)).unwrap_or_default();
+                return Err(Error::Unavailable(format!("another carrel{owner} is using the data directory {place}")));
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
+        lock.set_len(0)?;
+        check_format(&root.join("FORMAT"))?;
+        let tmp = root.join("tmp");
+        if tmp.exists() {
+            std::fs::remove_dir_all(&tmp)?;
+        }
+        for part in ["tmp", "trash", "workspaces"] {
+            make_private(&root.join(part)).map_err(failed)?;
+        }
+        Ok(DataDir { root: root.to_owned(), lock })
+    }
+
+    /// The process that owns `root`, or `None` where none does. One that is still starting has no address yet:
+    /// [`Error::Unavailable`].
+    pub fn owner(root: &Path) -> Result<Option<Owner>> {
+        let mut lock = match File::open(root.join("LOCK")) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(cause.into()),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(cause.into()),
+            Err(TryLockError::WouldBlock) => read_owner(&mut lock)
+                .map(Some)
+                .ok_or_else(|| Error::Unavailable("another carrel is just opening this data directory".into())),
+        }
+    }
+
+    /// Tells other processes how to reach this one.
+    pub fn announce(&self, owner: &Owner) -> Result<()> {
+        let text = serde_json::to_string(owner).map_err(|e| Error::internal("lock", e))?;
+        let mut lock = &self.lock;
+        lock.rewind()?;
+        lock.set_len(0)?;
+        lock.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    /// The database of who owns what.
+    pub fn control(&self) -> PathBuf {
+        self.root.join("control.db")
+    }
+
+    /// The disposable cache.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Deleted workspaces until their days are over.
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// The parent of all workspaces' directories.
+    pub fn workspaces(&self) -> PathBuf {
+        self.root.join("workspaces")
+    }
+
+    /// An empty file for an upload in flight, on the file system of the workspaces.
+    pub fn upload(&self) -> Result<Upload> {
+        let path = self.root.join("tmp").join(Uuid::now_v7().to_string());
+        let file = private_file(&path)?;
+        Ok(Upload { file: Some(file), path, hash: Sha256::new(), size: 0 })
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // An address that nobody listens on any more must not be found by the next command.
+        if let Err(error) = self.lock.set_len(0) {
+            tracing::debug!(%error, "the lock file could not be emptied");
+        }
+    }
+}
+
+/// Bytes on their way in: hashed as they are written, removed unless they are kept.
+pub struct Upload {
+    file: Option<File>,
+    path: PathBuf,
+    hash: Sha256,
+    size: u64,
+}
+
+/// A complete upload, waiting to be moved into a workspace; removed when dropped.
+pub struct Uploaded {
+    path: PathBuf,
+    /// SHA-256 of the bytes in lower-case hexadecimal.
+    pub sha256: String,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+impl Upload {
+    /// Appends `bytes`.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(file) = &mut self.file {
+            file.write_all(bytes)?;
+        }
+        self.hash.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Makes the bytes durable.
+    pub fn finish(mut self) -> Result<Uploaded> {
+        if let Some(file) = self.file.take() {
+            file.sync_all()?;
+        }
+        let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
+        Ok(Uploaded { path: std::mem::take(&mut self.path), sha256, size: self.size })
+    }
+}
+
+impl Uploaded {
+    /// The bytes.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        Ok(std::fs::read(&self.path)?)
+    }
+
+    /// Where the bytes lie until the upload is kept or dropped.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+impl Drop for Uploaded {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    // Gone already where the file was moved into a workspace; what is left over goes at the next start.
+    let _ = std::fs::remove_file(path);
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn check_format(path: &Path) -> Result<()> {
+    match std::fs::read_to_string(path) {
+        Ok(found) if found.trim() == FORMAT => Ok(()),
+        Ok(found) => Err(Error::Unavailable(format!(
+            "the data directory has format {}, this version of Carrel reads format {FORMAT}",
+            found.trim()
+        ))),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(std::fs::write(path, FORMAT)?),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+fn read_owner(lock: &mut File) -> Option<Owner> {
+    let mut text = String::new();
+    lock.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Makes a directory that only this user may enter.
+pub fn make_private(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}

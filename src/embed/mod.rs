@@ -1,0 +1,52 @@
+//! Text to vectors, inside the process, through ONNX Runtime.
+//!
+//! The default model and the runtime are parts of the binary; an operator may put more models beside them
+//! ([`Models`]). Nothing is ever downloaded. Texts are embedded one at a time, each on a session with one thread: on
+//! a CPU that is the fastest way, and with dynamically quantised models the only one in which a text's vector does
+//! not depend on its neighbours. Knows no workspace but as the scope of a cache.
+
+mod cached;
+mod engine;
+mod model;
+mod models;
+mod pool;
+mod runtime;
+
+use crate::error::Result;
+
+pub use cached::Cached;
+pub use models::Models;
+
+/// What a text is embedded for; some models want different words before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Query,
+    Passage,
+}
+
+/// What there is to know of an embedding model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    pub name: String,
+    /// Numbers in a vector.
+    pub dimension: usize,
+    /// SHA-256 of the ONNX file in hexadecimal: the model's identity.
+    pub sha256: String,
+    /// Tokens of a text that fit its window beside what the model itself adds.
+    pub max_tokens: usize,
+}
+
+/// Turns texts into vectors of unit length.
+pub trait Embedder: Send + Sync {
+    fn model(&self) -> &ModelInfo;
+
+    /// A vector for each of `texts`, in order. Of a text longer than the window every window is embedded, and the
+    /// mean is taken, so that no part of it is without effect. Blocks.
+    fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>>;
+
+    /// Tokens of `text` as the model counts them.
+    fn count_tokens(&self, text: &str) -> usize;
+
+    /// Where each token of `text` begins and ends, in bytes.
+    fn token_offsets(&self, text: &str) -> Vec<(usize, usize)>;
+}

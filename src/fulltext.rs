@@ -1,0 +1,399 @@
+//! The BM25 index of one workspace: open, apply, search, generation.
+//!
+//! Derived and disposable: every commit carries the generation of the SQLite file that it reflects, and an index
+//! that cannot be trusted is made anew by its owner. Knows numbers of chunks and their text; no SQL, no tenant.
+//! Reading takes no lock. Changes take turns behind one mutex; the writer is opened for them and dropped by
+//! [`Fulltext::rest`], because an open one costs threads and memory.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use roaring::RoaringBitmap;
+use tantivy::collector::{FilterCollector, TopDocs};
+use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
+use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+
+use crate::error::{Error, Result};
+use crate::text::Analyzer;
+
+/// Raised when an index written by an older version must be made anew.
+const FORMAT: u32 = 1;
+/// Name under which the analyzer is registered with tantivy.
+const TOKENIZER: &str = "carrel";
+/// Bytes that a writer may fill before it flushes a segment: tantivy's minimum.
+const WRITER_BYTES: usize = 15_000_000;
+/// Terms of one query that are looked at; the rest of a longer query is ignored.
+const QUERY_TERMS: usize = 64;
+/// BM25's term saturation k₁ as tantivy has it: no term adds more than `idf * (1 + K1)`.
+const K1: f32 = 1.2;
+
+/// A chunk as it is indexed.
+pub struct Entry {
+    /// The chunk's number in its workspace.
+    pub chunk: u32,
+    /// Title, headings and text, as they are to be found.
+    pub text: String,
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Match {
+    pub chunk: u32,
+    /// BM25 as a part of what a text that says nothing but the query's words could reach: `0..=1`.
+    pub score: f32,
+}
+
+/// What the index says of itself in each commit.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stamp {
+    format: u32,
+    language: String,
+    generation: u64,
+}
+
+/// An open index.
+pub struct Fulltext {
+    directory: PathBuf,
+    language: String,
+    analyzer: Analyzer,
+    index: Index,
+    reader: IndexReader,
+    fields: Fields,
+    writer: Mutex<Option<IndexWriter>>,
+}
+
+#[derive(Clone, Copy)]
+struct Fields {
+    chunk: Field,
+    text: Field,
+}
+
+impl Fulltext {
+    /// Opens the index in `directory`, which stems words of `language`.
+    ///
+    /// One that is missing, damaged, of another format or of another language is made anew, empty and at
+    /// generation 0.
+    pub fn open(directory: &Path, language: &str) -> Result<Self> {
+        match Self::open_existing(directory, language) {
+            Ok(Some(opened)) => return Ok(opened),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the full-text index is damaged and is made anew"),
+        }
+        if directory.exists() {
+            std::fs::remove_dir_all(directory)?;
+        }
+        std::fs::create_dir_all(directory)?;
+        let (schema, _) = schema();
+        let index = Index::create_in_dir(directory, schema).map_err(engine)?;
+        Self::with(index, directory, language)
+    }
+
+    fn open_existing(directory: &Path, language: &str) -> Result<Option<Self>> {
+        if !directory.join("meta.json").exists() {
+            return Ok(None);
+        }
+        let index = Index::open_in_dir(directory).map_err(engine)?;
+        let stamp = read_stamp(&index)?;
+        if !stamp.is_some_and(|s| s.format == FORMAT && s.language == language) {
+            return Ok(None);
+        }
+        Self::with(index, directory, language).map(Some)
+    }
+
+    fn with(mut index: Index, directory: &Path, language: &str) -> Result<Self> {
+        let (_, fields) = schema();
+        let analyzer = Analyzer::new(language);
+        let tokenizers = tantivy::tokenizer::TokenizerManager::new();
+        tokenizers.register(TOKENIZER, TextAnalyzer::from(Words(analyzer.clone())));
+        index.set_tokenizers(tokenizers);
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(engine)?;
+        Ok(Fulltext {
+            directory: directory.to_owned(),
+            language: language.to_owned(),
+            analyzer,
+            index,
+            reader,
+            fields,
+            writer: Mutex::new(None),
+        })
+    }
+
+    /// The generation that the last commit reflects; 0 for an index without one.
+    pub fn generation(&self) -> Result<u64> {
+        Ok(read_stamp(&self.index)?.map_or(0, |stamp| stamp.generation))
+    }
+
+    /// The analyzer that documents and queries go through.
+    pub fn analyzer(&self) -> &Analyzer {
+        &self.analyzer
+    }
+
+    /// Chunks in the index.
+    pub fn len(&self) -> u64 {
+        self.reader.searcher().num_docs()
+    }
+
+    /// Whether there is no chunk in the index.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes `removed` out and puts `added` in, in one commit stamped with `generation`. With `anew` all that was
+    /// there before goes. Adding a chunk that is there replaces it, so a repeated call changes nothing.
+    pub fn apply(
+        &self,
+        generation: u64,
+        anew: bool,
+        removed: impl IntoIterator<Item = u32>,
+        added: impl IntoIterator<Item = Result<Entry>>,
+    ) -> Result<()> {
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = match &mut *slot {
+            Some(writer) => writer,
+            empty => empty.insert(self.open_writer()?),
+        };
+        let result = self.write(writer, generation, anew, removed, added);
+        if result.is_err() {
+            // A writer that failed may hold half of the change; the next one starts from the last commit.
+            *slot = None;
+        }
+        result?;
+        self.reader.reload().map_err(engine)
+    }
+
+    fn open_writer(&self) -> Result<IndexWriter> {
+        let options = tantivy::indexer::IndexWriterOptions::builder()
+            .memory_budget_per_thread(WRITER_BYTES)
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .build();
+        self.index.writer_with_options(options).map_err(engine)
+    }
+
+    fn write(
+        &self,
+        writer: &mut IndexWriter,
+        generation: u64,
+        anew: bool,
+        removed: impl IntoIterator<Item = u32>,
+        added: impl IntoIterator<Item = Result<Entry>>,
+    ) -> Result<()> {
+        if anew {
+            writer.delete_all_documents().map_err(engine)?;
+        }
+        for chunk in removed {
+            writer.delete_term(self.chunk_term(chunk));
+        }
+        for entry in added {
+            let entry = entry?;
+            if !anew {
+                writer.delete_term(self.chunk_term(entry.chunk));
+            }
+            let mut document = TantivyDocument::new();
+            document.add_u64(self.fields.chunk, entry.chunk.into());
+            document.add_text(self.fields.text, &entry.text);
+            writer.add_document(document).map_err(engine)?;
+        }
+        let stamp = Stamp { format: FORMAT, language: self.language.clone(), generation };
+        let payload = serde_json::to_string(&stamp).map_err(|e| Error::internal("index stamp", e))?;
+        let mut commit = writer.prepare_commit().map_err(engine)?;
+        commit.set_payload(&payload);
+        commit.commit().map_err(engine)?;
+        Ok(())
+    }
+
+    fn chunk_term(&self, chunk: u32) -> Term {
+        Term::from_field_u64(self.fields.chunk, chunk.into())
+    }
+
+    /// Lets merges end and closes the writer, where one is open.
+    pub fn rest(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer
+            && let Err(error) = writer.wait_merging_threads()
+        {
+            tracing::warn!(%error, "merging index segments failed; the next writer tries again");
+        }
+    }
+
+    /// The `limit` chunks that match `query` best, best first, from `allowed` where that is given. Any text is a
+    /// query; one without words finds nothing.
+    pub fn search(&self, query: &str, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<Match>> {
+        let searcher = self.reader.searcher();
+        let mut weights: HashMap<String, f32> = HashMap::new();
+        for word in self.analyzer.words(query) {
+            if weights.len() < QUERY_TERMS || weights.contains_key(&word.term) {
+                *weights.entry(word.term).or_default() += 1.0;
+            }
+        }
+        let mut ceiling = 0.0;
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(weights.len());
+        for (text, weight) in weights {
+            let term = Term::from_field_text(self.fields.text, &text);
+            let frequency = searcher.doc_freq(&term).map_err(engine)?;
+            ceiling += weight * (1.0 + K1) * idf(frequency, searcher.num_docs());
+            if frequency > 0 {
+                let clause = TermQuery::new(term, IndexRecordOption::WithFreqs);
+                clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(clause), weight))));
+            }
+        }
+        if clauses.is_empty() || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let query = BooleanQuery::new(clauses);
+        let top = TopDocs::with_limit(limit).order_by_score();
+        let found = match allowed {
+            None => searcher.search(&query, &top),
+            Some(allowed) => {
+                let allowed = allowed.clone();
+                let permit = move |chunk: u64| u32::try_from(chunk).is_ok_and(|c| allowed.contains(c));
+                searcher.search(&query, &FilterCollector::new("chunk".to_owned(), permit, top))
+            }
+        };
+        let mut matches = Vec::with_capacity(limit);
+        for (score, address) in found.map_err(engine)? {
+            let numbers = searcher.segment_reader(address.segment_ord).fast_fields().u64("chunk").map_err(engine)?;
+            let number = numbers.first(address.doc_id).and_then(|n| u32::try_from(n).ok());
+            if let Some(chunk) = number {
+                matches.push(Match { chunk, score: (score / ceiling).clamp(0.0, 1.0) });
+            }
+        }
+        matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
+        Ok(matches)
+    }
+
+    /// How telling each term is here: its inverse document frequency as BM25 has it, in the order given.
+    pub fn idf(&self, terms: &[String]) -> Result<Vec<f32>> {
+        let searcher = self.reader.searcher();
+        let of = |term: &String| {
+            let frequency = searcher.doc_freq(&Term::from_field_text(self.fields.text, term)).map_err(engine)?;
+            Ok(idf(frequency, searcher.num_docs()))
+        };
+        terms.iter().map(of).collect()
+    }
+
+    /// Bytes on disk.
+    pub fn size_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum()
+    }
+}
+
+/// Inverse document frequency with the 1 inside the logarithm that keeps it positive (Lucene's BM25).
+fn idf(frequency: u64, documents: u64) -> f32 {
+    let documents = documents.max(frequency);
+    (1.0 + ((documents - frequency) as f32 + 0.5) / (frequency as f32 + 0.5)).ln()
+}
+
+fn schema() -> (Schema, Fields) {
+    let mut builder = Schema::builder();
+    let chunk = builder.add_u64_field("chunk", INDEXED | FAST);
+    let indexing = TextFieldIndexing::default().set_tokenizer(TOKENIZER).set_index_option(IndexRecordOption::WithFreqs);
+    let text = builder.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
+    (builder.build(), Fields { chunk, text })
+}
+
+fn read_stamp(index: &Index) -> Result<Option<Stamp>> {
+    let payload = index.load_metas().map_err(engine)?.payload;
+    payload.map(|text| serde_json::from_str(&text).map_err(|e| Error::internal("index stamp", e))).transpose()
+}
+
+fn engine(cause: tantivy::TantivyError) -> Error {
+    match &cause {
+        tantivy::TantivyError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => Error::InsufficientStorage,
+        _ => Error::internal("full-text index", cause),
+    }
+}
+
+/// The analyzer in tantivy's form.
+#[derive(Clone)]
+struct Words(Analyzer);
+
+/// Words that were cut beforehand, handed out one by one.
+struct WordStream {
+    words: std::vec::IntoIter<crate::text::Word>,
+    token: Token,
+}
+
+impl Tokenizer for Words {
+    type TokenStream<'a> = WordStream;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
+        WordStream { words: self.0.words(text).into_iter(), token: Token::default() }
+    }
+}
+
+impl TokenStream for WordStream {
+    fn advance(&mut self) -> bool {
+        let Some(word) = self.words.next() else { return false };
+        self.token.offset_from = word.start;
+        self.token.offset_to = word.end;
+        self.token.position = self.token.position.wrapping_add(1);
+        self.token.text = word.term;
+        true
+    }
+
+    fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(chunk: u32, text: &str) -> Result<Entry> {
+        Ok(Entry { chunk, text: text.to_owned() })
+    }
+
+    fn found(index: &Fulltext, query: &str) -> Vec<u32> {
+        index.search(query, 10, None).unwrap().into_iter().map(|m| m.chunk).collect()
+    }
+
+    #[test]
+    fn a_commit_is_found_stamped_and_survives_reopening() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Fulltext::open(directory.path(), "en").unwrap();
+        assert_eq!(index.generation().unwrap(), 0);
+        index.apply(3, false, [], [entry(1, "The fridge alarm"), entry(2, "Parking"), entry(7, "東京都の規則")]).unwrap();
+        assert_eq!(found(&index, "alarms"), [1]);
+        assert_eq!(found(&index, "東京"), [7]);
+        index.apply(4, false, [2], [entry(1, "Silence")]).unwrap();
+        assert!(found(&index, "alarm parking").is_empty());
+        index.rest();
+        drop(index);
+        let again = Fulltext::open(directory.path(), "en").unwrap();
+        assert_eq!((again.generation().unwrap(), again.len()), (4, 2));
+        drop(again);
+        assert_eq!(Fulltext::open(directory.path(), "de").unwrap().generation().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_damaged_index_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        Fulltext::open(directory.path(), "en").unwrap().apply(3, false, [], [entry(1, "word")]).unwrap();
+        std::fs::write(directory.path().join("meta.json"), "{").unwrap();
+        assert_eq!(Fulltext::open(directory.path(), "en").unwrap().generation().unwrap(), 0);
+    }
+
+    #[test]
+    fn the_filter_acts_before_the_limit_and_no_query_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Fulltext::open(directory.path(), "en").unwrap();
+        index.apply(1, false, [], (0..50).map(|n| entry(n, if n < 49 { "alarm alarm" } else { "alarm and more" }))).unwrap();
+        let only: RoaringBitmap = [49].into_iter().collect();
+        let matches = index.search("alarm", 1, Some(&only)).unwrap();
+        assert_eq!(matches.iter().map(|m| m.chunk).collect::<Vec<_>>(), [49]);
+        assert!((0.0..=1.0).contains(&matches[0].score));
+        for query in ["", "\"", "a:b AND (", "[x TO y]~9", "\u{0}"] {
+            index.search(query, 5, None).unwrap();
+        }
+    }
+}

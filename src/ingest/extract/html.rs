@@ -1,0 +1,373 @@
+//! HTML to Markdown: headings, paragraphs, lists, tables and code survive, the rest is text or goes.
+//!
+//! Works on html5ever's tokens, not on a tree: time is linear and depth costs nothing, however deep the nesting.
+
+use std::cell::RefCell;
+
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::states::RawKind;
+use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer};
+use serde_json::{Map, Value};
+
+use super::{Extracted, Format};
+
+/// Deepest indentation of nested lists.
+const DEEPEST_LIST: usize = 8;
+
+/// The text of an HTML document as Markdown, its title and its `meta` facts.
+pub fn extract(text: &str) -> Extracted {
+    let mut page = read(text, true);
+    if page.skipping > 0 {
+        // A boilerplate element that was never closed would have taken the rest of the page with it.
+        page = read(text, false);
+    }
+    page.finish()
+}
+
+fn read(text: &str, drop_boilerplate: bool) -> Page {
+    let input = BufferQueue::default();
+    input.push_back(StrTendril::from_slice(text));
+    let sink = Sink(RefCell::new(Page { drop_boilerplate, ..Page::default() }));
+    let tokenizer = Tokenizer::new(sink, Default::default());
+    // Scripts are never run, so the tokenizer never stops for one.
+    let _ = tokenizer.feed(&input);
+    tokenizer.end();
+    tokenizer.sink.0.take()
+}
+
+struct Sink(RefCell<Page>);
+
+impl TokenSink for Sink {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        let mut page = self.0.borrow_mut();
+        match token {
+            Token::CharacterTokens(text) => page.text(&text),
+            Token::TagToken(tag) if tag.kind == TagKind::StartTag => {
+                page.start(&tag);
+                match &*tag.name {
+                    "script" => return TokenSinkResult::RawData(RawKind::ScriptData),
+                    "style" | "xmp" | "iframe" | "noembed" | "noframes" => return TokenSinkResult::RawData(RawKind::Rawtext),
+                    "title" | "textarea" => return TokenSinkResult::RawData(RawKind::Rcdata),
+                    "plaintext" => return TokenSinkResult::Plaintext,
+                    _ => {}
+                }
+            }
+            Token::TagToken(tag) => page.end(&tag),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+/// The page as far as it has been read.
+#[derive(Default)]
+struct Page {
+    out: String,
+    title: Option<String>,
+    heading: Option<String>,
+    metadata: Map<String, Value>,
+    drop_boilerplate: bool,
+    /// Open elements whose text is left out.
+    skipping: usize,
+    in_title: bool,
+    preformatted: usize,
+    /// `Some(next number)` for an ordered list.
+    lists: Vec<Option<usize>>,
+    tables: usize,
+    row: Vec<String>,
+    /// Columns of the table's first row; 0 before it.
+    columns: usize,
+    in_cell: bool,
+    heading_open: bool,
+}
+
+impl Page {
+    fn is_left_out(&self, name: &str) -> bool {
+        match name {
+            "script" | "style" | "noscript" | "template" | "svg" | "math" | "iframe" | "object" | "select" | "button"
+            | "textarea" | "noembed" | "noframes" | "canvas" | "audio" | "video" => true,
+            "nav" | "footer" => self.drop_boilerplate,
+            _ => false,
+        }
+    }
+
+    fn start(&mut self, tag: &Tag) {
+        let name: &str = &tag.name;
+        if self.is_left_out(name) {
+            self.skipping += usize::from(!tag.self_closing);
+            return;
+        }
+        match name {
+            "title" => self.in_title = self.title.is_none() && self.skipping == 0,
+            "meta" => self.meta(tag),
+            "html" => {
+                if let Some(language) = attribute(tag, "lang").filter(|l| !l.is_empty()) {
+                    self.metadata.insert("language".into(), language.into());
+                }
+            }
+            _ if self.skipping > 0 => {}
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+                self.gap();
+                let level = name.as_bytes().get(1).map_or(1, |d| usize::from(d.saturating_sub(b'0')));
+                self.push_raw(&"#".repeat(level));
+                self.push_raw(" ");
+                self.heading_open = self.heading.is_none();
+            }
+            "br" if self.in_cell => self.push_raw(" "),
+            "br" => self.line(),
+            "hr" => self.gap(),
+            "pre" => {
+                self.gap();
+                if !self.in_cell {
+                    self.push_raw("```\n");
+                    self.preformatted += 1;
+                }
+            }
+            "ul" => self.open_list(None),
+            "ol" => self.open_list(Some(1)),
+            "li" => self.item(),
+            "table" => {
+                if self.tables == 0 {
+                    self.gap();
+                    self.columns = 0;
+                }
+                self.tables += 1;
+            }
+            "tr" if self.tables == 1 => self.end_row(),
+            "td" | "th" if self.tables == 1 => {
+                self.row.push(String::new());
+                self.in_cell = true;
+            }
+            "img" => {
+                if let Some(text) = attribute(tag, "alt") {
+                    self.text(&text);
+                }
+            }
+            _ if is_block(name) => self.gap(),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, tag: &Tag) {
+        let name: &str = &tag.name;
+        if self.is_left_out(name) {
+            self.skipping = self.skipping.saturating_sub(1);
+            return;
+        }
+        match name {
+            "title" => self.in_title = false,
+            _ if self.skipping > 0 => {}
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
+                self.heading_open = false;
+                self.gap();
+            }
+            "pre" if self.preformatted > 0 => {
+                self.preformatted -= 1;
+                self.line();
+                self.push_raw("```");
+                self.gap();
+            }
+            "ul" | "ol" => {
+                self.lists.pop();
+                if self.lists.is_empty() {
+                    self.gap();
+                }
+            }
+            "td" | "th" if self.tables == 1 => self.in_cell = false,
+            "tr" if self.tables == 1 => self.end_row(),
+            "table" if self.tables > 0 => {
+                if self.tables == 1 {
+                    self.end_row();
+                    self.gap();
+                }
+                self.tables -= 1;
+            }
+            _ if is_block(name) => self.gap(),
+            _ => {}
+        }
+    }
+
+    fn meta(&mut self, tag: &Tag) {
+        let (Some(name), Some(content)) = (attribute(tag, "name"), attribute(tag, "content")) else { return };
+        let name = name.to_ascii_lowercase();
+        if matches!(name.as_str(), "author" | "description" | "date" | "keywords") && !content.is_empty() {
+            self.metadata.insert(name, content.into());
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if self.in_title {
+            self.title.get_or_insert_default().push_str(text);
+        } else if self.skipping > 0 {
+        } else if self.preformatted > 0 {
+            self.push_raw(text);
+        } else {
+            self.flowing(text);
+        }
+    }
+
+    /// Adds text with its white space folded.
+    fn flowing(&mut self, text: &str) {
+        if self.heading_open {
+            self.heading.get_or_insert_default().push_str(text);
+        }
+        let in_cell = self.in_cell;
+        for c in text.chars() {
+            let out = self.target();
+            match c {
+                c if c.is_whitespace() => {
+                    if !out.is_empty() && !out.ends_with([' ', '\n']) {
+                        out.push(' ');
+                    }
+                }
+                '|' if in_cell => out.push_str("\\|"),
+                c => out.push(c),
+            }
+        }
+    }
+
+    fn target(&mut self) -> &mut String {
+        match self.row.last_mut() {
+            Some(cell) if self.in_cell => cell,
+            _ => &mut self.out,
+        }
+    }
+
+    fn push_raw(&mut self, text: &str) {
+        self.target().push_str(text);
+    }
+
+    /// A new line, unless one has just begun.
+    fn line(&mut self) {
+        if self.in_cell {
+            return self.flowing(" ");
+        }
+        self.trim_spaces();
+        if !self.out.is_empty() && !self.out.ends_with('\n') {
+            self.out.push('\n');
+        }
+    }
+
+    /// A blank line, unless there is one; inside an item or a cell, less.
+    fn gap(&mut self) {
+        if self.in_cell {
+            return self.flowing(" ");
+        }
+        if self.lists.is_empty() {
+            self.line();
+            if !self.out.is_empty() && !self.out.ends_with("\n\n") {
+                self.out.push('\n');
+            }
+        } else if !self.out.ends_with(". ") && !self.out.ends_with("- ") {
+            self.line();
+        }
+    }
+
+    fn trim_spaces(&mut self) {
+        while self.out.ends_with(' ') {
+            self.out.pop();
+        }
+    }
+
+    fn open_list(&mut self, first: Option<usize>) {
+        if self.lists.is_empty() {
+            self.gap();
+        }
+        if self.lists.len() < 1000 {
+            self.lists.push(first);
+        }
+    }
+
+    fn item(&mut self) {
+        self.line();
+        let indent = "  ".repeat(self.lists.len().saturating_sub(1).min(DEEPEST_LIST));
+        let marker = match self.lists.last_mut() {
+            Some(Some(number)) => {
+                *number += 1;
+                format!("{}. ", *number - 1)
+            }
+            _ => "- ".to_owned(),
+        };
+        self.push_raw(&indent);
+        self.push_raw(&marker);
+    }
+
+    fn end_row(&mut self) {
+        self.in_cell = false;
+        let cells: Vec<String> = std::mem::take(&mut self.row).iter().map(|c| c.trim().to_owned()).collect();
+        if cells.iter().all(String::is_empty) {
+            return;
+        }
+        self.line();
+        self.out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        if self.columns == 0 {
+            self.columns = cells.len();
+            self.out.push_str(&format!("|{}\n", " --- |".repeat(cells.len())));
+        }
+    }
+
+    fn finish(mut self) -> Extracted {
+        self.end_row();
+        if self.preformatted > 0 {
+            self.out.push_str("\n```");
+        }
+        let clean = |t: String| t.split_whitespace().collect::<Vec<_>>().join(" ");
+        let title = self.title.take().map(clean).filter(|t| !t.is_empty());
+        let title = title.or_else(|| self.heading.take().map(clean).filter(|t| !t.is_empty()));
+        let content = self.out.trim().to_owned();
+        Extracted { title, metadata: self.metadata, content, format: Format::Markdown }
+    }
+}
+
+fn attribute(tag: &Tag, name: &str) -> Option<String> {
+    tag.attrs.iter().find(|a| &*a.name.local == name).map(|a| a.value.trim().to_owned())
+}
+
+fn is_block(name: &str) -> bool {
+    matches!(
+        name,
+        "p" | "div" | "section" | "article" | "main" | "header" | "footer" | "nav" | "aside" | "body" | "blockquote" | "figure"
+            | "figcaption" | "dl" | "dt" | "dd" | "address" | "details" | "summary" | "form" | "fieldset" | "legend"
+            | "caption" | "thead" | "tbody" | "tfoot" | "head"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn structure_survives_and_boilerplate_goes() {
+        let page = "<!doctype html><html lang=de><head><title>A &amp; B</title><style>p{}</style><meta name=author content=Kim>\
+            </head><body><nav>Home</nav><script>alert('x</p>')</script><h1>Top</h1><p>One\n  <b>two</b>.</p>\
+            <ul><li>a<li>b<ol><li>c</ol></ul><table><tr><th>K<th>V<tr><td>x|y<td>1<br>2</table>\
+            <pre>  code\n  more</pre><footer>(c)</footer></body></html>";
+        let found = extract(page);
+        assert_eq!(found.title.as_deref(), Some("A & B"));
+        assert_eq!(found.metadata["language"], "de");
+        assert_eq!(found.metadata["author"], "Kim");
+        let expected = "# Top\n\nOne two.\n\n- a\n- b\n  1. c\n\n| K | V |\n| --- | --- |\n| x\\|y | 1 2 |\n\n```\n  code\n  more\n```";
+        assert_eq!(found.content, expected);
+    }
+
+    #[test]
+    fn an_unclosed_nav_takes_nothing_with_it() {
+        assert_eq!(extract("<nav>Menu<p>Text").content, "Menu\n\nText");
+    }
+
+    #[test]
+    fn depth_costs_nothing() {
+        let deep = format!("{}x", "<div><table><tr><td><ul><li>".repeat(50_000));
+        assert!(extract(&deep).content.contains('x'));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in "[<>/a-z \"'=&;!\\-]{0,200}") {
+            extract(&text);
+        }
+    }
+}

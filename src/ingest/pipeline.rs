@@ -1,0 +1,190 @@
+//! From bytes to a stored document: extract, cut, embed, commit.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::chunk::{self, Budget, Tokens};
+use super::extract::{self, Format};
+use super::source;
+use crate::datadir::{Uploaded, hex};
+use crate::embed::{Cached, Embedder, Purpose};
+use crate::error::{Error, Result};
+use crate::workspace::documents::{self, Document, Stored};
+use crate::workspace::{Workspace, chunks, in_context};
+
+/// Characters of a title at most.
+const LONGEST_TITLE: usize = 300;
+
+/// Bytes that want to become a document, and what their sender says of them.
+#[derive(Debug, Clone, Default)]
+pub struct Incoming {
+    /// The document to take the place of; else it is found by its source.
+    pub target: Option<Uuid>,
+    pub bytes: Vec<u8>,
+    /// SHA-256 of the bytes in hexadecimal, where it is known.
+    pub sha256: Option<String>,
+    /// The name that the bytes came with, checked.
+    pub file_name: Option<String>,
+    pub content_type: Option<String>,
+    pub title: Option<String>,
+    pub source: Option<String>,
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// What became of a document that came in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Stored(Stored),
+    /// The same bytes were there under the same source.
+    Unchanged(Document),
+}
+
+/// What turns bytes into a document of one workspace.
+pub struct Pipeline {
+    pub workspace: Arc<Workspace>,
+    pub embedder: Arc<Cached>,
+    /// Tokens that a chunk aims at.
+    pub chunk_tokens: usize,
+}
+
+impl Pipeline {
+    /// Takes one document in; it is searchable when this returns.
+    pub fn take_in(&self, incoming: Incoming, upload: Uploaded) -> Result<Outcome> {
+        let target = incoming.target;
+        let mut prepared = self.prepare(vec![incoming]);
+        match prepared.pop().unwrap_or(Err(Error::Internal("a document was lost".into())))? {
+            Prepared::Unchanged(document) => Ok(Outcome::Unchanged(document)),
+            Prepared::Draft(draft) => self.workspace.commit(move |change| {
+                change.keep_file(&upload)?;
+                documents::put(change, target, &draft).map(Outcome::Stored)
+            }),
+        }
+    }
+
+    /// Extracts, cuts and embeds documents, together so that the embedder is kept busy. Each succeeds or fails alone.
+    pub fn prepare(&self, incoming: Vec<Incoming>) -> Vec<Result<Prepared>> {
+        let mut prepared: Vec<Result<Prepared>> = incoming.into_iter().map(|one| self.draft(one)).collect();
+        let mut drafts: Vec<&mut documents::Draft> = Vec::new();
+        for draft in prepared.iter_mut().flatten() {
+            if let Prepared::Draft(draft) = draft {
+                drafts.push(draft);
+            }
+        }
+        let texts: Vec<String> = drafts.iter().flat_map(|draft| embedded_texts(draft)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        match self.embedder.embed(&texts, Purpose::Passage) {
+            Ok(vectors) => {
+                let chunks = drafts.into_iter().flat_map(|draft| draft.chunks.iter_mut());
+                chunks.zip(vectors).for_each(|(chunk, vector)| chunk.vector = vector);
+                prepared
+            }
+            Err(error) => {
+                let error = error.to_string();
+                prepared.into_iter().map(|one| one.and_then(|_| Err(Error::internal("embedding", &error)))).collect()
+            }
+        }
+    }
+
+    fn draft(&self, incoming: Incoming) -> Result<Prepared> {
+        let Incoming { target, bytes, sha256, file_name, content_type, title, source, metadata } = incoming;
+        let format = Format::detect(&bytes, file_name.as_deref(), content_type.as_deref())?;
+        let content_hash = sha256.unwrap_or_else(|| sha256_hex(&bytes));
+        let previous = match (target, source.as_ref().or(file_name.as_ref())) {
+            (Some(target), _) => Some(self.workspace.document(target)?),
+            (None, Some(source)) => self.workspace.document_with_source(source)?,
+            (None, None) => None,
+        };
+        let source = source.or(previous.as_ref().map(|p| p.source.clone())).or(file_name.clone());
+        if let Some(document) = previous
+            && document.content_hash == content_hash
+            && document.file_type == format.media_type()
+            && source.as_ref().is_none_or(|source| *source == document.source)
+            && title.as_ref().is_none_or(|title| *title == document.title)
+            && metadata.as_ref().is_none_or(|given| given.iter().all(|(k, v)| document.metadata.get(k) == Some(v)))
+        {
+            return Ok(Prepared::Unchanged(document));
+        }
+        let extracted = extract::extract(&bytes, format)?;
+        let title = title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
+        let title = title.unwrap_or_else(|| first_line(&extracted.content)).chars().take(LONGEST_TITLE).collect::<String>();
+        let mut facts = extracted.metadata;
+        facts.extend(metadata.unwrap_or_default());
+        let tokens = ModelTokens(self.embedder.as_ref());
+        let budget = self.budget(&title);
+        let pieces = chunk::chunk(&extracted.content, extracted.format, budget, &tokens);
+        let chunks = pieces.into_iter().map(|piece| chunks::Draft {
+            start: piece.range.start,
+            end: piece.range.end,
+            heading_path: piece.heading_path,
+            page: None,
+            token_count: u32::try_from(piece.tokens).unwrap_or(u32::MAX),
+            vector: Vec::new(),
+        });
+        Ok(Prepared::Draft(documents::Draft {
+            title,
+            source: source.unwrap_or_else(|| Uuid::now_v7().urn().to_string()),
+            content_type: if extracted.format == Format::Plain { "text/plain" } else { "text/markdown" }.to_owned(),
+            metadata: facts,
+            size_bytes: bytes.len() as u64,
+            content_hash,
+            file_type: format.media_type().to_owned(),
+            chunks: chunks.collect(),
+            content: extracted.content,
+        }))
+    }
+
+    /// Leaves room in the model's window for the title and headings that a chunk is embedded with.
+    fn budget(&self, title: &str) -> Budget {
+        let window = self.embedder.model().max_tokens;
+        let headings = 32;
+        let context = self.embedder.count_tokens(title) + headings;
+        let most = window.saturating_sub(context).max(window / 2);
+        Budget { target: self.chunk_tokens.min(most), most }
+    }
+}
+
+/// A document on its way in.
+pub enum Prepared {
+    Draft(documents::Draft),
+    Unchanged(Document),
+}
+
+/// Deletes a document and all that came of it, down to the cached vectors of its text. Returns the chunks deleted.
+pub fn delete_document(workspace: &Workspace, embedder: &Cached, document: Uuid) -> Result<u64> {
+    let texts = workspace.embedded_texts(document)?;
+    let deleted = workspace.commit(move |change| documents::delete(change, document))?;
+    embedder.forget(&texts);
+    Ok(deleted)
+}
+
+fn embedded_texts(draft: &documents::Draft) -> impl Iterator<Item = String> {
+    draft.chunks.iter().map(|chunk| {
+        let text = draft.content.get(chunk.start..chunk.end).unwrap_or_default();
+        in_context(&draft.title, &chunk.heading_path, text)
+    })
+}
+
+fn first_line(content: &str) -> String {
+    let line = content.lines().map(|line| line.trim_start_matches('#').trim()).find(|line| !line.is_empty());
+    line.unwrap_or("untitled").chars().take(80).collect()
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    hex(&Sha256::digest(bytes))
+}
+
+/// The embedding model's tokenizer as the chunker wants it.
+struct ModelTokens<'a>(&'a dyn Embedder);
+
+impl Tokens for ModelTokens<'_> {
+    fn count(&self, text: &str) -> usize {
+        self.0.count_tokens(text)
+    }
+
+    fn offsets(&self, text: &str) -> Vec<(usize, usize)> {
+        self.0.token_offsets(text)
+    }
+}

@@ -1,0 +1,24 @@
+//! Carrel: private knowledge bases with agents, in one binary.
+//!
+//! Rooms import downward only; `ARCHITECTURE.md` has the map and the law, `tests/` enforces it.
+
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod text;
+
+pub mod cache;
+pub mod embed;
+pub mod fulltext;
+pub mod llm;
+pub mod sqlite;
+
+pub mod datadir;
+pub mod workspace;
+
+pub mod tenancy;
+
+pub mod agent;
+pub mod auth;
+pub mod ingest;
+pub mod search;

@@ -1,0 +1,10 @@
+//! What speaks: language models, and what answers without one.
+//!
+//! Knows questions and evidence as text; no workspace, no session.
+
+mod extractive;
+
+pub use extractive::{Answer, Passage, Quote, answer};
+
+/// The provider that is always there.
+pub const EXTRACTIVE: &str = "extractive";

@@ -1,0 +1,169 @@
+//! One question, ranked hits.
+//!
+//! Every query runs all legs that apply; a leg that gives nothing or fails is reported, never silently zero.
+//! Filters act inside the legs, before ranking. No hit leaves without its row in the truth. Takes a workspace that
+//! the caller was let into; knows nothing of who that was.
+
+mod fulltext;
+mod fusion;
+mod highlight;
+mod vector;
+
+use std::collections::HashMap;
+
+use crate::embed::Embedder;
+use crate::error::Result;
+use crate::workspace::chunks::Located;
+use crate::workspace::{Filter, Workspace};
+
+pub use fusion::TEXT_WEIGHT;
+
+/// Candidates that each leg gives for one wanted hit, and the least it gives.
+const DEPTH: (usize, usize) = (4, 60);
+
+/// Which legs a search uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchType {
+    #[default]
+    Hybrid,
+    Vector,
+    Fulltext,
+    Graph,
+}
+
+/// A question to a workspace.
+#[derive(Debug, Clone, Default)]
+pub struct SearchRequest {
+    pub query: String,
+    pub search_type: SearchType,
+    pub limit: usize,
+    pub offset: usize,
+    /// Weight of the text leg in a hybrid search, `0..=1`; `None` for the measured default.
+    pub text_weight: Option<f32>,
+    pub filter: Filter,
+    /// Neighbouring chunks to give with each hit, on either side.
+    pub expand: u32,
+}
+
+/// A chunk that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    pub located: Located,
+    /// What it was ranked by, `0..=1`.
+    pub score: f32,
+    /// Cosine similarity, negative ones as 0; `None` where the leg did not run.
+    pub vector_similarity: Option<f32>,
+    /// BM25 relative to the most that the query could reach; `None` where the leg did not run.
+    pub text_similarity: Option<f32>,
+    /// Place in each leg from 1, where it was among the leg's candidates.
+    pub vector_rank: Option<usize>,
+    pub text_rank: Option<usize>,
+    /// Bytes of the chunk that hold words of the query.
+    pub highlights: Vec<(usize, usize)>,
+    /// The chunk with its neighbours and the first byte of that in the document, where asked for.
+    pub surroundings: Option<(usize, String)>,
+}
+
+/// How a leg fared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leg {
+    pub name: &'static str,
+    /// Candidates that it gave, or why it gave none.
+    pub outcome: std::result::Result<usize, String>,
+}
+
+/// The answer to a [`SearchRequest`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub hits: Vec<Hit>,
+    pub legs: Vec<Leg>,
+}
+
+/// What a leg gave: chunks with their similarity, best first.
+type Ranking = Vec<(u32, f32)>;
+
+/// Answers `request` from `workspace`.
+///
+/// # Errors
+/// Where no leg worked, the first one's error.
+pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRequest) -> Result<Found> {
+    let wanted = request.offset + request.limit;
+    let depth = (wanted * DEPTH.0).max(DEPTH.1);
+    let allowed = workspace.allowed_chunks(&request.filter)?;
+    let allowed = allowed.as_ref();
+    let mut legs = Vec::new();
+    let mut errors = Vec::new();
+    let mut run = |name: &'static str, applies: bool, leg: &dyn Fn() -> Result<Ranking>| -> Option<Ranking> {
+        if !applies {
+            return None;
+        }
+        match leg() {
+            Ok(ranking) => {
+                legs.push(Leg { name, outcome: Ok(ranking.len()) });
+                Some(ranking)
+            }
+            Err(error) => {
+                tracing::error!(search.leg = name, workspace.id = %workspace.id(), %error, "a leg of a search failed");
+                legs.push(Leg { name, outcome: Err("failed".to_owned()) });
+                errors.push(error);
+                None
+            }
+        }
+    };
+    let kind = request.search_type;
+    let query = vector::Query::new(&request.query, embedder);
+    let uses_vector = matches!(kind, SearchType::Hybrid | SearchType::Vector);
+    let uses_text = matches!(kind, SearchType::Hybrid | SearchType::Fulltext);
+    let by_vector = run("vector", uses_vector, &|| query.nearest(workspace, depth, allowed));
+    let by_text = run("fulltext", uses_text, &|| fulltext::matching(workspace, &request.query, depth, allowed));
+    if kind == SearchType::Graph {
+        legs.push(Leg { name: "graph", outcome: Err("this workspace has no knowledge graph".to_owned()) });
+    }
+    let ranked = match (&by_vector, &by_text) {
+        (Some(by_vector), Some(by_text)) => {
+            let by_vector = query.completed(workspace, by_vector, by_text)?;
+            let by_text = fulltext::completed(workspace, &request.query, by_text, &by_vector)?;
+            fusion::weighted_sum(&by_vector, &by_text, request.text_weight.unwrap_or(TEXT_WEIGHT))
+        }
+        (Some(one), None) | (None, Some(one)) => fusion::single(one),
+        (None, None) => match errors.into_iter().next() {
+            Some(error) => return Err(error),
+            None => Vec::new(),
+        },
+    };
+    let analyzer = workspace.fulltext().analyzer();
+    let marker = highlight::Marker::new(analyzer, &request.query);
+    let ranks = |ranking: &Option<Ranking>| -> HashMap<u32, usize> {
+        ranking.iter().flatten().enumerate().map(|(place, (chunk, _))| (*chunk, place + 1)).collect()
+    };
+    let (vector_ranks, text_ranks) = (ranks(&by_vector), ranks(&by_text));
+    let mut hits = Vec::with_capacity(request.limit);
+    let mut skipped = 0;
+    for fused in ranked {
+        if hits.len() == request.limit {
+            break;
+        }
+        // An index may still hold what was deleted a moment ago; the truth decides.
+        let Some(located) = workspace.locate(fused.chunk)? else { continue };
+        if skipped < request.offset {
+            skipped += 1;
+            continue;
+        }
+        let surroundings = match request.expand {
+            0 => None,
+            around => Some(workspace.surroundings(&located.chunk, around)?),
+        };
+        hits.push(Hit {
+            score: fused.score,
+            vector_similarity: by_vector.as_ref().map(|_| fused.vector),
+            text_similarity: by_text.as_ref().map(|_| fused.text),
+            vector_rank: vector_ranks.get(&fused.chunk).copied(),
+            text_rank: text_ranks.get(&fused.chunk).copied(),
+            highlights: marker.mark(&located.chunk.content),
+            surroundings,
+            located,
+        });
+    }
+    Ok(Found { hits, legs })
+}

@@ -1,0 +1,46 @@
+//! The vector leg: nearest neighbours of the embedded question.
+
+use std::collections::HashSet;
+
+use roaring::RoaringBitmap;
+
+use super::Ranking;
+use crate::embed::{Embedder, Purpose};
+use crate::error::{Error, Result};
+use crate::workspace::Workspace;
+
+/// A question whose vector is computed when it is first needed.
+pub struct Query<'a> {
+    text: &'a str,
+    embedder: &'a dyn Embedder,
+    vector: std::cell::OnceCell<Vec<f32>>,
+}
+
+impl<'a> Query<'a> {
+    pub fn new(text: &'a str, embedder: &'a dyn Embedder) -> Self {
+        Query { text, embedder, vector: std::cell::OnceCell::new() }
+    }
+
+    fn vector(&self) -> Result<&[f32]> {
+        if let Some(vector) = self.vector.get() {
+            return Ok(vector);
+        }
+        let vector = self.embedder.embed(&[self.text], Purpose::Query)?.pop();
+        let vector = vector.ok_or_else(|| Error::Internal("the embedder gave no vector".into()))?;
+        Ok(self.vector.get_or_init(|| vector))
+    }
+
+    /// The `limit` nearest chunks.
+    pub fn nearest(&self, workspace: &Workspace, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Ranking> {
+        workspace.nearest_chunks(self.vector()?, limit, allowed)
+    }
+
+    /// `ranking` and the similarities of those in `others` that it lacks.
+    pub fn completed(&self, workspace: &Workspace, ranking: &Ranking, others: &Ranking) -> Result<Ranking> {
+        let known: HashSet<u32> = ranking.iter().map(|(chunk, _)| *chunk).collect();
+        let missing: Vec<u32> = others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(chunk)).collect();
+        let mut completed = ranking.clone();
+        completed.extend(workspace.similarities(self.vector()?, &missing)?);
+        Ok(completed)
+    }
+}

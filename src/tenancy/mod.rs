@@ -1,0 +1,124 @@
+//! Who owns what: organizations, their workspaces, the workspaces' keys; and the only source of open workspaces.
+//!
+//! `control.db` is the truth. Nothing of what a workspace knows is in it, and no workspace knows of it. Does not
+//! ask who is calling: the authorization step does, and it alone calls [`Tenancy::open_workspace`].
+
+pub mod api_keys;
+pub mod organizations;
+mod registry;
+pub mod workspaces;
+
+use std::sync::Arc;
+
+use rusqlite::OptionalExtension;
+
+use crate::datadir::DataDir;
+use crate::error::Result;
+use crate::sqlite::Database;
+
+pub use registry::Registry;
+
+/// The tables of `control.db`. New entries go to the end; none is ever changed.
+const MIGRATIONS: &[&str] = &[r#"
+CREATE TABLE instance (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE organizations (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    plan_tier TEXT NOT NULL,
+    max_workspaces INTEGER,
+    max_documents_per_workspace INTEGER,
+    max_agents_per_workspace INTEGER,
+    max_monthly_requests INTEGER,
+    contact_email TEXT NOT NULL,
+    contact_name TEXT,
+    settings TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    deleted_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX organization_slugs ON organizations (slug) WHERE deleted_at IS NULL;
+
+CREATE TABLE workspaces (
+    id TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL REFERENCES organizations,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL,
+    description TEXT,
+    settings TEXT NOT NULL,
+    embedding_model TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    deleted_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX workspace_slugs ON workspaces (organization_id, slug) WHERE deleted_at IS NULL;
+
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY,
+    workspace_id TEXT NOT NULL REFERENCES workspaces ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL UNIQUE,
+    hash TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    rate_limit_per_minute INTEGER NOT NULL,
+    expires_at TEXT,
+    is_active INTEGER NOT NULL,
+    last_used_at TEXT,
+    revoked_at TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX api_keys_of_workspace ON api_keys (workspace_id);
+"#];
+
+/// The instance's register of tenants.
+pub struct Tenancy {
+    db: Database,
+    directory: Arc<DataDir>,
+    registry: Registry,
+}
+
+impl Tenancy {
+    /// Opens `control.db`; holds at most `open_workspaces` workspaces open.
+    pub fn open(directory: Arc<DataDir>, open_workspaces: usize) -> Result<Self> {
+        let db = Database::open(&directory.control(), MIGRATIONS)?;
+        Ok(Tenancy { db, directory, registry: Registry::new(open_workspaces) })
+    }
+
+    /// The open workspaces.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A value of the instance itself.
+    pub fn instance_value(&self, key: &str) -> Result<Option<String>> {
+        self.db.read(|db| {
+            let value = db.query_row("SELECT value FROM instance WHERE key = ?1", [key], |row| row.get(0));
+            Ok(value.optional()?)
+        })
+    }
+
+    /// Keeps a value of the instance itself.
+    pub fn set_instance_value(&self, key: &str, value: &str) -> Result<()> {
+        self.db.write(|tx| {
+            tx.execute("INSERT INTO instance VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", (key, value))?;
+            Ok(())
+        })
+    }
+}
+
+/// A column that holds JSON or an id which this program wrote.
+fn parse<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> rusqlite::Result<T> {
+    serde_json::from_value(value)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+}
+
+fn id(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<uuid::Uuid> {
+    parse(serde_json::Value::String(row.get(column)?))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+}

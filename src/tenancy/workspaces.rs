@@ -1,0 +1,195 @@
+//! Workspaces as rows: whose they are, what they are called, where their directory lies.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, Row};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Tenancy, id, json};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::sqlite::conflict;
+use crate::workspace::{self, Manifest, ModelIdentity};
+
+/// What the register says of a workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workspace {
+    pub id: Uuid,
+    pub organization_id: Uuid,
+    pub name: String,
+    pub slug: String,
+    pub description: Option<String>,
+    pub settings: Map<String, Value>,
+    pub embedding_model: String,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+const COLUMNS: &str = "w.id, w.organization_id, w.name, w.slug, w.description, w.settings, w.embedding_model,
+                       w.created_at, w.updated_at";
+/// A workspace lives while its organization does.
+const LIVE: &str = "workspaces w JOIN organizations o ON o.id = w.organization_id
+                    WHERE w.deleted_at IS NULL AND o.deleted_at IS NULL";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Workspace> {
+    Ok(Workspace {
+        id: id(row, "id")?,
+        organization_id: id(row, "organization_id")?,
+        name: row.get("name")?,
+        slug: row.get("slug")?,
+        description: row.get("description")?,
+        settings: json(row, "settings")?,
+        embedding_model: row.get("embedding_model")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+impl Tenancy {
+    fn directory_of(&self, workspace: Uuid) -> PathBuf {
+        self.directory.workspaces().join(workspace.to_string())
+    }
+
+    /// Makes a workspace: its row and its directory, or neither.
+    pub fn create_workspace(&self, workspace: &Workspace, language: &str, model: ModelIdentity) -> Result<()> {
+        let root = self.directory_of(workspace.id);
+        let manifest = Manifest::new(workspace.id, &workspace.name, language, model);
+        self.db.write(|tx| {
+            let organization = workspace.organization_id.to_string();
+            let live = "SELECT EXISTS (SELECT 1 FROM organizations WHERE id = ?1 AND deleted_at IS NULL)";
+            if !tx.query_row(live, [&organization], |row| row.get::<_, bool>(0))? {
+                return Err(Error::NotFound("organization"));
+            }
+            let stored = tx.execute(
+                "INSERT INTO workspaces (id, organization_id, name, slug, description, settings, embedding_model,
+                                         created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                rusqlite::params![
+                    workspace.id.to_string(),
+                    organization,
+                    workspace.name,
+                    workspace.slug,
+                    workspace.description,
+                    Value::Object(workspace.settings.clone()).to_string(),
+                    workspace.embedding_model,
+                    workspace.created_at,
+                    workspace.updated_at,
+                ],
+            );
+            conflict(stored, "another workspace of this organization has this slug")?;
+            workspace::Workspace::create(&root, &manifest)?;
+            Ok(())
+        })
+    }
+
+    pub fn workspace(&self, workspace: Uuid) -> Result<Workspace> {
+        let found = self.db.read(|db| {
+            let sql = format!("SELECT {COLUMNS} FROM {LIVE} AND w.id = ?1");
+            Ok(db.prepare_cached(&sql)?.query_row([workspace.to_string()], read).optional()?)
+        })?;
+        found.ok_or(Error::NotFound("workspace"))
+    }
+
+    /// The workspaces of an organization in the order they were made, and how many there are.
+    pub fn workspaces(&self, organization: Uuid, limit: usize, offset: usize) -> Result<(Vec<Workspace>, u64)> {
+        let organization = organization.to_string();
+        self.db.read(|db| {
+            let count = format!("SELECT count(*) FROM {LIVE} AND o.id = ?1");
+            let total = db.query_row(&count, [&organization], |row| row.get(0))?;
+            let sql = format!("SELECT {COLUMNS} FROM {LIVE} AND o.id = ?1 ORDER BY w.created_at, w.id LIMIT ?2 OFFSET ?3");
+            let mut query = db.prepare_cached(&sql)?;
+            let rows = query.query_map((&organization, limit as i64, offset as i64), read)?;
+            Ok((rows.collect::<rusqlite::Result<_>>()?, total))
+        })
+    }
+
+    /// Stores the changed name, slug, description and settings of a workspace.
+    pub fn update_workspace(&self, workspace: &Workspace) -> Result<()> {
+        self.db.write(|tx| {
+            let stored = tx.execute(
+                "UPDATE workspaces SET name = ?2, slug = ?3, description = ?4, settings = ?5, updated_at = ?6
+                 WHERE id = ?1 AND deleted_at IS NULL",
+                (
+                    workspace.id.to_string(),
+                    &workspace.name,
+                    &workspace.slug,
+                    &workspace.description,
+                    Value::Object(workspace.settings.clone()).to_string(),
+                    &workspace.updated_at,
+                ),
+            );
+            match conflict(stored, "another workspace of this organization has this slug")? {
+                0 => Err(Error::NotFound("workspace")),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Deletes a workspace softly: its keys are gone at once, its directory goes to the trash.
+    pub fn delete_workspace(&self, workspace: Uuid) -> Result<()> {
+        self.db.write(|tx| {
+            let sql = "UPDATE workspaces SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL";
+            if tx.execute(sql, (workspace.to_string(), clock::now()))? == 0 {
+                return Err(Error::NotFound("workspace"));
+            }
+            tx.execute("DELETE FROM api_keys WHERE workspace_id = ?1", [workspace.to_string()])?;
+            Ok(())
+        })?;
+        self.registry.close(workspace);
+        self.move_to_trash(workspace)
+    }
+
+    fn move_to_trash(&self, workspace: Uuid) -> Result<()> {
+        match std::fs::rename(self.directory_of(workspace), self.directory.trash().join(workspace.to_string())) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes for good what was deleted before `cutoff`, and moves to the trash what a stop in between left behind.
+    pub fn empty_trash(&self, cutoff: &str) -> Result<()> {
+        let deleted: Vec<(Uuid, bool)> = self.db.read(|db| {
+            let mut query = db.prepare("SELECT id, deleted_at < ?1 AS over FROM workspaces WHERE deleted_at IS NOT NULL")?;
+            let rows = query.query_map([cutoff], |row| Ok((id(row, "id")?, row.get("over")?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })?;
+        for (workspace, over) in deleted {
+            self.move_to_trash(workspace)?;
+            if over {
+                let place = self.directory.trash().join(workspace.to_string());
+                if place.exists() {
+                    std::fs::remove_dir_all(place)?;
+                }
+                self.db.write(|tx| Ok(tx.execute("DELETE FROM workspaces WHERE id = ?1", [workspace.to_string()])?))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Documents in a workspace that need not be open.
+    pub fn document_count(&self, workspace: Uuid) -> Result<u64> {
+        workspace::Workspace::peek_document_count(&self.directory_of(workspace))
+    }
+
+    /// The open workspace. For the authorization step alone.
+    pub fn open_workspace(&self, workspace: Uuid) -> Result<Arc<workspace::Workspace>> {
+        self.registry.open(workspace, &self.directory_of(workspace))
+    }
+
+    /// Every live workspace with its jobs that wait or were cut off.
+    pub fn unfinished_jobs(&self) -> Result<Vec<(Uuid, Uuid)>> {
+        let live: Vec<Uuid> = self.db.read(|db| {
+            let mut query = db.prepare(&format!("SELECT w.id FROM {LIVE}"))?;
+            Ok(query.query_map([], |row| id(row, "id"))?.collect::<rusqlite::Result<_>>()?)
+        })?;
+        let mut found = Vec::new();
+        for workspace in live {
+            match workspace::Workspace::peek_unfinished_jobs(&self.directory_of(workspace)) {
+                Ok(jobs) => found.extend(jobs.into_iter().map(|job| (workspace, job))),
+                Err(error) => tracing::error!(workspace.id = %workspace, %error, "the workspace cannot be read"),
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,174 @@
+//! What a word is: folded, stemmed where the language is known, bigrams where a script has no spaces.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use frostem::{Algorithm, Stemmer};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// One word of a text, as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// First byte of the word in the text.
+    pub start: usize,
+    /// One past its last byte.
+    pub end: usize,
+    /// Folded and stemmed form: equal terms are the same word.
+    pub term: String,
+}
+
+/// Cuts text into words, in one way for documents and queries alike.
+#[derive(Clone)]
+pub struct Analyzer {
+    stemmer: Option<Stemmer>,
+    stopwords: Arc<HashSet<String>>,
+}
+
+impl Analyzer {
+    /// An analyzer that stems words of `language` (a name or ISO 639 code that Snowball knows), or, for any
+    /// other, leaves them unstemmed.
+    pub fn new(language: &str) -> Self {
+        let lists = [language, "en"].map(|code| stop_words::lookup(code).unwrap_or_default());
+        let stopwords = lists.into_iter().flatten().map(|word| fold(word)).collect();
+        Analyzer { stemmer: Algorithm::from_name(language).ok().map(Stemmer::new), stopwords: Arc::new(stopwords) }
+    }
+
+    /// Whether [`Analyzer::new`] would stem this language.
+    pub fn knows(language: &str) -> bool {
+        Algorithm::from_name(language).is_ok()
+    }
+
+    /// The words of `text` in order.
+    ///
+    /// A run of letters and digits is a word. A run in a script written without spaces (Han, Kana, Thai, …), or
+    /// in Hangul, whose particles cling to words, gives its overlapping pairs of characters instead.
+    pub fn words(&self, text: &str) -> Vec<Word> {
+        let mut words = Vec::with_capacity(text.len() / 6);
+        let mut run: Option<(usize, bool)> = None;
+        for (at, c) in text.char_indices() {
+            let kind = if is_unspaced(c) {
+                Some(true)
+            } else if c.is_alphanumeric() || (is_combining_mark(c) && run.is_some()) {
+                Some(false)
+            } else {
+                None
+            };
+            match (run, kind) {
+                (Some((_, unspaced)), Some(now)) if unspaced == now => {}
+                (previous, now) => {
+                    if let Some((start, unspaced)) = previous {
+                        self.push_run(text, start, at, unspaced, &mut words);
+                    }
+                    run = now.map(|unspaced| (at, unspaced));
+                }
+            }
+        }
+        if let Some((start, unspaced)) = run {
+            self.push_run(text, start, text.len(), unspaced, &mut words);
+        }
+        words
+    }
+
+    /// The words of `text` that carry its meaning: without those that English or the language has everywhere.
+    pub fn content_words(&self, text: &str) -> Vec<Word> {
+        let mut words = self.words(text);
+        words.retain(|w| !self.stopwords.contains(&fold(text.get(w.start..w.end).unwrap_or_default())));
+        words
+    }
+
+    fn push_run(&self, text: &str, start: usize, end: usize, unspaced: bool, words: &mut Vec<Word>) {
+        let Some(run) = text.get(start..end) else { return };
+        if !unspaced {
+            words.push(Word { start, end, term: self.term(run) });
+            return;
+        }
+        let bounds: Vec<usize> = run.char_indices().map(|(at, _)| start + at).chain([end]).collect();
+        if bounds.len() <= 3 {
+            words.push(Word { start, end, term: fold(run) });
+            return;
+        }
+        for pair in bounds.windows(3) {
+            if let [first, _, last] = *pair {
+                let term = fold(text.get(first..last).unwrap_or_default());
+                words.push(Word { start: first, end: last, term });
+            }
+        }
+    }
+
+    fn term(&self, word: &str) -> String {
+        // Snowball's rules know accents, so stemming comes before folding.
+        match &self.stemmer {
+            Some(stemmer) => fold(&stemmer.stem(&word.to_lowercase())),
+            None => fold(word),
+        }
+    }
+}
+
+/// Case, accents, width and compatibility forms taken away: `Ärzte` → `arzte`, `ｶﾅ` → `カナ`.
+pub fn fold(word: &str) -> String {
+    if word.is_ascii() {
+        return word.to_ascii_lowercase();
+    }
+    // Kana keep their voicing marks: が is another letter than か.
+    let decomposed = word.nfkd().filter(|c| !is_combining_mark(*c) || matches!(c, '\u{3099}' | '\u{309A}'));
+    let folded: String = decomposed.flat_map(char::to_lowercase).nfc().collect();
+    folded.replace('ß', "ss")
+}
+
+/// Whether words of the character's script are not set apart by spaces.
+fn is_unspaced(c: char) -> bool {
+    matches!(c,
+        '\u{0E01}'..='\u{0E3A}' | '\u{0E40}'..='\u{0E4E}' // Thai
+        | '\u{0E80}'..='\u{0ECD}'                         // Lao
+        | '\u{1000}'..='\u{103F}'                         // Burmese
+        | '\u{1780}'..='\u{17D3}'                         // Khmer
+        | '\u{1100}'..='\u{11FF}' | '\u{AC00}'..='\u{D7AF}' // Hangul
+        | '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{3096}' | '\u{309D}'..='\u{309F}' // Hiragana
+        | '\u{30A1}'..='\u{30FA}' | '\u{30FC}'..='\u{30FF}' | '\u{31F0}'..='\u{31FF}' | '\u{FF66}'..='\u{FF9D}' // Katakana
+        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' // Han
+        | '\u{20000}'..='\u{323AF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn terms(language: &str, text: &str) -> Vec<String> {
+        Analyzer::new(language).words(text).into_iter().map(|w| w.term).collect()
+    }
+
+    #[test]
+    fn case_accents_and_endings_do_not_matter() {
+        assert_eq!(terms("en", "The Refrigerators' alarms"), terms("en", "the refrigerator alarm"));
+        assert_eq!(terms("", "Ärzte CAFÉ Straße"), ["arzte", "cafe", "strasse"]);
+        assert_eq!(terms("de", "Häuser"), terms("de", "haus"));
+    }
+
+    #[test]
+    fn content_words_leave_out_the_words_that_are_everywhere() {
+        let words = Analyzer::new("en").content_words("What do I do when the alarm sounds?");
+        let terms: Vec<_> = words.iter().map(|w| w.term.as_str()).collect();
+        assert_eq!(terms, ["alarm", "sound"]);
+    }
+
+    #[test]
+    fn unspaced_scripts_become_bigrams() {
+        assert_eq!(terms("en", "東京都へ"), ["東京", "京都", "都へ"]);
+        assert_eq!(terms("en", "水 ok 한국어"), ["水", "ok", "한국", "국어"]);
+        assert_eq!(terms("en", "が"), ["が"]);
+    }
+
+    proptest! {
+        #[test]
+        fn words_stand_in_order_at_character_bounds(text in "\\PC{0,80}") {
+            let mut last = 0;
+            for word in Analyzer::new("en").words(&text) {
+                prop_assert!(text.get(word.start..word.end).is_some_and(|w| !w.is_empty()));
+                prop_assert!(word.start >= last);
+                last = word.start;
+            }
+        }
+    }
+}

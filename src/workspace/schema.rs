@@ -1,0 +1,118 @@
+//! The tables of `knowledge.db`. New entries go to the end of [`MIGRATIONS`]; none is ever changed.
+
+/// SQL that brings a file from each version to the next.
+pub const MIGRATIONS: &[&str] = &[r#"
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('generation', 0), ('tombstones_since', 0);
+
+CREATE TABLE documents (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    source TEXT NOT NULL UNIQUE,
+    content TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    chunk_count INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    content_hash TEXT NOT NULL,
+    file_type TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX documents_by_hash ON documents (content_hash);
+CREATE INDEX documents_by_time ON documents (created_at);
+
+-- Numbers are never used twice: what is derived knows chunks by them.
+CREATE TABLE chunks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    heading_path TEXT NOT NULL,
+    page INTEGER,
+    token_count INTEGER NOT NULL,
+    generation INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX chunks_of_document ON chunks (document, position);
+CREATE INDEX chunks_by_generation ON chunks (generation);
+
+-- Chunks that an index may still hold, until it has caught up.
+CREATE TABLE deleted_chunks (number INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;
+-- Originals that lost a reference; looked at, and removed, after the commit.
+CREATE TABLE unreferenced_files (sha256 TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE agents (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    slug TEXT NOT NULL UNIQUE,
+    description TEXT,
+    system_prompt TEXT NOT NULL,
+    model_provider TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    temperature REAL NOT NULL,
+    max_tokens INTEGER NOT NULL,
+    enabled_tools TEXT NOT NULL,
+    tool_config TEXT NOT NULL,
+    is_active INTEGER NOT NULL,
+    settings TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    agent_id TEXT NOT NULL REFERENCES agents ON DELETE CASCADE,
+    user_id TEXT,
+    title TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX sessions_of_agent ON sessions (agent_id);
+
+CREATE TABLE messages (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    session_id TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    content TEXT NOT NULL,
+    details TEXT NOT NULL,
+    rating INTEGER,
+    comment TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX messages_of_session ON messages (session_id, number);
+
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    total INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    errors TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    finished_at TEXT
+) STRICT;
+CREATE INDEX jobs_by_status ON jobs (status);
+
+-- What a job has still to do.
+CREATE TABLE job_items (
+    job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    item TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_items_by_file ON job_items (sha256);
+"#];
+
+/// The vectors of all chunks, by the chunk's number; `dimension` numbers each.
+pub fn vectors(dimension: usize) -> String {
+    format!("CREATE VIRTUAL TABLE IF NOT EXISTS vectors USING vec0(embedding float[{dimension}] distance_metric=cosine)")
+}

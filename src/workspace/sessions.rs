@@ -1,0 +1,158 @@
+//! Sessions (conversations with an agent) and their messages.
+
+use rusqlite::{OptionalExtension, Row};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Workspace, id, json, to_json};
+use crate::clock;
+use crate::error::{Error, Result};
+
+/// A conversation with one agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    pub id: Uuid,
+    pub agent_id: Uuid,
+    /// Who talks, as the client names them.
+    pub user_id: Option<String>,
+    /// Its first question, shortened.
+    pub title: String,
+    pub metadata: Map<String, Value>,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+/// One thing said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub id: Uuid,
+    pub session_id: Uuid,
+    /// `user` or `assistant`.
+    pub role: String,
+    pub content: String,
+    /// What an answer rested on: citations, tools, usage, metadata.
+    pub details: Map<String, Value>,
+    /// The reader's judgment: 1 or -1.
+    pub rating: Option<i8>,
+    pub comment: Option<String>,
+    pub created_at: String,
+}
+
+fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: id(row, "id")?,
+        agent_id: id(row, "agent_id")?,
+        user_id: row.get("user_id")?,
+        title: row.get("title")?,
+        metadata: json(row, "metadata")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        id: id(row, "id")?,
+        session_id: id(row, "session_id")?,
+        role: row.get("role")?,
+        content: row.get("content")?,
+        details: json(row, "details")?,
+        rating: row.get("rating")?,
+        comment: row.get("comment")?,
+        created_at: row.get("created_at")?,
+    })
+}
+
+impl Workspace {
+    pub fn session(&self, session: Uuid) -> Result<Session> {
+        let found = self.read(|db| {
+            let mut query = db.prepare_cached("SELECT * FROM sessions WHERE id = ?1")?;
+            Ok(query.query_row([session.to_string()], read_session).optional()?)
+        })?;
+        found.ok_or(Error::NotFound("session"))
+    }
+
+    /// The conversations, the one that went on last first, and how many there are.
+    pub fn sessions(&self, limit: usize, offset: usize) -> Result<(Vec<Session>, u64)> {
+        self.read(|db| {
+            let total = db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?;
+            let mut query = db.prepare_cached("SELECT * FROM sessions ORDER BY updated_at DESC, id DESC LIMIT ?1 OFFSET ?2")?;
+            let rows = query.query_map((limit as i64, offset as i64), read_session)?;
+            Ok((rows.collect::<rusqlite::Result<_>>()?, total))
+        })
+    }
+
+    pub fn delete_session(&self, session: Uuid) -> Result<()> {
+        match self.db.write(|tx| Ok(tx.execute("DELETE FROM sessions WHERE id = ?1", [session.to_string()])?))? {
+            0 => Err(Error::NotFound("session")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores a question and its answer together, and the session where it is new.
+    pub fn add_turn(&self, session: &Session, question: &Message, answer: &Message) -> Result<()> {
+        let metadata = to_json(&session.metadata)?;
+        let messages = [(question, to_json(&question.details)?), (answer, to_json(&answer.details)?)];
+        self.db.write(|tx| {
+            tx.execute(
+                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET updated_at = ?7",
+                (
+                    session.id.to_string(),
+                    session.agent_id.to_string(),
+                    &session.user_id,
+                    &session.title,
+                    metadata,
+                    &session.created_at,
+                    clock::now(),
+                ),
+            )?;
+            for (message, details) in messages {
+                tx.execute(
+                    "INSERT INTO messages (id, session_id, role, content, details, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    (
+                        message.id.to_string(),
+                        session.id.to_string(),
+                        &message.role,
+                        &message.content,
+                        details,
+                        &message.created_at,
+                    ),
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The messages of a session, oldest first, and how many there are.
+    pub fn messages(&self, session: Uuid, limit: usize, offset: usize) -> Result<(Vec<Message>, u64)> {
+        self.session(session)?;
+        self.read(|db| {
+            let count = "SELECT count(*) FROM messages WHERE session_id = ?1";
+            let total = db.query_row(count, [session.to_string()], |row| row.get(0))?;
+            let mut query = db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 ORDER BY number LIMIT ?2 OFFSET ?3")?;
+            let rows = query.query_map((session.to_string(), limit as i64, offset as i64), read_message)?;
+            Ok((rows.collect::<rusqlite::Result<_>>()?, total))
+        })
+    }
+
+    /// The newest messages of a session, at most `limit`, oldest first.
+    pub fn newest_messages(&self, session: Uuid, limit: usize) -> Result<Vec<Message>> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 ORDER BY number DESC LIMIT ?2")?;
+            let rows = query.query_map((session.to_string(), limit as i64), read_message)?;
+            let mut messages: Vec<Message> = rows.collect::<rusqlite::Result<_>>()?;
+            messages.reverse();
+            Ok(messages)
+        })
+    }
+
+    /// Keeps a reader's judgment of an answer in place of an earlier one.
+    pub fn rate_message(&self, message: Uuid, rating: i8, comment: Option<&str>) -> Result<Message> {
+        self.db.write(|tx| {
+            let sql = "UPDATE messages SET rating = ?2, comment = ?3 WHERE id = ?1 AND role = 'assistant'";
+            tx.execute(sql, (message.to_string(), rating, comment))?;
+            let rated = tx.query_row("SELECT * FROM messages WHERE id = ?1", [message.to_string()], read_message);
+            rated.optional()?.filter(|m| m.role == "assistant").ok_or(Error::NotFound("message"))
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! The vectors of the chunks in sqlite-vec: truth and exact search.
+
+use std::rc::Rc;
+
+use roaring::RoaringBitmap;
+use rusqlite::OptionalExtension;
+use rusqlite::types::Value;
+
+use super::{Change, Workspace};
+use crate::error::Result;
+
+/// sqlite-vec's own bound on the neighbours of one query.
+const MOST_NEIGHBOURS: usize = 4096;
+
+impl Workspace {
+    /// The `limit` chunks nearest to `vector` (unit length), from `allowed` where that is given, with their
+    /// cosine similarity `-1..=1`, nearest first. Exact.
+    pub fn nearest_chunks(&self, vector: &[f32], limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<(u32, f32)>> {
+        let limit = limit.min(MOST_NEIGHBOURS) as i64;
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, 1.0 - row.get::<_, f64>(1)? as f32));
+        let blob = to_blob(vector);
+        self.read(|db| {
+            let mut found: Vec<(u32, f32)> = match allowed {
+                None => db
+                    .prepare_cached("SELECT rowid, distance FROM vectors WHERE embedding MATCH ?1 AND k = ?2")?
+                    .query_map((blob, limit), read)?
+                    .collect::<rusqlite::Result<_>>()?,
+                Some(numbers) => {
+                    let numbers: Rc<Vec<Value>> = Rc::new(numbers.iter().map(|n| Value::from(i64::from(n))).collect());
+                    db.prepare_cached(
+                        "SELECT rowid, distance FROM vectors
+                         WHERE embedding MATCH ?1 AND k = ?2 AND rowid IN (SELECT value FROM rarray(?3))",
+                    )?
+                    .query_map((blob, limit, numbers), read)?
+                    .collect::<rusqlite::Result<_>>()?
+                }
+            };
+            found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            Ok(found)
+        })
+    }
+
+    /// The cosine similarity of `vector` to each of these chunks; those without a vector are left out.
+    pub fn similarities(&self, vector: &[f32], numbers: &[u32]) -> Result<Vec<(u32, f32)>> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT vec_distance_cosine(embedding, ?2) FROM vectors WHERE rowid = ?1")?;
+            let blob = to_blob(vector);
+            let mut found = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let distance: Option<f64> = query.query_row((number, &blob), |row| row.get(0)).optional()?;
+                found.extend(distance.map(|distance| (*number, 1.0 - distance as f32)));
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// Stores the vector of chunk `number`.
+pub(super) fn insert(change: &Change<'_>, number: i64, vector: &[f32]) -> Result<()> {
+    change
+        .db
+        .prepare_cached("INSERT INTO vectors (rowid, embedding) VALUES (?1, ?2)")?
+        .execute((number, to_blob(vector)))?;
+    Ok(())
+}
+
+/// Clears the vector of chunk `number`.
+pub(super) fn delete(change: &Change<'_>, number: i64) -> Result<()> {
+    change.db.prepare_cached("DELETE FROM vectors WHERE rowid = ?1")?.execute([number])?;
+    Ok(())
+}
+
+/// Little-endian float32, as sqlite-vec stores them.
+fn to_blob(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
