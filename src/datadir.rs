@@ -104,6 +104,11 @@ impl DataDir {
         self.root.join("trash")
     }
 
+    /// Files that are needed no longer than the process lives.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
     /// The parent of all workspaces' directories.
     pub fn workspaces(&self) -> PathBuf {
         self.root.join("workspaces")
@@ -111,7 +116,7 @@ impl DataDir {
 
     /// An empty file for an upload in flight, on the file system of the workspaces.
     pub fn upload(&self) -> Result<Upload> {
-        let path = self.root.join("tmp").join(Uuid::now_v7().to_string());
+        let path = self.scratch().join(Uuid::now_v7().to_string());
         let file = private_file(&path)?;
         Ok(Upload { file: Some(file), path, hash: Sha256::new(), size: 0 })
     }

@@ -106,7 +106,7 @@ impl Fulltext {
     fn with(mut index: Index, directory: &Path, language: &str) -> Result<Self> {
         let (_, fields) = schema();
         let analyzer = Analyzer::new(language);
-        let tokenizers = tantivy::tokenizer::TokenizerManager::new();
+        let tokenizers = tantivy::tokenizer::TokenizerManager::default();
         tokenizers.register(TOKENIZER, TextAnalyzer::from(Words(analyzer.clone())));
         index.set_tokenizers(tokenizers);
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(engine)?;

@@ -22,3 +22,9 @@ pub mod agent;
 pub mod auth;
 pub mod ingest;
 pub mod search;
+
+pub mod app;
+
+pub mod api;
+pub mod server;
+pub mod cli;

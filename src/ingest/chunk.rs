@@ -127,7 +127,7 @@ fn markdown_sections(text: &str) -> Vec<Section> {
     let mut sections = vec![Section { heading_path: Vec::new(), blocks: Vec::new() }];
     let mut path: Vec<(HeadingLevel, String)> = Vec::new();
     let mut depth = 0usize;
-    let mut heading: Option<(HeadingLevel, String)> = None;
+    let mut heading: Option<String> = None;
     for (event, range) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
         match event {
             Event::Start(tag) => {
@@ -136,8 +136,8 @@ fn markdown_sections(text: &str) -> Vec<Section> {
                     continue;
                 }
                 let kind = match tag {
-                    Tag::Heading { level, .. } => {
-                        heading = Some((level, String::new()));
+                    Tag::Heading { .. } => {
+                        heading = Some(String::new());
                         sections.push(Section { heading_path: Vec::new(), blocks: Vec::new() });
                         Kind::Heading
                     }
@@ -149,19 +149,19 @@ fn markdown_sections(text: &str) -> Vec<Section> {
             }
             Event::End(end) => {
                 depth = depth.saturating_sub(1);
-                if let (0, TagEnd::Heading(_), Some((level, title))) = (depth, end, heading.take()) {
+                if let TagEnd::Heading(level) = end
+                    && depth == 0
+                {
+                    let title = heading.take().unwrap_or_default();
                     path.retain(|(outer, _)| *outer < level);
                     path.push((level, shorten(title.trim())));
                     if let Some(section) = sections.last_mut() {
                         section.heading_path = path.iter().map(|(_, t)| t.clone()).filter(|t| !t.is_empty()).collect();
                     }
-                } else if depth > 0 {
-                    // An inline element inside a heading ended, not the heading.
-                    continue;
                 }
             }
             Event::Text(t) | Event::Code(t) => {
-                if let Some((_, title)) = &mut heading {
+                if let Some(title) = &mut heading {
                     title.push_str(&t);
                 }
             }

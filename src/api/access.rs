@@ -1,0 +1,169 @@
+//! From a request to what its caller may do: extractors that name a permission.
+//!
+//! `In<P>` is a workspace that the caller was let into for `P`; `May<P>` is leave to do `P` to an organization or the
+//! instance. A handler without either reaches nothing.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::error::{Answer, Failure, blocking};
+use crate::app::{App, DEFAULT_WORKSPACE};
+use crate::auth::{Access, Permission, Principal};
+use crate::error::{Error, Result};
+
+/// A permission as a type, so that a signature can name it.
+pub trait Requires: Send + Sync {
+    const PERMISSION: Permission;
+}
+
+macro_rules! permissions {
+    ($($name:ident),* $(,)?) => {$(
+        pub struct $name;
+
+        impl Requires for $name {
+            const PERMISSION: Permission = Permission::$name;
+        }
+    )*};
+}
+
+permissions!(
+    ManageInstance,
+    ReadOrganization,
+    ManageOrganization,
+    ManageWorkspaces,
+    ReadWorkspace,
+    ManageWorkspace,
+    ReadAgents,
+    ManageAgents,
+    ManageApiKeys,
+    ReadDocuments,
+    WriteDocuments,
+    ReadJobs,
+    Search,
+    Chat,
+    ReadSessions,
+);
+
+/// A workspace that the caller was let into.
+pub struct In<P> {
+    pub access: Access,
+    permission: PhantomData<P>,
+}
+
+/// The workspace of the caller's key, or for the instance admin the default one: for clients of the original.
+pub struct InOwn<P> {
+    pub access: Access,
+    permission: PhantomData<P>,
+}
+
+/// Leave to act on the organization in the path, or on the instance.
+pub struct May<P> {
+    permission: PhantomData<P>,
+}
+
+/// A caller who was recognised, and nothing more.
+pub struct Caller(pub Principal);
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let token = token(parts).ok_or(Error::Unauthorized)?;
+        let auth = app.auth.clone();
+        blocking(move || auth.authenticate(&token)).await.map(Caller)
+    }
+}
+
+impl<P: Requires> FromRequestParts<Arc<App>> for In<P> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let Caller(principal) = Caller::from_request_parts(parts, app).await?;
+        let workspace = Ids::from_request_parts(parts, app).await?.get("workspace_id", "workspace");
+        let access = enter::<P>(app, principal, workspace).await?;
+        Ok(In { access, permission: PhantomData })
+    }
+}
+
+impl<P: Requires> FromRequestParts<Arc<App>> for InOwn<P> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let Caller(principal) = Caller::from_request_parts(parts, app).await?;
+        let workspace = match &principal {
+            Principal::ApiKey(key) => Ok(key.workspace_id),
+            Principal::InstanceAdmin => Ok(DEFAULT_WORKSPACE),
+            Principal::User(_) => Err(Error::NotFound("workspace")),
+        };
+        let access = enter::<P>(app, principal, workspace).await?;
+        Ok(InOwn { access, permission: PhantomData })
+    }
+}
+
+impl<P: Requires> FromRequestParts<Arc<App>> for May<P> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let Caller(principal) = Caller::from_request_parts(parts, app).await?;
+        let organization = Ids::from_request_parts(parts, app).await?.get("organization_id", "organization").ok();
+        app.auth.permit(&principal, P::PERMISSION, organization)?;
+        Ok(May { permission: PhantomData })
+    }
+}
+
+async fn enter<P: Requires>(app: &Arc<App>, principal: Principal, workspace: Result<Uuid>) -> Answer<Access> {
+    let auth = app.auth.clone();
+    // What is no id names no workspace; a key must not learn even that, so it goes the same way as any other.
+    blocking(move || auth.enter(&principal, P::PERMISSION, workspace.unwrap_or(Uuid::nil()))).await
+}
+
+fn token(parts: &Parts) -> Option<String> {
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = header("authorization").and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    bearer.or_else(|| header("x-api-key")).filter(|token| !token.is_empty() && token.len() <= 512).map(str::to_owned)
+}
+
+/// The ids in a path.
+pub struct Ids(Vec<(String, String)>);
+
+impl Ids {
+    /// The id under `name`. What is no id is the id of no `thing`.
+    pub fn get(&self, name: &str, thing: &'static str) -> Result<Uuid> {
+        let text = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        text.and_then(|text| Uuid::parse_str(text).ok()).ok_or(Error::NotFound(thing))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Ids {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| Error::NotFound("path"))?;
+        Ok(Ids(params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()))
+    }
+}
+
+/// `GET /auth/me`
+pub async fn me(Caller(principal): Caller) -> Json<Value> {
+    Json(match principal {
+        Principal::InstanceAdmin => json!({"type": "instance_admin"}),
+        Principal::ApiKey(key) => json!({
+            "type": "api_key",
+            "id": key.id,
+            "name": key.name,
+            "workspace_id": key.workspace_id,
+            "scopes": key.scopes,
+            "expires_at": key.expires_at,
+        }),
+        Principal::User(user) => json!({"type": "user", "id": user.id}),
+    })
+}

@@ -1,0 +1,210 @@
+//! `/workspaces/{workspace_id}/agents`
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::access::{Ids, In, ManageAgents, ReadAgents};
+use super::body::{JsonBody, given};
+use super::error::{Answer, blocking};
+use super::page::{Page, Params};
+use super::validate::Checks;
+use crate::agent::{TOOLS, check_tools};
+use crate::clock;
+use crate::error::Result;
+use crate::llm;
+use crate::workspace::agents::Agent;
+
+/// Longest prompt and description, in bytes.
+const PROMPT: usize = 100_000;
+const DESCRIPTION: usize = 10_000;
+
+/// An agent as it is told of.
+#[derive(Serialize)]
+struct View {
+    id: Uuid,
+    workspace_id: Uuid,
+    name: String,
+    slug: String,
+    description: Option<String>,
+    system_prompt: String,
+    model_provider: String,
+    model_name: String,
+    temperature: f64,
+    max_tokens: u32,
+    enabled_tools: Vec<String>,
+    tool_config: Map<String, Value>,
+    is_active: bool,
+    settings: Map<String, Value>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl View {
+    fn of(workspace_id: Uuid, agent: Agent) -> Self {
+        View {
+            id: agent.id,
+            workspace_id,
+            name: agent.name,
+            slug: agent.slug,
+            description: agent.description,
+            system_prompt: agent.system_prompt,
+            model_provider: agent.model_provider,
+            model_name: agent.model_name,
+            temperature: agent.temperature,
+            max_tokens: agent.max_tokens,
+            enabled_tools: agent.enabled_tools,
+            tool_config: agent.tool_config,
+            is_active: agent.is_active,
+            settings: agent.settings,
+            created_at: agent.created_at,
+            updated_at: agent.updated_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    name: String,
+    slug: String,
+    description: Option<String>,
+    system_prompt: Option<String>,
+    model_provider: Option<String>,
+    model_name: Option<String>,
+    temperature: Option<f64>,
+    max_tokens: Option<u32>,
+    enabled_tools: Option<Vec<String>>,
+    tool_config: Option<Map<String, Value>>,
+    is_active: Option<bool>,
+    settings: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    name: Option<String>,
+    slug: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    description: Option<Option<String>>,
+    system_prompt: Option<String>,
+    model_provider: Option<String>,
+    model_name: Option<String>,
+    temperature: Option<f64>,
+    max_tokens: Option<u32>,
+    enabled_tools: Option<Vec<String>>,
+    tool_config: Option<Map<String, Value>>,
+    is_active: Option<bool>,
+    settings: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+pub struct Shown {
+    #[serde(default)]
+    include_inactive: bool,
+}
+
+fn check(agent: &Agent) -> Result<()> {
+    let mut checks = Checks::default();
+    checks.name("name", &agent.name);
+    checks.slug("slug", &agent.slug);
+    agent.description.iter().for_each(|text| checks.text("description", text, DESCRIPTION));
+    checks.text("system_prompt", &agent.system_prompt, PROMPT);
+    let known = agent.model_provider == llm::EXTRACTIVE;
+    checks.require(known, "model_provider", &format!("there is no such provider; there are: {}", llm::EXTRACTIVE));
+    checks.name("model_name", &agent.model_name);
+    checks.require((0.0..=2.0).contains(&agent.temperature), "temperature", "must be from 0 to 2");
+    checks.require((1..=100_000).contains(&agent.max_tokens), "max_tokens", "must be from 1 to 100000");
+    checks.object("settings", &agent.settings);
+    checks.object("tool_config", &agent.tool_config);
+    let objects = agent.tool_config.values().all(Value::is_object);
+    checks.require(objects, "tool_config", "must have an object for each tool");
+    checks.done()?;
+    check_tools(&agent.enabled_tools, "enabled_tools")?;
+    check_tools(agent.tool_config.keys(), "tool_config")
+}
+
+/// `POST /workspaces/{workspace_id}/agents`
+pub async fn create(entered: In<ManageAgents>, JsonBody(body): JsonBody<Create>) -> Answer<Response> {
+    let now = clock::now();
+    let agent = Agent {
+        id: Uuid::now_v7(),
+        name: body.name,
+        slug: body.slug,
+        description: body.description,
+        system_prompt: body.system_prompt.unwrap_or_default(),
+        model_provider: body.model_provider.unwrap_or_else(|| llm::EXTRACTIVE.to_owned()),
+        model_name: body.model_name.unwrap_or_else(|| llm::EXTRACTIVE.to_owned()),
+        temperature: body.temperature.unwrap_or(0.0),
+        max_tokens: body.max_tokens.unwrap_or(1024),
+        enabled_tools: body.enabled_tools.unwrap_or_else(|| TOOLS.iter().map(|tool| tool.to_string()).collect()),
+        tool_config: body.tool_config.unwrap_or_default(),
+        is_active: body.is_active.unwrap_or(true),
+        settings: body.settings.unwrap_or_default(),
+        created_at: now.clone(),
+        updated_at: now,
+    };
+    check(&agent)?;
+    let workspace = entered.access.workspace;
+    let view = blocking(move || {
+        workspace.put_agent(&agent)?;
+        Ok(View::of(workspace.id(), agent))
+    })
+    .await?;
+    let location = [("location", format!("/workspaces/{}/agents/{}", view.workspace_id, view.id))];
+    Ok((StatusCode::CREATED, location, Json(view)).into_response())
+}
+
+/// `GET /workspaces/{workspace_id}/agents?include_inactive=`
+pub async fn list(entered: In<ReadAgents>, Params(shown): Params<Shown>, page: Page) -> Answer<Response> {
+    let workspace = entered.access.workspace;
+    let (limit, offset, id) = (page.limit, page.offset, workspace.id());
+    let (agents, total) = blocking(move || workspace.agents(shown.include_inactive, limit, offset)).await?;
+    Ok(page.answer(agents.into_iter().map(|agent| View::of(id, agent)).collect(), total))
+}
+
+/// `GET /workspaces/{workspace_id}/agents/{agent_id}`
+pub async fn show(entered: In<ReadAgents>, ids: Ids) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("agent_id", "agent")?);
+    let view = blocking(move || Ok(View::of(workspace.id(), workspace.agent(id)?))).await?;
+    Ok(Json(view).into_response())
+}
+
+/// `PATCH /workspaces/{workspace_id}/agents/{agent_id}`
+pub async fn update(entered: In<ManageAgents>, ids: Ids, JsonBody(body): JsonBody<Update>) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("agent_id", "agent")?);
+    let view = blocking(move || {
+        let old = workspace.agent(id)?;
+        let agent = Agent {
+            id: old.id,
+            name: body.name.unwrap_or(old.name),
+            slug: body.slug.unwrap_or(old.slug),
+            description: body.description.unwrap_or(old.description),
+            system_prompt: body.system_prompt.unwrap_or(old.system_prompt),
+            model_provider: body.model_provider.unwrap_or(old.model_provider),
+            model_name: body.model_name.unwrap_or(old.model_name),
+            temperature: body.temperature.unwrap_or(old.temperature),
+            max_tokens: body.max_tokens.unwrap_or(old.max_tokens),
+            enabled_tools: body.enabled_tools.unwrap_or(old.enabled_tools),
+            tool_config: body.tool_config.unwrap_or(old.tool_config),
+            is_active: body.is_active.unwrap_or(old.is_active),
+            settings: body.settings.unwrap_or(old.settings),
+            created_at: old.created_at,
+            updated_at: clock::now(),
+        };
+        check(&agent)?;
+        workspace.put_agent(&agent)?;
+        Ok(View::of(workspace.id(), agent))
+    });
+    Ok(Json(view.await?).into_response())
+}
+
+/// `DELETE /workspaces/{workspace_id}/agents/{agent_id}`
+pub async fn delete(entered: In<ManageAgents>, ids: Ids) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("agent_id", "agent")?);
+    blocking(move || workspace.delete_agent(id)).await?;
+    Ok(Json(json!({"status": "success", "message": "Agent deleted"})).into_response())
+}

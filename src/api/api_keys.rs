@@ -1,0 +1,186 @@
+//! `/workspaces/{workspace_id}/api-keys`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::access::{Ids, In, ManageApiKeys};
+use super::body::{JsonBody, given};
+use super::error::{Answer, blocking};
+use super::page::Page;
+use super::validate::Checks;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::tenancy::api_keys::{ApiKey, Scope};
+
+/// A key as it is told of: without the key, but for the once.
+#[derive(Serialize)]
+struct View {
+    id: Uuid,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    key_prefix: String,
+    workspace_id: Uuid,
+    scopes: Vec<Scope>,
+    rate_limit_per_minute: u32,
+    expires_at: Option<String>,
+    is_active: bool,
+    last_used_at: Option<String>,
+    revoked_at: Option<String>,
+    created_at: String,
+}
+
+impl From<ApiKey> for View {
+    fn from(key: ApiKey) -> Self {
+        View {
+            id: key.id,
+            name: key.name,
+            key: None,
+            key_prefix: key.prefix,
+            workspace_id: key.workspace_id,
+            scopes: key.scopes,
+            rate_limit_per_minute: key.rate_limit_per_minute,
+            expires_at: key.expires_at,
+            is_active: key.is_active,
+            last_used_at: key.last_used_at,
+            revoked_at: key.revoked_at,
+            created_at: key.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    name: String,
+    scopes: Option<Vec<Scope>>,
+    rate_limit_per_minute: Option<u32>,
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    name: Option<String>,
+    scopes: Option<Vec<Scope>>,
+    rate_limit_per_minute: Option<u32>,
+    #[serde(default, deserialize_with = "given")]
+    expires_at: Option<Option<Timestamp>>,
+    is_active: Option<bool>,
+}
+
+fn check(key: &ApiKey, principal: &Principal) -> Result<()> {
+    let mut checks = Checks::default();
+    checks.name("name", &key.name);
+    checks.require(!key.scopes.is_empty(), "scopes", "must have one at least");
+    let rate = (1..=100_000).contains(&key.rate_limit_per_minute);
+    checks.require(rate, "rate_limit_per_minute", "must be from 1 to 100000");
+    checks.done()?;
+    // Else a key that manages keys could make itself one that may do more than it may.
+    match principal {
+        Principal::ApiKey(own) if key.scopes.iter().any(|scope| !own.scopes.contains(scope)) => {
+            Err(Error::Forbidden("a key cannot give scopes that it does not have".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unique(scopes: Vec<Scope>) -> Vec<Scope> {
+    let mut kept = Vec::with_capacity(scopes.len());
+    for scope in scopes {
+        if !kept.contains(&scope) {
+            kept.push(scope);
+        }
+    }
+    kept
+}
+
+/// `POST /workspaces/{workspace_id}/api-keys`
+pub async fn create(
+    entered: In<ManageApiKeys>,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Create>,
+) -> Answer<Response> {
+    let workspace_id = entered.access.record.id;
+    let key = ApiKey {
+        id: Uuid::now_v7(),
+        workspace_id,
+        name: body.name,
+        prefix: String::new(),
+        hash: String::new(),
+        scopes: unique(body.scopes.unwrap_or_else(|| vec![Scope::Chat, Scope::Search])),
+        rate_limit_per_minute: body.rate_limit_per_minute.unwrap_or(60),
+        expires_at: body.expires_at.map(clock::text),
+        is_active: true,
+        last_used_at: None,
+        revoked_at: None,
+        created_at: clock::now(),
+    };
+    check(&key, &entered.access.principal)?;
+    let (secret, key) = blocking(move || app.auth.issue(key)).await?;
+    let location = [("location", format!("/workspaces/{workspace_id}/api-keys/{}", key.id))];
+    let view = View { key: Some(secret), ..View::from(key) };
+    Ok((StatusCode::CREATED, location, Json(view)).into_response())
+}
+
+/// `GET /workspaces/{workspace_id}/api-keys`
+pub async fn list(entered: In<ManageApiKeys>, State(app): State<Arc<App>>, page: Page) -> Answer<Response> {
+    let (limit, offset, workspace) = (page.limit, page.offset, entered.access.record.id);
+    let (keys, total) = blocking(move || app.tenancy.api_keys(workspace, limit, offset)).await?;
+    Ok(page.answer(keys.into_iter().map(View::from).collect(), total))
+}
+
+/// `GET /workspaces/{workspace_id}/api-keys/{key_id}`
+pub async fn show(entered: In<ManageApiKeys>, ids: Ids, State(app): State<Arc<App>>) -> Answer<Response> {
+    let (workspace, id) = (entered.access.record.id, ids.get("key_id", "API key")?);
+    let key = blocking(move || app.tenancy.api_key(workspace, id)).await?;
+    Ok(Json(View::from(key)).into_response())
+}
+
+/// `PATCH /workspaces/{workspace_id}/api-keys/{key_id}`
+pub async fn update(
+    entered: In<ManageApiKeys>,
+    ids: Ids,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Update>,
+) -> Answer<Response> {
+    let (workspace, id, principal) = (entered.access.record.id, ids.get("key_id", "API key")?, entered.access.principal);
+    let changed = blocking(move || {
+        let mut key = app.tenancy.api_key(workspace, id)?;
+        if key.revoked_at.is_some() {
+            return Err(Error::Conflict("a revoked key stays revoked".into()));
+        }
+        key.name = body.name.unwrap_or(key.name);
+        key.scopes = body.scopes.map_or(key.scopes, unique);
+        key.rate_limit_per_minute = body.rate_limit_per_minute.unwrap_or(key.rate_limit_per_minute);
+        key.expires_at = body.expires_at.map_or(key.expires_at, |time| time.map(clock::text));
+        key.is_active = body.is_active.unwrap_or(key.is_active);
+        check(&key, &principal)?;
+        app.tenancy.put_api_key(&key)?;
+        app.auth.forget();
+        Ok(key)
+    });
+    Ok(Json(View::from(changed.await?)).into_response())
+}
+
+/// `DELETE /workspaces/{workspace_id}/api-keys/{key_id}`
+pub async fn revoke(entered: In<ManageApiKeys>, ids: Ids, State(app): State<Arc<App>>) -> Answer<Response> {
+    let (workspace, id) = (entered.access.record.id, ids.get("key_id", "API key")?);
+    blocking(move || {
+        app.tenancy.revoke_api_key(workspace, id)?;
+        app.auth.forget();
+        Ok(())
+    })
+    .await?;
+    Ok(Json(json!({"status": "success", "message": "API key revoked"})).into_response())
+}

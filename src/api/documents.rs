@@ -1,0 +1,389 @@
+//! `/workspaces/{workspace_id}/documents`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio_util::io::ReaderStream;
+use uuid::Uuid;
+
+use super::access::{Ids, In, ReadDocuments, WriteDocuments};
+use super::body;
+use super::error::{Answer, blocking};
+use super::multipart::{self, keep};
+use super::page::Page;
+use super::validate::Checks;
+use crate::app::App;
+use crate::auth::Access;
+use crate::error::{Error, Result};
+use crate::ingest::{Incoming, Outcome, delete_document};
+use crate::workspace::chunks::Chunk;
+use crate::workspace::documents::{Document, Listing};
+use crate::workspace::{Comparison, Filter, Scalar};
+
+/// A document as it is told of.
+#[derive(Serialize)]
+pub struct View {
+    id: Uuid,
+    workspace_id: Uuid,
+    title: String,
+    source: String,
+    content_type: String,
+    metadata: Map<String, Value>,
+    chunk_count: u64,
+    size_bytes: u64,
+    content_hash: String,
+    created_at: String,
+    updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<bool>,
+}
+
+impl View {
+    pub fn of(workspace_id: Uuid, document: Document) -> Self {
+        View {
+            id: document.id,
+            workspace_id,
+            title: document.title,
+            source: document.source,
+            content_type: document.content_type,
+            metadata: document.metadata,
+            chunk_count: document.chunk_count,
+            size_bytes: document.size_bytes,
+            content_hash: document.content_hash,
+            created_at: document.created_at,
+            updated_at: document.updated_at,
+            content: None,
+            unchanged: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ChunkView {
+    id: Uuid,
+    document_id: Uuid,
+    index: u32,
+    content: String,
+    start: usize,
+    end: usize,
+    heading_path: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+    token_count: u32,
+}
+
+impl From<Chunk> for ChunkView {
+    fn from(chunk: Chunk) -> Self {
+        ChunkView {
+            id: chunk.id,
+            document_id: chunk.document_id,
+            index: chunk.index,
+            content: chunk.content,
+            start: chunk.start,
+            end: chunk.end,
+            heading_path: chunk.heading_path,
+            page: chunk.page,
+            token_count: chunk.token_count,
+        }
+    }
+}
+
+/// A document in JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    pub title: Option<String>,
+    pub source: Option<String>,
+    pub content: String,
+    pub content_type: Option<String>,
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl Given {
+    /// As it goes in, with its bytes apart.
+    pub fn checked(self, field: &str) -> Result<(Incoming, Vec<u8>)> {
+        check_words(field, self.title.as_deref(), self.source.as_deref(), self.metadata.as_ref())?;
+        let nul = !self.content.contains('\0');
+        let mut checks = Checks::default();
+        checks.require(nul, &format!("{field}content"), "must have no NUL characters");
+        checks.done()?;
+        let bytes = self.content.into_bytes();
+        let content_type = Some(self.content_type.unwrap_or_else(|| "text/markdown".to_owned()));
+        let (title, source, metadata) = (self.title, self.source, self.metadata);
+        Ok((Incoming { content_type, title, source, metadata, ..Incoming::default() }, bytes))
+    }
+}
+
+/// Checks what a sender says of a document; `field` goes before the names of fields.
+pub fn check_words(
+    field: &str,
+    title: Option<&str>,
+    source: Option<&str>,
+    metadata: Option<&Map<String, Value>>,
+) -> Result<()> {
+    let mut checks = Checks::default();
+    if let Some(title) = title {
+        checks.require(!title.trim().is_empty() && title.len() <= 1024, &format!("{field}title"), "must have 1 to 1024 bytes");
+        checks.require(!title.chars().any(char::is_control), &format!("{field}title"), "must have no control characters");
+    }
+    if let Some(source) = source {
+        checks.require(!source.trim().is_empty() && source.len() <= 2048, &format!("{field}source"), "must have 1 to 2048 bytes");
+        checks.require(!source.chars().any(char::is_control), &format!("{field}source"), "must have no control characters");
+    }
+    metadata.iter().for_each(|object| checks.object(&format!("{field}metadata"), object));
+    checks.done()
+}
+
+/// `POST /workspaces/{workspace_id}/documents`
+pub async fn create(entered: In<WriteDocuments>, State(app): State<Arc<App>>, request: Request) -> Answer<Response> {
+    take_in(app, entered.access, None, request).await
+}
+
+/// `PUT /workspaces/{workspace_id}/documents/{document_id}`
+pub async fn replace(
+    entered: In<WriteDocuments>,
+    ids: Ids,
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Answer<Response> {
+    let target = ids.get("document_id", "document")?;
+    let workspace = entered.access.workspace.clone();
+    blocking(move || workspace.document(target)).await?;
+    take_in(app, entered.access, Some(target), request).await
+}
+
+async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: Request) -> Answer<Response> {
+    let limit = app.config.limits.document_bytes;
+    let (incoming, bytes, upload) = match body::content_type(&request).as_deref() {
+        Some("multipart/form-data") => {
+            let form = multipart::read(request, &app, 1, limit).await?;
+            check_words("", form.title.as_deref(), form.source.as_deref(), form.metadata.as_ref())?;
+            let file = form.files.into_iter().next().ok_or_else(|| Error::invalid("file", "is missing"))?;
+            let (title, source, metadata) = (form.title, form.source, form.metadata);
+            let (file_name, content_type) = (file.name, file.content_type);
+            (Incoming { title, source, metadata, file_name, content_type, ..Incoming::default() }, None, Some(file.upload))
+        }
+        Some("application/json") => {
+            let read = body::read(request.into_body(), app.config.limits.json_bytes).await?;
+            let (incoming, bytes) = body::parse::<Given>(&read)?.checked("")?;
+            if bytes.len() as u64 > limit {
+                return Err(Error::PayloadTooLarge(format!("the content is larger than {limit} bytes")).into());
+            }
+            (incoming, Some(bytes), None)
+        }
+        _ => {
+            let detail = "the body must be application/json or multipart/form-data";
+            return Err(Error::UnsupportedMediaType(detail.into()).into());
+        }
+    };
+    let stored = blocking(move || {
+        let (bytes, upload) = match (bytes, upload) {
+            (_, Some(upload)) => (upload.read()?, upload),
+            (bytes, None) => {
+                let bytes = bytes.unwrap_or_default();
+                let upload = keep(&app, &bytes)?;
+                (bytes, upload)
+            }
+        };
+        let incoming = Incoming { target, bytes, sha256: Some(upload.sha256.clone()), ..incoming };
+        let outcome = app.pipeline(&access)?.take_in(incoming, upload)?;
+        Ok((access.workspace.id(), outcome))
+    });
+    let (workspace, outcome) = stored.await?;
+    Ok(match outcome {
+        Outcome::Unchanged(document) => {
+            let view = View { unchanged: Some(true), ..View::of(workspace, document) };
+            (StatusCode::OK, Json(view)).into_response()
+        }
+        Outcome::Stored(stored) if target.is_some() => Json(View::of(workspace, stored.document)).into_response(),
+        Outcome::Stored(stored) => {
+            let location = [("location", format!("/workspaces/{workspace}/documents/{}", stored.document.id))];
+            (StatusCode::CREATED, location, Json(View::of(workspace, stored.document))).into_response()
+        }
+    })
+}
+
+/// `GET /workspaces/{workspace_id}/documents?limit=&offset=&q=&metadata.<k>=<v>`
+pub async fn list(entered: In<ReadDocuments>, page: Page, uri: Uri) -> Answer<Response> {
+    listing(entered.access, page, &uri).await
+}
+
+/// A page of the documents of a workspace that the caller was let into.
+pub async fn listing(access: Access, page: Page, uri: &Uri) -> Answer<Response> {
+    let mut listing = Listing { limit: page.limit, offset: page.offset, ..Listing::default() };
+    let pairs: Vec<(String, String)> = axum::extract::Query::try_from_uri(uri)
+        .map_err(|e| Error::invalid("query", e.body_text()))?
+        .0;
+    for (name, value) in pairs {
+        if name == "q" && !value.is_empty() {
+            listing.text = Some(value);
+        } else if let Some(key) = name.strip_prefix("metadata.") {
+            check_key(key)?;
+            listing.filter.metadata.push((key.to_owned(), Comparison::In(meanings(&value))));
+        }
+    }
+    let workspace = access.workspace;
+    let id = workspace.id();
+    let (limit, offset) = (page.limit, page.offset);
+    let (documents, total) = blocking(move || workspace.documents(&listing)).await?;
+    let documents: Vec<View> = documents.into_iter().map(|document| View::of(id, document)).collect();
+    Ok(Json(json!({"documents": documents, "total": total, "limit": limit, "offset": offset})).into_response())
+}
+
+/// A key of metadata that can be asked for.
+pub fn check_key(key: &str) -> Result<()> {
+    let plain = !key.is_empty() && key.len() <= 128 && !key.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'));
+    let mut checks = Checks::default();
+    checks.require(plain, "metadata", "has keys of 1 to 128 bytes without quotes and control characters");
+    checks.done()
+}
+
+/// What a value in a query string may stand for.
+fn meanings(value: &str) -> Vec<Scalar> {
+    let mut meanings = vec![Scalar::Text(value.to_owned())];
+    meanings.extend(value.parse::<f64>().ok().filter(|n| n.is_finite()).map(Scalar::Number));
+    meanings.extend(value.parse::<bool>().ok().map(Scalar::Flag));
+    meanings
+}
+
+/// `GET /workspaces/{workspace_id}/documents/{document_id}`
+pub async fn show(entered: In<ReadDocuments>, ids: Ids) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
+    let view = blocking(move || {
+        let content = Some(workspace.content(id)?);
+        Ok(View { content, ..View::of(workspace.id(), workspace.document(id)?) })
+    });
+    Ok(Json(view.await?).into_response())
+}
+
+/// `GET /workspaces/{workspace_id}/documents/{document_id}/chunks`
+pub async fn chunks(entered: In<ReadDocuments>, ids: Ids, page: Page) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
+    let (limit, offset) = (page.limit, page.offset);
+    let (chunks, total) = blocking(move || workspace.chunks(id, limit, offset)).await?;
+    Ok(page.answer(chunks.into_iter().map(ChunkView::from).collect(), total))
+}
+
+/// `GET /workspaces/{workspace_id}/documents/{document_id}/file`: the original bytes, for saving, never for showing.
+pub async fn file(entered: In<ReadDocuments>, ids: Ids) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
+    let (document, file) = blocking(move || {
+        let document = workspace.document(id)?;
+        let file = workspace.open_file(&document)?;
+        Ok((document, file))
+    })
+    .await?;
+    let stream = ReaderStream::new(tokio::fs::File::from_std(file));
+    let mut response = Response::new(Body::from_stream(stream));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(document.size_bytes));
+    let media_type = HeaderValue::from_str(&format!("{}; charset=utf-8", document.file_type));
+    headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    headers.insert(CONTENT_DISPOSITION, disposition(&document));
+    Ok(response)
+}
+
+/// `attachment` with the last part of the source as name, in RFC 5987's form where it is not plain ASCII.
+fn disposition(document: &Document) -> HeaderValue {
+    let name = document.source.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("document");
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' }).collect();
+    let encoded: String = name
+        .bytes()
+        .map(|b| match b {
+            b if b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_') => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        })
+        .collect();
+    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
+    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+/// `DELETE /workspaces/{workspace_id}/documents/{document_id}`
+pub async fn delete(entered: In<WriteDocuments>, ids: Ids, State(app): State<Arc<App>>) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
+    let chunks = blocking(move || delete_document(&workspace, app.embedder(&workspace)?.as_ref(), id)).await?;
+    Ok(Json(json!({
+        "status": "success",
+        "message": "Document deleted",
+        "document_id": id,
+        "chunks_deleted": chunks,
+    }))
+    .into_response())
+}
+
+/// A filter as clients give it.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct FilterBody {
+    document_ids: Option<Vec<String>>,
+    sources: Option<Vec<String>>,
+    metadata: Option<Map<String, Value>>,
+    created_after: Option<jiff::Timestamp>,
+    created_before: Option<jiff::Timestamp>,
+}
+
+/// Values that one condition may list.
+const MOST_VALUES: usize = 1000;
+
+impl FilterBody {
+    pub fn checked(self) -> Result<Filter> {
+        let mut checks = Checks::default();
+        let few = |list: &Option<Vec<String>>| list.as_ref().is_none_or(|list| list.len() <= MOST_VALUES);
+        checks.require(few(&self.document_ids), "filters.document_ids", "must have at most 1000 ids");
+        checks.require(few(&self.sources), "filters.sources", "must have at most 1000 sources");
+        let conditions = self.metadata.as_ref().map_or(0, Map::len);
+        checks.require(conditions <= 32, "filters.metadata", "must have at most 32 conditions");
+        checks.done()?;
+        let mut metadata = Vec::new();
+        for (key, value) in self.metadata.unwrap_or_default() {
+            check_key(&key)?;
+            metadata.push((key.clone(), comparison(&key, value)?));
+        }
+        // What is no id is the id of no document: it matches nothing, and that is no error.
+        let ids = self.document_ids.map(|ids| ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect());
+        Ok(Filter {
+            document_ids: ids,
+            sources: self.sources,
+            metadata,
+            created_after: self.created_after.map(crate::clock::text),
+            created_before: self.created_before.map(crate::clock::text),
+        })
+    }
+}
+
+fn comparison(key: &str, value: Value) -> Result<Comparison> {
+    let field = format!("filters.metadata.{key}");
+    let Value::Object(operators) = value else {
+        return Ok(Comparison::In(vec![scalar(&field, value)?]));
+    };
+    if let Some(list) = operators.get("$in") {
+        let list = list.as_array().filter(|list| operators.len() == 1 && list.len() <= MOST_VALUES);
+        let list = list.ok_or_else(|| Error::invalid(&field, "`$in` stands alone, with an array of at most 1000 values"))?;
+        let values = list.iter().map(|value| scalar(&field, value.clone())).collect::<Result<_>>()?;
+        return Ok(Comparison::In(values));
+    }
+    if operators.is_empty() || operators.keys().any(|name| name != "$gte" && name != "$lte") {
+        return Err(Error::invalid(&field, "must be a value, {\"$in\": [...]} or {\"$gte\": ..., \"$lte\": ...}"));
+    }
+    let bound = |name: &str| operators.get(name).map(|value| scalar(&field, value.clone())).transpose();
+    Ok(Comparison::Between(bound("$gte")?, bound("$lte")?))
+}
+
+fn scalar(field: &str, value: Value) -> Result<Scalar> {
+    match value {
+        Value::String(text) => Ok(Scalar::Text(text)),
+        Value::Bool(flag) => Ok(Scalar::Flag(flag)),
+        Value::Number(number) => number.as_f64().map(Scalar::Number).ok_or_else(|| Error::invalid(field, "is too large a number")),
+        _ => Err(Error::invalid(field, "must be compared with text, numbers or booleans")),
+    }
+}

@@ -1,0 +1,101 @@
+//! HTTP: the route table, and nothing else that a reader need look for elsewhere.
+//!
+//! Each resource has a file with its wire shapes and its handlers. A handler's signature names its permission
+//! ([`access`]); without one there is no way to a workspace. Every route stands at its path and under `/v1`.
+
+mod access;
+mod agents;
+mod api_keys;
+mod body;
+mod chat;
+mod documents;
+mod error;
+mod health;
+mod jobs;
+mod legacy;
+mod middleware;
+mod multipart;
+mod organizations;
+mod page;
+mod problem;
+mod search;
+mod sessions;
+mod validate;
+mod workspaces;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// Every route of the instance.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = resources().merge(legacy_routes());
+    let routes = routes.clone().nest("/v1", routes).merge(open_routes());
+    middleware::around(routes, &app).with_state(app)
+}
+
+/// Routes that need no credential.
+fn open_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/v1/health", get(health::health))
+        .route("/livez", get(health::live))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+}
+
+fn resources() -> Router<Arc<App>> {
+    Router::new()
+        .route("/auth/me", get(access::me))
+        .route("/organizations", get(organizations::list).post(organizations::create))
+        .route(
+            "/organizations/{organization_id}",
+            get(organizations::show).patch(organizations::update).delete(organizations::delete),
+        )
+        .route("/organizations/{organization_id}/workspaces", get(workspaces::list).post(workspaces::create))
+        .route("/workspaces/{workspace_id}", get(workspaces::show).patch(workspaces::update).delete(workspaces::delete))
+        .route("/workspaces/{workspace_id}/stats", get(workspaces::stats))
+        .route("/workspaces/{workspace_id}/agents", get(agents::list).post(agents::create))
+        .route(
+            "/workspaces/{workspace_id}/agents/{agent_id}",
+            get(agents::show).patch(agents::update).delete(agents::delete),
+        )
+        .route("/workspaces/{workspace_id}/api-keys", get(api_keys::list).post(api_keys::create))
+        .route(
+            "/workspaces/{workspace_id}/api-keys/{key_id}",
+            get(api_keys::show).patch(api_keys::update).delete(api_keys::revoke),
+        )
+        .route("/workspaces/{workspace_id}/documents", get(documents::list).post(documents::create))
+        .route(
+            "/workspaces/{workspace_id}/documents/{document_id}",
+            get(documents::show).put(documents::replace).delete(documents::delete),
+        )
+        .route("/workspaces/{workspace_id}/documents/{document_id}/chunks", get(documents::chunks))
+        .route("/workspaces/{workspace_id}/documents/{document_id}/file", get(documents::file))
+        .route("/workspaces/{workspace_id}/ingest", post(jobs::ingest))
+        .route("/workspaces/{workspace_id}/jobs", get(jobs::list))
+        .route("/workspaces/{workspace_id}/jobs/{job_id}", get(jobs::show).delete(jobs::cancel))
+        .route("/workspaces/{workspace_id}/jobs/{job_id}/events", get(jobs::events))
+        .route("/workspaces/{workspace_id}/search", post(search::search))
+        .route("/workspaces/{workspace_id}/chat", post(chat::chat))
+        .route("/workspaces/{workspace_id}/sessions", get(sessions::list))
+        .route("/workspaces/{workspace_id}/sessions/{session_id}", get(sessions::show).delete(sessions::delete))
+        .route("/workspaces/{workspace_id}/sessions/{session_id}/messages", get(sessions::messages))
+        .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(sessions::feedback))
+}
+
+/// Routes of the original system, for its clients: they act on the key's workspace.
+fn legacy_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/chat", post(legacy::chat))
+        .route("/chat/stream", post(legacy::chat_stream))
+        .route("/search/vector", post(legacy::search_vector))
+        .route("/search/hybrid", post(legacy::search_hybrid))
+        .route("/search/graph", post(legacy::search_graph))
+        .route("/documents", get(legacy::documents))
+        .route("/sessions/{session_id}", get(legacy::session))
+        .route("/sessions/{session_id}/messages", get(legacy::messages))
+}

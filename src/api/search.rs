@@ -1,0 +1,179 @@
+//! `POST /workspaces/{workspace_id}/search`
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::access::{In, Search};
+use super::body::JsonBody;
+use super::documents::FilterBody;
+use super::error::{Answer, blocking};
+use super::validate::Checks;
+use crate::app::App;
+use crate::auth::Access;
+use crate::error::{Error, Result};
+use crate::search::{self, Found, Hit, SearchRequest, SearchType, TEXT_WEIGHT};
+
+/// Longest question, in bytes.
+pub const LONGEST_QUERY: usize = 32 << 10;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    query: String,
+    #[serde(default)]
+    search_type: SearchType,
+    limit: Option<i64>,
+    offset: Option<i64>,
+    text_weight: Option<f32>,
+    filters: Option<FilterBody>,
+    /// Workspaces cannot share yet; taken so that clients need not be changed when they can.
+    #[allow(dead_code)]
+    include_shared: Option<bool>,
+    expand: Option<i64>,
+    rerank: Option<bool>,
+    #[serde(default)]
+    explain: bool,
+    /// Bears on graph facts, of which there are none yet.
+    #[allow(dead_code)]
+    as_of: Option<jiff::Timestamp>,
+}
+
+/// A hit as it is told of.
+#[derive(Serialize)]
+struct HitView {
+    chunk_id: Uuid,
+    document_id: Uuid,
+    document_title: String,
+    document_source: String,
+    content: String,
+    score: f32,
+    vector_similarity: Option<f32>,
+    text_similarity: Option<f32>,
+    highlights: Vec<(usize, usize)>,
+    start: usize,
+    end: usize,
+    heading_path: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+    metadata: Map<String, Value>,
+    /// The hit with its neighbours, and where that begins in the document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expanded: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Value>,
+}
+
+impl HitView {
+    fn of(hit: Hit, explain: bool, text_weight: f32) -> Self {
+        let explain = explain.then(|| {
+            json!({
+                "vector": {"rank": hit.vector_rank, "similarity": hit.vector_similarity},
+                "fulltext": {"rank": hit.text_rank, "similarity": hit.text_similarity},
+                "text_weight": text_weight,
+            })
+        });
+        let chunk = hit.located.chunk;
+        HitView {
+            chunk_id: chunk.id,
+            document_id: chunk.document_id,
+            document_title: hit.located.title,
+            document_source: hit.located.source,
+            content: chunk.content,
+            score: hit.score,
+            vector_similarity: hit.vector_similarity,
+            text_similarity: hit.text_similarity,
+            highlights: hit.highlights,
+            start: chunk.start,
+            end: chunk.end,
+            heading_path: chunk.heading_path,
+            page: chunk.page,
+            metadata: hit.located.metadata,
+            expanded: hit.surroundings.map(|(start, content)| json!({"start": start, "content": content})),
+            explain,
+        }
+    }
+}
+
+/// Checks a question as every door takes it.
+pub fn check_query(checks: &mut Checks, field: &str, query: &str) {
+    checks.require(!query.trim().is_empty(), field, "must not be empty");
+    checks.text(field, query, LONGEST_QUERY);
+}
+
+impl Body {
+    fn checked(self) -> Result<(SearchRequest, bool)> {
+        let mut checks = Checks::default();
+        check_query(&mut checks, "query", &self.query);
+        let limit = self.limit.unwrap_or(10);
+        checks.require((1..=100).contains(&limit), "limit", "must be from 1 to 100");
+        let offset = self.offset.unwrap_or(0);
+        checks.require((0..=900).contains(&offset), "offset", "must be from 0 to 900");
+        let weight = self.text_weight.is_none_or(|weight| (0.0..=1.0).contains(&weight));
+        checks.require(weight, "text_weight", "must be from 0 to 1");
+        let expand = self.expand.unwrap_or(0);
+        checks.require((0..=10).contains(&expand), "expand", "must be from 0 to 10");
+        checks.require(self.rerank != Some(true), "rerank", "needs a reranking model, and there is none");
+        checks.done()?;
+        let within = |n: i64, field| usize::try_from(n).map_err(|_| Error::invalid(field, "is out of range"));
+        let request = SearchRequest {
+            query: self.query,
+            search_type: self.search_type,
+            limit: within(limit, "limit")?,
+            offset: within(offset, "offset")?,
+            text_weight: self.text_weight,
+            filter: self.filters.unwrap_or_default().checked()?,
+            expand: u32::try_from(expand).unwrap_or(0),
+        };
+        Ok((request, self.explain))
+    }
+}
+
+/// `POST /workspaces/{workspace_id}/search`
+pub async fn search(
+    entered: In<Search>,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Body>,
+) -> Answer<Json<Value>> {
+    let (request, explain) = body.checked()?;
+    answer(app, entered.access, request, explain).await
+}
+
+/// Searches a workspace that the caller was let into.
+pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, explain: bool) -> Answer<Json<Value>> {
+    let started = Instant::now();
+    let weight = request.text_weight.unwrap_or(TEXT_WEIGHT);
+    let search_type = request.search_type;
+    let found = blocking(move || {
+        let embedder = app.embedder(&access.workspace)?;
+        search::search(&access.workspace, embedder.as_ref(), &request)
+    });
+    let Found { hits, legs } = found.await?;
+    let results: Vec<HitView> = hits.into_iter().map(|hit| HitView::of(hit, explain, weight)).collect();
+    let mut answer = json!({
+        "results": results,
+        "graph_results": [],
+        "total_results": results.len(),
+        "search_type": search_type,
+        "query_time_ms": started.elapsed().as_secs_f64() * 1e3,
+    });
+    let failed = legs.iter().any(|leg| leg.outcome.is_err());
+    if (explain || failed)
+        && let Some(answer) = answer.as_object_mut()
+    {
+        let legs: Vec<Value> = legs
+            .into_iter()
+            .map(|leg| match leg.outcome {
+                Ok(candidates) => json!({"leg": leg.name, "status": "ok", "candidates": candidates}),
+                Err(why) => json!({"leg": leg.name, "status": "unavailable", "detail": why}),
+            })
+            .collect();
+        answer.insert("legs".to_owned(), Value::from(legs));
+    }
+    Ok(Json(answer))
+}

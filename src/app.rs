@@ -1,0 +1,209 @@
+//! The composition root: every component of a running instance, made in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+use uuid::Uuid;
+
+use crate::auth::{Access, Auth};
+use crate::cache::Cache;
+use crate::clock;
+use crate::config::Config;
+use crate::datadir::{DataDir, Owner};
+use crate::embed::{Cached, Embedder, Models};
+use crate::error::Result;
+use crate::ingest::{Jobs, Pipeline};
+use crate::llm;
+use crate::tenancy::organizations::{Organization, PlanTier};
+use crate::tenancy::{Tenancy, workspaces};
+use crate::workspace::agents::Agent;
+use crate::workspace::{ModelIdentity, Workspace};
+
+/// The organization that the first start makes.
+pub const DEFAULT_ORGANIZATION: Uuid = Uuid::from_u128(1);
+/// The workspace that the first start makes.
+pub const DEFAULT_WORKSPACE: Uuid = Uuid::from_u128(2);
+/// The agent that the first start makes.
+pub const DEFAULT_AGENT: Uuid = Uuid::from_u128(3);
+
+/// Days that a deleted workspace stays in the trash.
+const TRASH_DAYS: i64 = 30;
+/// The language whose words a new workspace stems where its settings name none.
+pub const DEFAULT_LANGUAGE: &str = "en";
+
+/// A running instance.
+pub struct App {
+    pub config: Config,
+    /// The data directory and its lock.
+    pub directory: Arc<DataDir>,
+    /// Organizations, workspaces and keys.
+    pub tenancy: Arc<Tenancy>,
+    /// The authorization step: the only way to an open workspace.
+    pub auth: Arc<Auth>,
+    /// Embedding models.
+    pub models: Arc<Models>,
+    /// Vectors that were computed before.
+    pub cache: Arc<Cache>,
+    /// Ingestion that goes on after the answer.
+    pub jobs: Arc<Jobs>,
+    /// A key with the instance admin's rights for the life of this process.
+    pub local_token: String,
+    /// The instance admin's key, where this start made it.
+    pub first_start: Option<String>,
+}
+
+impl App {
+    /// Opens the data directory and all that works on it. Blocks.
+    ///
+    /// # Errors
+    /// A directory that is in use or cannot be written, a model or runtime that is missing or damaged: one sentence.
+    pub fn open(config: Config) -> Result<Arc<App>> {
+        let directory = Arc::new(DataDir::open(&config.data)?);
+        let models = Arc::new(Models::open(&config.models, config.memory.embedding_threads, &directory.scratch())?);
+        let tenancy = Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces)?);
+        let opened = Auth::open(tenancy.clone(), &config.admin_key)?;
+        let limits = &config.limits;
+        let jobs = Jobs::new(directory.clone(), limits.job_documents, limits.document_bytes, limits.archive_bytes);
+        let app = App {
+            directory: directory.clone(),
+            tenancy,
+            auth: Arc::new(opened.auth),
+            models,
+            cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
+            jobs: Arc::new(jobs),
+            local_token: opened.local_token,
+            first_start: opened.admin_key,
+            config,
+        };
+        app.make_defaults()?;
+        app.empty_trash()?;
+        Ok(Arc::new(app))
+    }
+
+    fn make_defaults(&self) -> Result<()> {
+        const DONE: &str = "defaults_made";
+        if self.tenancy.instance_value(DONE)?.is_some() {
+            return Ok(());
+        }
+        let now = clock::now();
+        if self.tenancy.organization(DEFAULT_ORGANIZATION).is_err() {
+            self.tenancy.put_organization(&Organization {
+                id: DEFAULT_ORGANIZATION,
+                name: "Default organization".into(),
+                slug: "default".into(),
+                plan_tier: PlanTier::default(),
+                limits: PlanTier::default().limits(),
+                contact_email: "admin@localhost".into(),
+                contact_name: None,
+                settings: Map::new(),
+                created_at: now.clone(),
+                updated_at: now.clone(),
+            })?;
+        }
+        if self.tenancy.workspace(DEFAULT_WORKSPACE).is_err() {
+            let model = self.models.default_model();
+            let workspace = workspaces::Workspace {
+                id: DEFAULT_WORKSPACE,
+                organization_id: DEFAULT_ORGANIZATION,
+                name: "Default workspace".into(),
+                slug: "default".into(),
+                description: None,
+                settings: Map::new(),
+                embedding_model: model.model().name.clone(),
+                created_at: now.clone(),
+                updated_at: now.clone(),
+            };
+            self.tenancy.create_workspace(&workspace, DEFAULT_LANGUAGE, identity(model.as_ref()))?;
+        }
+        let workspace = self.auth.resume(DEFAULT_WORKSPACE)?;
+        workspace.put_agent(&Agent {
+            id: DEFAULT_AGENT,
+            name: "General assistant".into(),
+            slug: "general".into(),
+            description: Some("Answers questions from the documents of this workspace.".into()),
+            system_prompt: "Answer from the documents of this workspace and cite them.".into(),
+            model_provider: llm::EXTRACTIVE.into(),
+            model_name: llm::EXTRACTIVE.into(),
+            temperature: 0.0,
+            max_tokens: 1024,
+            enabled_tools: vec!["hybrid_search".into(), "vector_search".into(), "fulltext_search".into()],
+            tool_config: Map::new(),
+            is_active: true,
+            settings: Map::new(),
+            created_at: now.clone(),
+            updated_at: now.clone(),
+        })?;
+        self.tenancy.set_instance_value(DONE, &now)
+    }
+
+    /// The embedder of a workspace's model, with what it computed before for that workspace.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unavailable`] where another model lies under the name that the workspace remembers.
+    pub fn embedder(&self, workspace: &Workspace) -> Result<Arc<Cached>> {
+        embedder(&self.models, &self.cache, workspace)
+    }
+
+    /// What takes documents into a workspace.
+    pub fn pipeline(&self, access: &Access) -> Result<Pipeline> {
+        Ok(Pipeline {
+            embedder: self.embedder(&access.workspace)?,
+            workspace: access.workspace.clone(),
+            chunk_tokens: self.config.ingest.chunk_tokens,
+        })
+    }
+
+    /// Starts the workers on the current runtime and gives them what an earlier process left undone.
+    pub fn start_workers(&self) {
+        let (auth, models, cache) = (self.auth.clone(), self.models.clone(), self.cache.clone());
+        let chunk_tokens = self.config.ingest.chunk_tokens;
+        let open = move |id: Uuid| {
+            let workspace = auth.resume(id)?;
+            let embedder = embedder(&models, &cache, &workspace)?;
+            Ok(Pipeline { workspace, embedder, chunk_tokens })
+        };
+        self.jobs.start(self.config.ingest.workers, Arc::new(open));
+        match self.tenancy.unfinished_jobs() {
+            Ok(found) => found.into_iter().for_each(|(workspace, job)| self.jobs.enqueue(workspace, job)),
+            Err(error) => tracing::error!(%error, "jobs from before could not be found"),
+        }
+    }
+
+    /// Closes workspaces that nobody uses.
+    pub fn close_idle(&self) {
+        self.tenancy.registry().close_idle(Duration::from_secs(self.config.memory.idle_seconds));
+    }
+
+    /// Removes for good what was deleted long enough ago.
+    pub fn empty_trash(&self) -> Result<()> {
+        let cutoff = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_hours(24 * TRASH_DAYS));
+        self.tenancy.empty_trash(&clock::text(cutoff.map_err(|e| crate::error::Error::internal("clock", e))?))
+    }
+
+    /// Tells other processes on this machine where this one listens.
+    pub fn announce(&self, url: String) -> Result<()> {
+        self.directory.announce(&Owner { url, token: self.local_token.clone() })
+    }
+
+    /// Closes every workspace.
+    pub fn close(&self) {
+        self.tenancy.registry().close_all();
+    }
+}
+
+/// What a workspace remembers of a model.
+pub fn identity(embedder: &dyn Embedder) -> ModelIdentity {
+    let info = embedder.model();
+    ModelIdentity { name: info.name.clone(), dimension: info.dimension, sha256: info.sha256.clone() }
+}
+
+fn embedder(models: &Models, cache: &Arc<Cache>, workspace: &Workspace) -> Result<Arc<Cached>> {
+    let remembered = workspace.model();
+    let unavailable = |why: String| crate::error::Error::Unavailable(why);
+    let model = models.get(&remembered.name).map_err(|error| unavailable(error.to_string()))?;
+    if model.model().sha256 != remembered.sha256 {
+        return Err(unavailable(format!("the model {} is another than the one that made this workspace's vectors", remembered.name)));
+    }
+    Ok(Arc::new(Cached::new(model, cache.clone(), workspace.id())))
+}

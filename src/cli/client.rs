@@ -1,0 +1,171 @@
+//! The HTTP interface as a command reaches it: over the network, or in this process where no server runs.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::{Failure, Options, Outcome};
+use crate::app::App;
+use crate::datadir::DataDir;
+use crate::{api, server};
+
+/// Characters of a body that are shown where it is no problem document.
+const SHOWN: usize = 300;
+
+/// A way to the interface, with a key.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    token: String,
+}
+
+#[derive(Clone)]
+enum Transport {
+    Remote { http: reqwest::Client, base: String },
+    Local { router: Router, app: Arc<App> },
+}
+
+/// An answer whose body has not been read.
+pub struct Reply {
+    pub status: StatusCode,
+    body: Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>>,
+}
+
+impl Client {
+    /// The server at `--url`, else the one that holds the data directory, else the directory itself.
+    pub async fn open(options: &Options) -> Outcome<Client> {
+        let config = options.quiet_config()?;
+        server::init_logging(&config.log)?;
+        let key = std::env::var("CARREL_API_KEY").ok().filter(|key| !key.is_empty());
+        if let Some(url) = &options.url {
+            let token = key.ok_or_else(|| Failure::Usage("--url needs a key in CARREL_API_KEY".to_owned()))?;
+            return Ok(Client::remote(url, token));
+        }
+        if let Some(owner) = DataDir::owner(&config.data)? {
+            return Ok(Client::remote(&owner.url, key.unwrap_or(owner.token)));
+        }
+        let opened = tokio::task::spawn_blocking(move || App::open(config)).await;
+        let app = opened.map_err(|e| Failure::Failed(e.to_string()))??;
+        app.start_workers();
+        if let Some(key) = &app.first_start {
+            eprintln!("admin key: {key}\nIt is shown this once; keep it.");
+        }
+        Ok(Client::local(app))
+    }
+
+    /// The interface of `app`, in this process.
+    pub fn local(app: Arc<App>) -> Client {
+        let token = app.local_token.clone();
+        Client { transport: Transport::Local { router: api::router(app.clone()), app }, token }
+    }
+
+    fn remote(url: &str, token: String) -> Client {
+        let base = url.trim_end_matches('/').to_owned();
+        Client { transport: Transport::Remote { http: reqwest::Client::new(), base }, token }
+    }
+
+    /// Lets go of the data directory, where this process opened it.
+    pub async fn close(self) {
+        if let Transport::Local { app, .. } = self.transport {
+            // A panic while closing has been reported; there is nothing more to do for it here.
+            let _ = tokio::task::spawn_blocking(move || app.close()).await;
+        }
+    }
+
+    /// Sends a request whose body is of type `kind`.
+    pub async fn send(&self, method: Method, path: &str, kind: &str, body: Bytes) -> Outcome<Reply> {
+        let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
+        let request = |uri: String| {
+            Request::builder()
+                .method(method.clone())
+                .uri(uri)
+                .header(AUTHORIZATION, format!("Bearer {}", self.token))
+                .header(ACCEPT, "application/json, text/event-stream")
+                .header(CONTENT_TYPE, kind)
+        };
+        match &self.transport {
+            Transport::Remote { http, base } => {
+                let request = request(format!("{base}{path}")).body(body).map_err(|e| failed(&e))?;
+                let request = reqwest::Request::try_from(request).map_err(|e| failed(&e))?;
+                let reply = http.execute(request).await.map_err(|e| {
+                    Failure::Failed(format!("the server at {base} cannot be reached: {}", e.without_url()))
+                })?;
+                let status = reply.status();
+                let body = reply.bytes_stream().map_err(|e| e.without_url().to_string());
+                Ok(Reply { status, body: Box::pin(body) })
+            }
+            Transport::Local { router, .. } => {
+                let request = request(path.to_owned()).body(Body::from(body)).map_err(|e| failed(&e))?;
+                let reply = router.clone().oneshot(request).await.map_err(|e| failed(&e))?;
+                let status = reply.status();
+                let body = reply.into_body().into_data_stream().map_err(|e| e.to_string());
+                Ok(Reply { status, body: Box::pin(body) })
+            }
+        }
+    }
+
+    /// Sends a request with a JSON body, or without one, and reads the JSON answer.
+    pub async fn json(&self, method: Method, path: &str, body: Option<&Value>) -> Outcome<Value> {
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        self.send(method, path, "application/json", bytes).await?.json().await
+    }
+}
+
+impl Reply {
+    /// The whole body.
+    pub async fn bytes(self) -> Outcome<Vec<u8>> {
+        let pieces: Vec<Bytes> = self.body.try_collect().await.map_err(Failure::Failed)?;
+        Ok(pieces.concat())
+    }
+
+    /// The JSON body of an answer that went well; a problem becomes a sentence.
+    pub async fn json(self) -> Outcome<Value> {
+        let status = self.status;
+        let bytes = self.bytes().await?;
+        let value: Result<Value, _> = serde_json::from_slice(&bytes);
+        match value {
+            Ok(value) if status.is_success() => Ok(value),
+            Ok(problem) => Err(Failure::Failed(sentence(&problem, status))),
+            Err(_) => {
+                let text: String = String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect();
+                Err(Failure::Failed(format!("the server answered {status} {text}")))
+            }
+        }
+    }
+
+    /// The events of a stream, each with its JSON data, as they come.
+    pub async fn events(self, mut each: impl FnMut(Value) -> Outcome<()>) -> Outcome<()> {
+        if !self.status.is_success() {
+            return self.json().await.map(|_| ());
+        }
+        let mut body = self.body;
+        let mut waiting: Vec<u8> = Vec::new();
+        while let Some(piece) = body.next().await {
+            waiting.extend_from_slice(&piece.map_err(Failure::Failed)?);
+            while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                let data = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
+                if let Some(data) = data {
+                    each(data)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sentence(problem: &Value, status: StatusCode) -> String {
+    let detail = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+    match problem["code"].as_str() {
+        Some(code) => format!("{detail} ({code})"),
+        None => detail,
+    }
+}

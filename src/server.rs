@@ -1,0 +1,138 @@
+//! The life of the process: listen, work, drain, close.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::api;
+use crate::app::App;
+use crate::config::{Log, LogFormat};
+use crate::error::{Error, Result};
+
+/// How often idle workspaces are looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// How often the trash is looked through.
+const TRASH_EVERY: Duration = Duration::from_secs(3600);
+
+/// Writes the log to standard error as configured.
+///
+/// # Errors
+/// [`Error::Validation`] for a filter that cannot be understood.
+pub fn init_logging(log: &Log) -> Result<()> {
+    let filter = EnvFilter::try_new(&log.filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let set = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Pretty => lines.try_init(),
+    };
+    set.map_err(|e| Error::internal("log", e))
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// [`Error::Unavailable`] where it is taken or not this machine's.
+pub fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .map_err(|e| Error::Unavailable(format!("the address {address} cannot be listened on: {e}")))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves `app` on `listener` until the process is told to stop, then lets open requests end and closes.
+///
+/// A second signal, or the end of the time to drain, ends it at once.
+pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    app.announce(format!("http://{}", reachable(listener.local_addr()?)))?;
+    app.start_workers();
+    let tidy = tokio::spawn(tidy(app.clone()));
+    let (stop, stopping) = watch::channel(false);
+    let drained = {
+        let mut stopping = stopping.clone();
+        let drain = Duration::from_secs(app.config.limits.drain_seconds);
+        async move {
+            // The sender outlives this, so an error is the same as the signal.
+            let _ = stopping.wait_for(|stop| *stop).await;
+            tokio::select! {
+                () = tokio::time::sleep(drain) => tracing::warn!("requests are still open; closing all the same"),
+                () = signal() => tracing::warn!("told to stop twice; closing at once"),
+            }
+        }
+    };
+    let mut graceful = stopping;
+    let serving = axum::serve(listener, api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>());
+    let serving = serving.with_graceful_shutdown(async move {
+        let _ = graceful.wait_for(|stop| *stop).await;
+    });
+    let signalled = async {
+        signal().await;
+        tracing::info!("stopping");
+        let _ = stop.send(true);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = drained => {}
+        () = signalled => {}
+    }
+    tidy.abort();
+    tokio::task::spawn_blocking(move || app.close()).await.map_err(|e| Error::internal("closing", e))
+}
+
+/// Where a process on this machine reaches a listener; one on every address is reached on this one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip().is_unspecified() {
+        true => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        false => address,
+    }
+}
+
+async fn tidy(app: Arc<App>) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
+    let mut since_trash = Duration::ZERO;
+    loop {
+        every.tick().await;
+        since_trash += TIDY_EVERY;
+        let trash = since_trash >= TRASH_EVERY;
+        if trash {
+            since_trash = Duration::ZERO;
+        }
+        let app = app.clone();
+        let tidied = tokio::task::spawn_blocking(move || {
+            app.close_idle();
+            if trash { app.empty_trash() } else { Ok(()) }
+        });
+        match tidied.await {
+            Ok(Err(error)) => tracing::error!(%error, "the trash was not emptied"),
+            Err(error) => tracing::error!(%error, "tidying ended early"),
+            Ok(Ok(())) => {}
+        }
+    }
+}
+
+/// Resolves when the process is told to stop.
+async fn signal() {
+    let interrupt = async {
+        // Without a handler the signal ends the process, which is what was asked for.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,300 @@
+//! Ingestion jobs: many documents at once, each succeeding or failing alone, across restarts.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::{file, field};
+use crate::handbook::{HANDBOOK, numbered};
+use crate::server::Server;
+use crate::tenant::{Tenant, id};
+
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = ::tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        entry(&mut archive, ::tar::EntryType::Regular, name, "", bytes);
+    }
+    archive.into_inner().unwrap()
+}
+
+/// Adds an entry whose name nobody checks.
+fn entry(archive: &mut ::tar::Builder<Vec<u8>>, kind: ::tar::EntryType, name: &str, link: &str, bytes: &[u8]) {
+    let mut header = ::tar::Header::new_gnu();
+    let fields = header.as_gnu_mut().unwrap();
+    fields.name[..name.len()].copy_from_slice(name.as_bytes());
+    fields.linkname[..link.len()].copy_from_slice(link.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(bytes.len() as u64);
+    header.set_cksum();
+    archive.append(&header, bytes).unwrap();
+}
+
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        archive.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Uploads `parts` as a job and gives the job at its end.
+async fn ingest(tenant: &Tenant, parts: &[crate::client::Part<'_>]) -> Value {
+    let answer = tenant.client.upload("POST", &tenant.path("/ingest"), parts).await.is(202);
+    tenant.finished(&id(&answer.json())).await
+}
+
+async fn sources(tenant: &Tenant) -> Vec<String> {
+    let (mut sources, mut offset) = (Vec::new(), 0);
+    loop {
+        let page = tenant.client.get(&tenant.path(&format!("/documents?limit=200&offset={offset}"))).await.is(200).json();
+        let rows = page["documents"].as_array().unwrap();
+        if rows.is_empty() {
+            break;
+        }
+        sources.extend(rows.iter().map(|row| row["source"].as_str().unwrap().to_owned()));
+        offset += rows.len();
+    }
+    sources.sort();
+    sources
+}
+
+#[tokio::test]
+async fn json_documents_go_in_as_a_job() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let documents = numbered(0..20, 2);
+    let answer = tenant.client.post(&tenant.path("/ingest"), &json!({"documents": documents})).await.is(202);
+    let job = id(&answer.json());
+    let located = tenant.client.get(answer.header("location")).await.is(200).json();
+    assert_eq!(located["id"], job);
+    let ended = tenant.finished(&job).await;
+    assert_eq!((&ended["status"], &ended["total"], &ended["done"], &ended["failed"]), (&json!("succeeded"), &json!(20), &json!(20), &json!(0)));
+    assert!(ended["finished_at"].as_str() >= ended["started_at"].as_str(), "{ended}");
+    assert_eq!(sources(&tenant).await.len(), 20);
+    let found = tenant.search(json!({"query": "district 7", "search_type": "fulltext", "limit": 1})).await;
+    assert_eq!(found["results"][0]["document_source"], "note-00007.md");
+    let jobs = tenant.client.pages(&tenant.path("/jobs")).await;
+    assert_eq!(jobs, [ended]);
+}
+
+#[tokio::test]
+async fn a_bad_file_fails_alone_and_says_why() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let parts = [
+        file("good.md", b"# Good\n\nThe bridge opens at six."),
+        file("bad.pdf", b"%PDF-1.7\n%%EOF"),
+        file("broken.txt", b"caf\xe9"),
+        file("empty.md", b""),
+        file("fine.html", b"<p>The gate closes at ten.</p>"),
+    ];
+    let job = ingest(&tenant, &parts).await;
+    assert_eq!((&job["status"], &job["total"], &job["done"], &job["failed"]), (&json!("succeeded"), &json!(5), &json!(2), &json!(3)));
+    let errors = job["errors"].as_array().unwrap();
+    let code_of = |source: &str| errors.iter().find(|error| error["source"] == source).unwrap()["code"].clone();
+    assert_eq!(code_of("bad.pdf"), "unsupported_media_type");
+    assert_eq!(code_of("broken.txt"), "validation_failed");
+    assert_eq!(code_of("empty.md"), "validation_failed");
+    assert!(errors.iter().all(|error| error["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("/tmp"))), "{job}");
+    assert_eq!(sources(&tenant).await, ["fine.html", "good.md"]);
+}
+
+#[tokio::test]
+async fn a_job_where_nothing_went_in_has_failed() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let job = ingest(&tenant, &[file("bad.pdf", b"%PDF-1.7\n%%EOF")]).await;
+    assert_eq!((&job["status"], &job["done"], &job["failed"]), (&json!("failed"), &json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn archives_of_every_kind_are_unpacked() {
+    let server = Server::shared();
+    let files: Vec<(&str, &[u8])> = HANDBOOK.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    let tarred = tar(&files);
+    let archives = [
+        ("handbook.zip", zip(&files)),
+        ("handbook.tar", tarred.clone()),
+        ("handbook.tar.gz", gzip(&tarred)),
+        ("handbook.tar.zst", zstd::encode_all(tarred.as_slice(), 3).unwrap()),
+    ];
+    let tenant = Tenant::new(&server.admin()).await;
+    let mut expected: Vec<&str> = HANDBOOK.iter().map(|(name, _)| *name).collect();
+    expected.sort();
+    for (name, bytes) in archives {
+        let tenant = Tenant::within(&tenant.admin, &tenant.organization).await;
+        let job = ingest(&tenant, &[file(name, &bytes)]).await;
+        assert_eq!((&job["status"], &job["done"], &job["total"]), (&json!("succeeded"), &json!(5), &json!(5)), "{name}: {job}");
+        assert_eq!(sources(&tenant).await, expected, "{name}");
+        let found = tenant.search(json!({"query": "Who services the centrifuge?"})).await;
+        assert_eq!(found["results"][0]["document_source"], "laboratory.md", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn names_in_an_archive_lead_nowhere() {
+    let server = Server::start();
+    let tenant = Tenant::new(&server.admin()).await;
+    let evil = format!("evil-{}.md", Uuid::new_v4());
+    let names = [format!("../{evil}"), format!("../../../../{evil}"), format!("/tmp/{evil}"), format!("a/../../{evil}"), format!("..\\{evil}")];
+    let before = outside(&server);
+
+    let mut archive = ::tar::Builder::new(Vec::new());
+    let text = b"# Evil\n\nThis text was sent to a strange place.".as_slice();
+    entry(&mut archive, ::tar::EntryType::Regular, "good/inner.md", "", b"# Good\n\nThis one is fine.");
+    for name in &names {
+        entry(&mut archive, ::tar::EntryType::Regular, name, "", text);
+    }
+    entry(&mut archive, ::tar::EntryType::Symlink, "passwd.md", "/etc/passwd", b"");
+    entry(&mut archive, ::tar::EntryType::Link, "hard.md", "/etc/passwd", b"");
+    entry(&mut archive, ::tar::EntryType::Symlink, "dir", "../../..", b"");
+    entry(&mut archive, ::tar::EntryType::Regular, &format!("dir/{evil}"), "", b"# Through a link\n\nThis is inside.");
+    entry(&mut archive, ::tar::EntryType::Fifo, "pipe.md", "", b"");
+    let job = ingest(&tenant, &[file("tricks.tar", &archive.into_inner().unwrap())]).await;
+    assert_eq!(job["status"], "succeeded", "{job}");
+    assert!(sources(&tenant).await.contains(&"good/inner.md".to_owned()), "{job}");
+
+    let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), text)).chain([("ok.md", b"# Ok\n\nFine.".as_slice())]).collect();
+    let job = ingest(&tenant, &[file("tricks.zip", &zip(&entries))]).await;
+    assert_eq!(job["status"], "succeeded", "{job}");
+
+    assert_eq!(outside(&server), before);
+    assert!(!server.home().names().iter().any(|name| name.contains("evil")), "{:?}", server.home().names());
+    for place in [std::path::Path::new("/tmp"), std::path::Path::new("/"), server.home().path().parent().unwrap()] {
+        assert!(!place.join(&evil).exists());
+    }
+    let documents = sources(&tenant).await;
+    assert!(documents.iter().all(|source| !source.contains("..") && !source.starts_with('/')), "{documents:?}");
+    let found = tenant.search(json!({"query": "root:x:0:0", "search_type": "fulltext", "limit": 100})).await;
+    assert!(!found.to_string().contains("/bin/"), "{found}");
+}
+
+/// What lies in the server's directory beside its data.
+fn outside(server: &Server) -> Vec<String> {
+    server.home().names().into_iter().filter(|name| !name.starts_with("data")).collect()
+}
+
+#[tokio::test]
+async fn what_is_no_archive_fails_with_a_reason() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let whole = zip(&[("a.md", b"# A\n\nText.".as_slice())]);
+    let cut = &gzip(&tar(&[("a.md", "Text. ".repeat(5000).as_bytes())]))[..40];
+    for (name, bytes) in [("noise.zip", b"this is no archive".as_slice()), ("cut.zip", &whole[..whole.len() / 2]), ("cut.tar.gz", cut), ("empty.zip", b"")] {
+        let answer = tenant.client.upload("POST", &tenant.path("/ingest"), &[file(name, bytes)]).await;
+        if answer.status != 202 {
+            answer.problem(422, "validation_failed");
+            continue;
+        }
+        let job = tenant.finished(&id(&answer.json())).await;
+        assert_eq!((&job["status"], &job["done"]), (&json!("failed"), &json!(0)), "{name}: {job}");
+        assert_eq!(job["errors"][0]["source"], name, "{job}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_unpacks_to_too_much_fails_and_its_neighbours_do_not_suffer() {
+    let server = Server::with(&[("CARREL_LIMITS_ARCHIVE_BYTES", "2000000"), ("CARREL_LIMITS_DOCUMENT_BYTES", "1000000")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let bomb = zip(&[("zeros.txt", vec![b'0'; 50_000_000].as_slice())]);
+    let job = ingest(&tenant, &[file("bomb.zip", &bomb)]).await;
+    assert_eq!((&job["status"], &job["done"]), (&json!("failed"), &json!(0)), "{job}");
+    assert_eq!(job["errors"][0]["code"], "payload_too_large", "{job}");
+    tenant.handbook().await;
+    assert_eq!(tenant.document_count().await, HANDBOOK.len() as u64);
+}
+
+#[tokio::test]
+async fn events_follow_a_job_to_its_end() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let body = json!({"documents": numbered(0..60, 6)});
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &body).await.is(202).json());
+    let path = tenant.path(&format!("/jobs/{job}/events"));
+    let events = tenant.client.stream("GET", &path, None).await.all().await;
+    let last = events.last().unwrap();
+    assert_eq!((&last["id"], &last["status"], &last["done"]), (&json!(job), &json!("succeeded"), &json!(60)));
+    let done: Vec<u64> = events.iter().map(|event| event["done"].as_u64().unwrap()).collect();
+    assert!(done.is_sorted(), "{done:?}");
+    let of_an_ended_job = tenant.client.stream("GET", &path, None).await.all().await;
+    assert_eq!(of_an_ended_job.last(), Some(last));
+}
+
+#[tokio::test]
+async fn a_cancelled_job_stops_and_keeps_what_was_done() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let body = json!({"documents": numbered(0..2500, 8)});
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &body).await.is(202).json());
+    let path = tenant.path(&format!("/jobs/{job}"));
+    tenant.client.delete(&path).await.is(200);
+    let ended = tenant.finished(&job).await;
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    assert!(ended["done"].as_u64() < Some(2500), "{ended}");
+    assert_eq!(tenant.document_count().await, ended["done"]);
+    tenant.client.delete(&path).await.problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn a_job_goes_on_after_the_servers_sudden_death() {
+    let server = Server::start();
+    let tenant = Tenant::new(&server.admin()).await;
+    let total = 1200;
+    let body = json!({"documents": numbered(0..total, 6)});
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &body).await.is(202).json());
+    let mut events = tenant.client.stream("GET", &tenant.path(&format!("/jobs/{job}/events")), None).await;
+    let seen = loop {
+        let event = events.next().await.unwrap();
+        if event["done"].as_u64() > Some(0) {
+            break event;
+        }
+    };
+    assert_eq!(seen["status"], "running", "the job ended before the server could be killed");
+    drop(events);
+    let server = Server::within(server.kill(), &[]);
+    let (admin, client) = (server.admin(), server.admin().with_token(tenant.client.token()));
+    let tenant = Tenant { admin, client, ..tenant };
+    let ended = tenant.finished(&job).await;
+    assert_eq!((&ended["status"], &ended["done"], &ended["failed"]), (&json!("succeeded"), &json!(total), &json!(0)));
+    let mut found = sources(&tenant).await;
+    assert_eq!(found.len(), total);
+    found.dedup();
+    assert_eq!(found.len(), total, "no source twice");
+    let stats = tenant.client.get(&tenant.path("/stats")).await.is(200).json();
+    assert_eq!(stats["vectors"], stats["chunks"]);
+    let found = tenant.search(json!({"query": "district 1199", "search_type": "fulltext", "limit": 1})).await;
+    assert_eq!(found["results"][0]["document_source"], "note-01199.md");
+}
+
+#[tokio::test]
+async fn a_second_job_of_the_same_documents_changes_nothing() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let documents = numbered(0..5, 2);
+    tenant.ingest(&documents).await;
+    let before = tenant.client.get(&tenant.path("/documents")).await.is(200).json();
+    let job = tenant.ingest(&documents).await;
+    assert_eq!((&job["status"], &job["done"]), (&json!("succeeded"), &json!(5)));
+    assert_eq!(tenant.client.get(&tenant.path("/documents")).await.is(200).json(), before);
+}
+
+#[tokio::test]
+async fn a_request_without_documents_is_refused() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let path = tenant.path("/ingest");
+    for body in [json!({}), json!({"documents": []}), json!({"documents": "x"}), json!({"documents": [{"title": "no content"}]}), json!({"documents": [{"content": "x", "url": "http://localhost/"}]})] {
+        tenant.client.post(&path, &body).await.problem(422, "validation_failed");
+    }
+    tenant.client.upload("POST", &path, &[field("note", "no file here")]).await.problem(422, "validation_failed");
+    assert_eq!(tenant.client.pages(&tenant.path("/jobs")).await, Vec::<Value>::new());
+}

@@ -1,0 +1,28 @@
+//! Carrel from outside: the real program, spoken to over HTTP and on its command line.
+//!
+//! `server` starts it in a directory of its own and ends it with a check of its log; `client` speaks to it; `tenant`
+//! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say. All other
+//! modules are subjects. Nothing here sleeps: tests wait on a job's events or on what the program prints.
+
+mod client;
+mod handbook;
+mod routes;
+mod server;
+mod tenant;
+
+mod agents;
+mod api_keys;
+mod architecture;
+mod bad_input;
+mod chat;
+mod command_line;
+mod documents;
+mod ingest_jobs;
+mod isolation;
+mod legacy;
+mod operations;
+mod organizations;
+mod quick_start;
+mod search;
+mod wire;
+mod workspaces;

@@ -1,0 +1,117 @@
+//! Every route that concerns one workspace, as a table, so that no test about callers forgets one.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::tenant::SCOPES;
+
+/// A route with a body that it accepts. `{names}` in path and body stand for ids.
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub body: &'static str,
+    /// The status where all ids are right.
+    pub status: u16,
+    /// What a key with just one scope may, in the order of [`SCOPES`]: `+` yes, `-` no, `?` the contract is silent.
+    scopes: &'static str,
+}
+
+/// Whether a scope opens a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Allowed,
+    Refused,
+    Either,
+}
+
+const fn route(method: &'static str, path: &'static str, body: &'static str, status: u16, scopes: &'static str) -> Route {
+    Route { method, path, body, status, scopes }
+}
+
+//                                                                            scopes: chat search read ingest admin
+#[rustfmt::skip]
+pub const ROUTES: &[Route] = &[
+    route("GET",    "/workspaces/{workspace}",                         "", 200, "--+-+"),
+    route("PATCH",  "/workspaces/{workspace}",  r#"{"description": "changed"}"#, 200, "----+"),
+    route("DELETE", "/workspaces/{workspace}",                         "", 200, "-----"),
+    route("GET",    "/workspaces/{workspace}/stats",                   "", 200, "--+-+"),
+    route("GET",    "/workspaces/{workspace}/agents",                  "", 200, "--+-+"),
+    route("POST",   "/workspaces/{workspace}/agents", r#"{"name": "Another", "slug": "another"}"#, 201, "----+"),
+    route("GET",    "/workspaces/{workspace}/agents/{agent}",          "", 200, "--+-+"),
+    route("PATCH",  "/workspaces/{workspace}/agents/{agent}", r#"{"name": "Changed"}"#, 200, "----+"),
+    route("DELETE", "/workspaces/{workspace}/agents/{agent}",          "", 200, "----+"),
+    route("GET",    "/workspaces/{workspace}/api-keys",                "", 200, "----+"),
+    route("POST",   "/workspaces/{workspace}/api-keys", r#"{"name": "Another"}"#, 201, "----+"),
+    route("PATCH",  "/workspaces/{workspace}/api-keys/{key}", r#"{"name": "Changed"}"#, 200, "----+"),
+    route("DELETE", "/workspaces/{workspace}/api-keys/{key}",          "", 200, "----+"),
+    route("GET",    "/workspaces/{workspace}/documents",               "", 200, "--+--"),
+    route("POST",   "/workspaces/{workspace}/documents", r#"{"source": "by-route.md", "content": "One more."}"#, 201, "---+-"),
+    route("GET",    "/workspaces/{workspace}/documents/{document}",    "", 200, "--+--"),
+    route("GET",    "/workspaces/{workspace}/documents/{document}/chunks", "", 200, "--+--"),
+    route("GET",    "/workspaces/{workspace}/documents/{document}/file", "", 200, "--+--"),
+    route("PUT",    "/workspaces/{workspace}/documents/{document}", r#"{"content": "Replaced."}"#, 200, "---+-"),
+    route("DELETE", "/workspaces/{workspace}/documents/{document}",    "", 200, "---+-"),
+    route("POST",   "/workspaces/{workspace}/ingest", r#"{"documents": [{"source": "by-job.md", "content": "One."}]}"#, 202, "---+-"),
+    route("GET",    "/workspaces/{workspace}/jobs",                    "", 200, "--++-"),
+    route("GET",    "/workspaces/{workspace}/jobs/{job}",              "", 200, "--++-"),
+    route("GET",    "/workspaces/{workspace}/jobs/{job}/events",       "", 200, "--++-"),
+    route("DELETE", "/workspaces/{workspace}/jobs/{job}",              "", 200, "---+-"),
+    route("POST",   "/workspaces/{workspace}/search", r#"{"query": "kettles"}"#, 200, "-+---"),
+    route("POST",   "/workspaces/{workspace}/chat", r#"{"agent_id": "{agent}", "query": "Who repairs kettles?"}"#, 200, "+----"),
+    route("POST",   "/workspaces/{workspace}/chat",
+        r#"{"agent_id": "{agent}", "query": "Who repairs kettles?", "stream": true}"#, 200, "+----"),
+    route("GET",    "/workspaces/{workspace}/sessions",                "", 200, "--+--"),
+    route("GET",    "/workspaces/{workspace}/sessions/{session}",      "", 200, "--+--"),
+    route("GET",    "/workspaces/{workspace}/sessions/{session}/messages", "", 200, "--+--"),
+    route("DELETE", "/workspaces/{workspace}/sessions/{session}",      "", 200, "?-?--"),
+    route("POST",   "/workspaces/{workspace}/messages/{message}/feedback", r#"{"rating": 1}"#, 200, "?-?--"),
+    // The original's routes act on the key's own workspace.
+    route("POST",   "/chat",              r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
+    route("POST",   "/chat/stream",       r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
+    route("POST",   "/search/vector",     r#"{"query": "kettles"}"#, 200, "-+---"),
+    route("POST",   "/search/hybrid",     r#"{"query": "kettles"}"#, 200, "-+---"),
+    route("POST",   "/search/graph",      r#"{"query": "kettles"}"#, 200, "-+---"),
+    route("GET",    "/documents",                                      "", 200, "--+--"),
+    route("GET",    "/sessions/{session}",                             "", 200, "--+--"),
+    route("GET",    "/sessions/{session}/messages",                    "", 200, "--+--"),
+];
+
+/// Ids by the names that stand for them.
+pub type Ids = HashMap<&'static str, String>;
+
+impl Route {
+    /// The path with `ids` filled in, under `/v1`.
+    pub fn path(&self, ids: &Ids) -> String {
+        format!("/v1{}", fill(self.path, ids))
+    }
+
+    pub fn body(&self, ids: &Ids) -> Option<Value> {
+        (!self.body.is_empty()).then(|| serde_json::from_str(&fill(self.body, ids)).unwrap())
+    }
+
+    /// Whether its path names a workspace.
+    pub fn names_workspace(&self) -> bool {
+        self.path.contains("{workspace}")
+    }
+
+    /// Whether it names a row within the workspace, in path or body.
+    pub fn names_row(&self) -> bool {
+        let places = format!("{}{}", self.path, self.body).replace("{workspace}", "");
+        ["{agent}", "{key}", "{document}", "{job}", "{session}", "{message}"].iter().any(|name| places.contains(name))
+    }
+
+    /// What a key with just this scope may.
+    pub fn verdict(&self, scope: &str) -> Verdict {
+        let place = SCOPES.iter().position(|known| *known == scope).unwrap();
+        match self.scopes.as_bytes()[place] {
+            b'+' => Verdict::Allowed,
+            b'-' => Verdict::Refused,
+            _ => Verdict::Either,
+        }
+    }
+}
+
+fn fill(text: &str, ids: &Ids) -> String {
+    ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
+}
