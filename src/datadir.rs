@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::digest::hex;
 use crate::error::{Error, Result};
 
 /// The version of the data format that this program writes.
@@ -201,11 +202,6 @@ impl Drop for Uploaded {
 fn remove(path: &Path) {
     // Gone already where the file was moved into a workspace; what is left over goes at the next start.
     let _ = std::fs::remove_file(path);
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn check_format(path: &Path) -> Result<()> {

@@ -5,7 +5,7 @@
 //! Reading takes no lock. Changes take turns behind one mutex; the writer is opened for them and dropped by
 //! [`Fulltext::rest`], because an open one costs threads and memory.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -223,7 +223,8 @@ impl Fulltext {
     /// query; one without words finds nothing.
     pub fn search(&self, query: &str, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<Match>> {
         let searcher = self.reader.searcher();
-        let mut weights: HashMap<String, f32> = HashMap::new();
+        // In order, because sums of floats depend on it.
+        let mut weights: BTreeMap<String, f32> = BTreeMap::new();
         for word in self.analyzer.words(query) {
             if weights.len() < QUERY_TERMS || weights.contains_key(&word.term) {
                 *weights.entry(word.term).or_default() += 1.0;

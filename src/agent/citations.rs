@@ -51,14 +51,46 @@ pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<
     Ok(citations)
 }
 
-/// A quote as it reads in a message: on one line, a table's row without its bars.
+/// A quote as it reads in a message: on one line, a table's row without its bars, and a document's own `[7]` as
+/// `(7)`, because brackets with a number in them are ours.
 pub fn as_prose(quote: &str) -> String {
-    let line = quote.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without_markers(&quote.split_whitespace().collect::<Vec<_>>().join(" "));
     match line.strip_prefix('|') {
         Some(row) => {
             let cells = row.trim_end_matches('|').split('|').map(str::trim).filter(|cell| !cell.is_empty());
             cells.collect::<Vec<_>>().join(" – ")
         }
         None => line,
+    }
+}
+
+fn without_markers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        out.push_str(before);
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        match (digits, after.get(..digits), after.get(digits..).and_then(|tail| tail.strip_prefix(']'))) {
+            (1.., Some(number), Some(tail)) => {
+                out.push_str(&format!("({number})"));
+                rest = tail;
+            }
+            _ => {
+                out.push('[');
+                rest = after;
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_reads_as_a_sentence_without_markers_of_its_own() {
+        assert_eq!(as_prose("melts at\n 1540 [7], see [12] and [a] [3"), "melts at 1540 (7), see (12) and [a] [3");
+        assert_eq!(as_prose("| Monday | green |"), "Monday – green");
     }
 }

@@ -294,7 +294,7 @@ pub async fn file(entered: In<ReadDocuments>, ids: Ids) -> Answer<Response> {
 
 /// `attachment` with the last part of the source as name, in RFC 5987's form where it is not plain ASCII.
 fn disposition(document: &Document) -> HeaderValue {
-    let name = document.source.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("document");
+    let name = document.source.rsplit('/').next().filter(|name| name.chars().any(|c| c != '.')).unwrap_or("document");
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' }).collect();
     let encoded: String = name

@@ -2,15 +2,20 @@
 //! panics, time, concurrency.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -21,6 +26,10 @@ use super::error::Failure;
 use super::problem;
 use crate::app::App;
 use crate::error::Error;
+
+/// How much, and for how long, is read of a body after it was refused.
+const LINGER_BYTES: usize = 16 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// The id that a request's log lines and answer bear.
 #[derive(Clone)]
@@ -43,6 +52,7 @@ pub fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, seconds))
         .layer(from_fn(move |request, next| admit(slots.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(linger))
         .layer(from_fn(security_headers))
         .layer(from_fn(problem::finish))
         .layer(from_fn(observe))
@@ -88,6 +98,50 @@ async fn admit(slots: Arc<Semaphore>, request: Request, next: Next) -> Response 
     match slots.try_acquire() {
         Ok(_slot) => next.run(request).await,
         Err(_) => Failure(Error::Unavailable("too many requests are under way; try again shortly".into())).into_response(),
+    }
+}
+
+/// Reads on, for a while, what a refused sender still sends: closing a connection with unread bytes resets it, and
+/// the sender would lose the answer.
+async fn linger(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = SharedBody(Arc::new(Mutex::new(body)));
+    let mut rest = body.clone();
+    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let drain = async {
+            let mut read = 0;
+            while let Some(Ok(frame)) = rest.frame().await {
+                read += frame.data_ref().map_or(0, |bytes| bytes.len());
+                if read > LINGER_BYTES {
+                    break;
+                }
+            }
+        };
+        // Whoever is slower than this loses the answer.
+        let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+    }
+    response
+}
+
+/// A body that can still be read when the handler has let go of it.
+#[derive(Clone)]
+struct SharedBody(Arc<Mutex<Body>>);
+
+impl http_body::Body for SharedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Query strings, and lists a page at a time.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
@@ -47,7 +47,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
         let limit = limit.ok_or_else(|| Error::invalid("limit", "must be from 1 to 200"))?;
         let offset = usize::try_from(window.offset.unwrap_or(0)).ok().filter(|n| *n <= 1_000_000_000);
         let offset = offset.ok_or_else(|| Error::invalid("offset", "must be from 0 to 1000000000"))?;
-        Ok(Page { limit, offset, uri: parts.uri.clone() })
+        // Below `/v1` the path of the parts themselves lacks it.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0).clone();
+        Ok(Page { limit, offset, uri })
     }
 }
 

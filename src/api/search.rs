@@ -33,15 +33,15 @@ pub struct Body {
     text_weight: Option<f32>,
     filters: Option<FilterBody>,
     /// Workspaces cannot share yet; taken so that clients need not be changed when they can.
-    #[allow(dead_code)]
-    include_shared: Option<bool>,
+    #[serde(rename = "include_shared")]
+    _include_shared: Option<bool>,
     expand: Option<i64>,
     rerank: Option<bool>,
     #[serde(default)]
     explain: bool,
     /// Bears on graph facts, of which there are none yet.
-    #[allow(dead_code)]
-    as_of: Option<jiff::Timestamp>,
+    #[serde(rename = "as_of")]
+    _as_of: Option<jiff::Timestamp>,
 }
 
 /// A hit as it is told of.

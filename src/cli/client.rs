@@ -133,7 +133,7 @@ impl Reply {
         let value: Result<Value, _> = serde_json::from_slice(&bytes);
         match value {
             Ok(value) if status.is_success() => Ok(value),
-            Ok(problem) => Err(Failure::Failed(sentence(&problem, status))),
+            Ok(problem) => Err(refusal(&problem, status)),
             Err(_) => {
                 let text: String = String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect();
                 Err(Failure::Failed(format!("the server answered {status} {text}")))
@@ -162,10 +162,10 @@ impl Reply {
     }
 }
 
-fn sentence(problem: &Value, status: StatusCode) -> String {
+fn refusal(problem: &Value, status: StatusCode) -> Failure {
     let detail = problem["detail"].as_str().map_or_else(|| status.to_string(), str::to_owned);
     match problem["code"].as_str() {
-        Some(code) => format!("{detail} ({code})"),
-        None => detail,
+        Some(code) => Failure::Refused { code: code.to_owned(), detail },
+        None => Failure::Failed(detail),
     }
 }

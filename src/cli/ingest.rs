@@ -131,7 +131,12 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, files: Vec<F
 impl Tally {
     fn note(&mut self, source: &str, outcome: Outcome<Vec<Sent>>) {
         match outcome {
-            Err(failure) => self.errors.push(json!({"source": source, "message": failure.to_string()})),
+            Err(Failure::Refused { code, detail }) => {
+                self.errors.push(json!({"source": source, "code": code, "message": detail}));
+            }
+            Err(failure) => {
+                self.errors.push(json!({"source": source, "code": "failed", "message": failure.to_string()}));
+            }
             Ok(sent) => {
                 for one in sent {
                     match one {

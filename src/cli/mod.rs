@@ -107,6 +107,8 @@ pub enum Failure {
     Usage(String),
     /// It was tried, and did not work.
     Failed(String),
+    /// The interface refused it, with its stable code.
+    Refused { code: String, detail: String },
     /// Whoever read the output has gone.
     Closed,
 }
@@ -119,7 +121,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::Failed(_) => FAILED,
+            Failure::Failed(_) | Failure::Refused { .. } => FAILED,
             Failure::Closed => DONE,
         }
     }
@@ -129,6 +131,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(text) | Failure::Failed(text) => f.write_str(text),
+            Failure::Refused { code, detail } => write!(f, "{detail} ({code})"),
             Failure::Closed => f.write_str("the output was closed"),
         }
     }

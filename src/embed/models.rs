@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use super::engine::{Engine, Files};
 use super::model::{Model, Prompts};
 use super::{Embedder, runtime};
-use crate::datadir::hex;
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 
 /// The model inside the binary.
@@ -51,7 +50,7 @@ impl Models {
         let window = settings.get("max_seq_length").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         let tokenizer = read_tokenizer(default_file!("tokenizer.json"))?;
         let engines = (0..sessions).map(|_| Engine::onnx(environment, onnx)).collect::<Result<_>>()?;
-        let identity = hex(&Sha256::digest(onnx));
+        let identity = sha256(onnx);
         let default = Model::new(DEFAULT, identity, window.unwrap_or(256), tokenizer, Prompts::default(), engines)?;
         let directory = directory.to_owned();
         Ok(Models { environment, directory, sessions, loaded: Mutex::default(), default: Arc::new(default) })
@@ -135,7 +134,7 @@ fn load(environment: &Environment, root: &Path, name: &str, sessions: usize) -> 
         cls_pooling: pooling["pooling_mode_cls_token"].as_bool().unwrap_or(false),
         max_length: window,
     };
-    let identity = hex(&Sha256::digest(&files.onnx));
+    let identity = sha256(&files.onnx);
     let engines = (0..sessions).map(|_| Engine::fastembed(environment, files.clone()));
     let engines = engines.collect::<std::result::Result<Vec<_>, _>>()?;
     let tokenizer = read_tokenizer(&tokenizer).map_err(|e| e.to_string())?;

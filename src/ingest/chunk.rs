@@ -253,7 +253,7 @@ impl Cutter<'_> {
         }
         let parts = match kind {
             Kind::Whole => lines(slice, |_| true),
-            Kind::List => lines(slice, |line| is_item(line)),
+            Kind::List => lines(slice, is_item),
             Kind::Heading | Kind::Text => stretched(slice, &text::sentences(slice)),
         };
         if parts.len() > 1 {

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::chunk::{self, Budget, Tokens};
 use super::extract::{self, Format};
 use super::source;
-use crate::datadir::{Uploaded, hex};
+use crate::datadir::Uploaded;
+use crate::digest::sha256 as sha256_of;
 use crate::embed::{Cached, Embedder, Purpose};
 use crate::error::{Error, Result};
 use crate::workspace::documents::{self, Document, Stored};
@@ -90,7 +91,7 @@ impl Pipeline {
     fn draft(&self, incoming: Incoming) -> Result<Prepared> {
         let Incoming { target, bytes, sha256, file_name, content_type, title, source, metadata } = incoming;
         let format = Format::detect(&bytes, file_name.as_deref(), content_type.as_deref())?;
-        let content_hash = sha256.unwrap_or_else(|| sha256_hex(&bytes));
+        let content_hash = sha256.unwrap_or_else(|| sha256_of(&bytes));
         let previous = match (target, source.as_ref().or(file_name.as_ref())) {
             (Some(target), _) => Some(self.workspace.document(target)?),
             (None, Some(source)) => self.workspace.document_with_source(source)?,
@@ -169,11 +170,6 @@ fn embedded_texts(draft: &documents::Draft) -> impl Iterator<Item = String> {
 fn first_line(content: &str) -> String {
     let line = content.lines().map(|line| line.trim_start_matches('#').trim()).find(|line| !line.is_empty());
     line.unwrap_or("untitled").chars().take(80).collect()
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    hex(&Sha256::digest(bytes))
 }
 
 /// The embedding model's tokenizer as the chunker wants it.

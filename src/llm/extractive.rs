@@ -17,6 +17,8 @@ const READ_CLOSELY: usize = 40;
 const LONGEST_ANSWER: usize = 4;
 /// A sentence joins the best one from this part of its score on.
 const NEARLY_AS_GOOD: f32 = 0.8;
+/// One that goes on where a chosen one ends needs only this part.
+const GOES_ON: f32 = 0.5;
 /// Weights of words, meaning and rank in a sentence's score.
 const WEIGHTS: (f32, f32, f32) = (0.4, 0.45, 0.15);
 /// Below this similarity of the best sentence nothing was found, however many words it shares.
@@ -94,9 +96,13 @@ pub fn answer(
         return Ok(Answer::default());
     }
     let floor = best.score * NEARLY_AS_GOOD;
+    let going_on = best.score * GOES_ON;
     let mut chosen: Vec<Sentence> = Vec::new();
     let mut tokens = 0;
-    for sentence in sentences.into_iter().take_while(|s| s.score >= floor).take(LONGEST_ANSWER) {
+    while chosen.len() < LONGEST_ANSWER {
+        let goes_on = |s: &Sentence| s.score >= going_on && chosen.last().is_some_and(|last| follows(last, s, passages));
+        let next = sentences.iter().position(goes_on).or_else(|| sentences.iter().position(|s| s.score >= floor));
+        let Some(sentence) = next.map(|place| sentences.remove(place)) else { break };
         let text = passages.get(sentence.passage).map(|p| slice(p, &sentence.range)).unwrap_or_default();
         tokens += embedder.count_tokens(text);
         // The best sentence is the answer, however long it is.
@@ -185,19 +191,24 @@ fn says_something(sentence: &str) -> bool {
     !bare && sentence.chars().filter(|c| c.is_alphanumeric()).count() >= 2
 }
 
+/// Whether `next` begins where `last` ends, in the same paragraph.
+fn follows(last: &Sentence, next: &Sentence, passages: &[Passage<'_>]) -> bool {
+    adjoins(last.passage, last.range.end, next, passages)
+}
+
+fn adjoins(passage: usize, end: usize, next: &Sentence, passages: &[Passage<'_>]) -> bool {
+    let between = passages.get(passage).and_then(|p| p.text.get(end..next.range.start));
+    // A line break is part of a wrapped paragraph; an item or a row of a table stands for itself.
+    let joined = between.is_some_and(|gap| gap.trim().is_empty() && !gap.contains("\n\n") && !gap.contains("\n-"));
+    passage == next.passage && joined
+}
+
 /// Quotes of the chosen sentences; those that follow each other in a passage are one.
 fn joined(chosen: Vec<Sentence>, passages: &[Passage<'_>]) -> Vec<Quote> {
     let mut quotes: Vec<Quote> = Vec::new();
     for sentence in chosen {
-        let follows = |last: &Quote| {
-            last.passage == sentence.passage
-                && passages.get(last.passage).is_some_and(|p| {
-                    let between = p.text.get(last.range.end..sentence.range.start);
-                    between.is_some_and(|gap| gap.trim().is_empty() && !gap.contains("\n\n"))
-                })
-        };
         match quotes.last_mut() {
-            Some(last) if follows(last) => {
+            Some(last) if adjoins(last.passage, last.range.end, &sentence, passages) => {
                 last.range.end = sentence.range.end;
                 last.score = last.score.max(sentence.score);
             }

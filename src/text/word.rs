@@ -97,9 +97,10 @@ impl Analyzer {
     }
 
     fn term(&self, word: &str) -> String {
-        // Snowball's rules know accents, so stemming comes before folding.
         match &self.stemmer {
-            Some(stemmer) => fold(&stemmer.stem(&word.to_lowercase())),
+            // The English rules know no accents; other languages' do, and come before folding.
+            Some(stemmer) if stemmer.algorithm() == Algorithm::English => stemmer.stem(&fold(word)).into_owned(),
+            Some(stemmer) => fold(&stemmer.stem(&word.to_lowercase().replace('ß', "ss"))),
             None => fold(word),
         }
     }
@@ -144,6 +145,8 @@ mod tests {
         assert_eq!(terms("en", "The Refrigerators' alarms"), terms("en", "the refrigerator alarm"));
         assert_eq!(terms("", "Ärzte CAFÉ Straße"), ["arzte", "cafe", "strasse"]);
         assert_eq!(terms("de", "Häuser"), terms("de", "haus"));
+        assert_eq!(terms("en", "Straße"), terms("en", "STRASSE"));
+        assert_eq!(terms("de", "Straße"), terms("de", "strasse"));
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Workspace {
         let fulltext_generation = self.fulltext.generation()?;
         let bytes_on_disk = self.layout.size_bytes();
         self.read(|db| {
-            let count = |sql| Ok::<u64, rusqlite::Error>(db.query_row(sql, [], |row| row.get(0))?);
+            let count = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0));
             Ok(Stats {
                 documents: count("SELECT count(*) FROM documents")?,
                 chunks: count("SELECT count(*) FROM chunks")?,

@@ -9,7 +9,8 @@ use crate::tenant::{Tenant, id};
 async fn one_is_created_with_defaults_changed_and_deleted() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
-    let created = tenant.client.post(&tenant.path("/agents"), &json!({"name": "Support", "slug": "support"})).await.is(201);
+    let created =
+        tenant.client.post(&tenant.path("/agents"), &json!({"name": "Support", "slug": "support"})).await.is(201);
     let row = created.json();
     assert_eq!(tenant.client.get(created.header("location")).await.is(200).json(), row);
     assert_eq!((&row["model_provider"], &row["is_active"]), (&json!("extractive"), &json!(true)));
@@ -38,10 +39,18 @@ async fn a_tool_that_does_not_exist_is_refused_and_those_that_do_are_named() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
     let body = json!({"name": "A", "slug": "a", "enabled_tools": ["vector_search", "rm_rf"]});
-    let problem = tenant.client.post(&tenant.path("/agents"), &body).await.problem(422, "validation_failed").to_string();
+    let problem =
+        tenant.client.post(&tenant.path("/agents"), &body).await.problem(422, "validation_failed").to_string();
     let tools = [
-        "vector_search", "hybrid_search", "fulltext_search", "graph_search", "get_document", "list_documents",
-        "get_entity_relationships", "get_entity_timeline", "ask_agent",
+        "vector_search",
+        "hybrid_search",
+        "fulltext_search",
+        "graph_search",
+        "get_document",
+        "list_documents",
+        "get_entity_relationships",
+        "get_entity_timeline",
+        "ask_agent",
     ];
     for known in tools {
         assert!(problem.contains(known), "{known} in {problem}");
@@ -100,7 +109,8 @@ async fn an_inactive_one_is_listed_only_where_asked_for() {
     tenant.client.post(&tenant.path("/agents"), &json!({"name": "Second", "slug": "second"})).await.is(201);
     let path = tenant.path(&format!("/agents/{}", tenant.agent));
     assert_eq!(tenant.client.patch(&path, &json!({"is_active": false})).await.is(200).json()["is_active"], false);
-    let slugs = |rows: Vec<Value>| -> Vec<String> { rows.iter().map(|r| r["slug"].as_str().unwrap().to_owned()).collect() };
+    let slugs =
+        |rows: Vec<Value>| -> Vec<String> { rows.iter().map(|r| r["slug"].as_str().unwrap().to_owned()).collect() };
     assert_eq!(slugs(tenant.client.pages(&tenant.path("/agents")).await), ["second"]);
     let mut all = slugs(tenant.client.pages(&tenant.path("/agents?include_inactive=true&limit=1")).await);
     all.sort();

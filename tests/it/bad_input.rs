@@ -81,9 +81,15 @@ async fn bodies_of_another_kind_are_refused() {
     let tenant = Tenant::new(&server.admin()).await;
     let body = br#"{"query": "x"}"#.to_vec();
     for kind in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"] {
-        tenant.client.raw("POST", &tenant.path("/search"), &[("content-type", kind)], body.clone()).await
+        tenant
+            .client
+            .raw("POST", &tenant.path("/search"), &[("content-type", kind)], body.clone())
+            .await
             .problem(415, "unsupported_media_type");
-        tenant.client.raw("POST", &tenant.path("/ingest"), &[("content-type", kind)], body.clone()).await
+        tenant
+            .client
+            .raw("POST", &tenant.path("/ingest"), &[("content-type", kind)], body.clone())
+            .await
             .problem(415, "unsupported_media_type");
     }
     assert_alive(&tenant).await;
@@ -94,7 +100,8 @@ async fn absurd_values_are_refused() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
     let huge = "n".repeat(1_000_000);
-    let names = [json!(huge), json!("a\u{0}b"), json!(""), json!("   "), json!(1), json!(["a"]), json!(null), json!({"a": 1})];
+    let names =
+        [json!(huge), json!("a\u{0}b"), json!(""), json!("   "), json!(1), json!(["a"]), json!(null), json!({"a": 1})];
     for name in names {
         let start: String = name.to_string().chars().take(40).collect();
         let organization = json!({"name": name, "slug": "absurd", "contact_email": "a@example.com"});
@@ -102,7 +109,13 @@ async fn absurd_values_are_refused() {
             tenant.admin.post("/v1/organizations", &organization).await,
             tenant.client.post(&tenant.path("/agents"), &json!({"name": name, "slug": "absurd"})).await,
             tenant.client.post(&tenant.path("/api-keys"), &json!({"name": name})).await,
-            tenant.admin.post(&format!("/v1/organizations/{}/workspaces", tenant.organization), &json!({"name": name, "slug": "absurd"})).await,
+            tenant
+                .admin
+                .post(
+                    &format!("/v1/organizations/{}/workspaces", tenant.organization),
+                    &json!({"name": name, "slug": "absurd"}),
+                )
+                .await,
         ];
         for answer in answers {
             assert!([413, 422].contains(&answer.status), "{start}: {} {}", answer.status, answer.text());
@@ -169,14 +182,35 @@ async fn names_of_uploads_lead_nowhere() {
     let before = files_of_data();
     let long = format!("{}.md", "evil".repeat(1250));
     let names = [
-        "../../evil.md", "..\\evil.md", "..\\..\\evil.md", "/tmp/evil.md", "/evil.md", "C:\\evil.md", "%2e%2e/evil.md", "..%2fevil.md",
-        "．．／evil.md", "CON.md", "evil.md/../../../evil.md", "a/../evil.md", "", ".", "..", "evil\u{0}.md", "evil\u{7}.md", &long,
+        "../../evil.md",
+        "..\\evil.md",
+        "..\\..\\evil.md",
+        "/tmp/evil.md",
+        "/evil.md",
+        "C:\\evil.md",
+        "%2e%2e/evil.md",
+        "..%2fevil.md",
+        "．．／evil.md",
+        "CON.md",
+        "evil.md/../../../evil.md",
+        "a/../evil.md",
+        "",
+        ".",
+        "..",
+        "evil\u{0}.md",
+        "evil\u{7}.md",
+        &long,
     ];
     for name in names {
         let bytes = format!("# Evil\n\nThis came as {}.", name.len());
         for path in ["/documents", "/ingest"] {
             let answer = tenant.client.upload("POST", &tenant.path(path), &[file(name, bytes.as_bytes())]).await;
-            assert!([200, 201, 202, 400, 415, 422].contains(&answer.status), "{name:?}: {} {}", answer.status, answer.text());
+            assert!(
+                [200, 201, 202, 400, 415, 422].contains(&answer.status),
+                "{name:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
             if answer.status == 202 {
                 tenant.finished(&id(&answer.json())).await;
             }
@@ -196,7 +230,10 @@ async fn names_of_uploads_lead_nowhere() {
     for document in documents["documents"].as_array().unwrap() {
         let file = tenant.client.get(&tenant.path(&format!("/documents/{}/file", id(document)))).await.is(200);
         let disposition = file.header("content-disposition").to_owned();
-        assert!(!disposition.contains("..") && !disposition.contains('\\') && !disposition.contains("filename=\"/"), "{disposition}");
+        assert!(
+            !disposition.contains("..") && !disposition.contains('\\') && !disposition.contains("filename=\"/"),
+            "{disposition}"
+        );
     }
     assert_alive(&tenant).await;
 }
@@ -208,7 +245,10 @@ async fn broken_multipart_is_refused() {
     let boundary = "multipart/form-data; boundary=b";
     let part = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.md\"\r\n\r\nText.";
     let many = format!("{}--b--\r\n", "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\ny\r\n".repeat(10_000));
-    let header = format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\r\nx\r\n--b--\r\n", "a".repeat(500_000));
+    let header = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\r\nx\r\n--b--\r\n",
+        "a".repeat(500_000)
+    );
     let bodies: Vec<(&str, &str, String)> = vec![
         ("no boundary", "multipart/form-data", format!("{part}\r\n--b--\r\n")),
         ("nothing", boundary, String::new()),
@@ -217,14 +257,23 @@ async fn broken_multipart_is_refused() {
         ("no parts", boundary, "--b--\r\n".to_owned()),
         ("10,000 fields", boundary, many),
         ("half a megabyte of header", boundary, header),
-        ("metadata that is no JSON", boundary, format!("{part}\r\n--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{{oops\r\n--b--\r\n")),
-        ("metadata that is a list", boundary, format!("{part}\r\n--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n[]\r\n--b--\r\n")),
+        (
+            "metadata that is no JSON",
+            boundary,
+            format!("{part}\r\n--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{{oops\r\n--b--\r\n"),
+        ),
+        (
+            "metadata that is a list",
+            boundary,
+            format!("{part}\r\n--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n[]\r\n--b--\r\n"),
+        ),
     ];
     for (what, kind, body) in bodies {
         for path in ["/documents", "/ingest"] {
             if path == "/ingest" && what.starts_with("metadata") {
                 continue;
             }
+            eprintln!("{what} to {path}");
             let answer = tenant.client.raw("POST", &tenant.path(path), &[("content-type", kind)], body.clone()).await;
             assert!([400, 413, 415, 422].contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
             answer.any_problem();
@@ -236,18 +285,37 @@ async fn broken_multipart_is_refused() {
 
 #[tokio::test]
 async fn bodies_beyond_the_limits_are_refused() {
-    let limits = [("CARREL_LIMITS_JSON_BYTES", "20000"), ("CARREL_LIMITS_UPLOAD_BYTES", "100000"), ("CARREL_LIMITS_DOCUMENT_BYTES", "50000")];
+    let limits = [
+        ("CARREL_LIMITS_JSON_BYTES", "20000"),
+        ("CARREL_LIMITS_UPLOAD_BYTES", "100000"),
+        ("CARREL_LIMITS_DOCUMENT_BYTES", "50000"),
+    ];
     let server = Server::with(&limits);
     let tenant = Tenant::new(&server.admin()).await;
     let path = tenant.path("/documents");
     let text = |bytes: usize| "x ".repeat(bytes / 2);
     tenant.client.post(&path, &json!({"content": text(10_000)})).await.is(201);
     tenant.client.post(&path, &json!({"content": text(30_000)})).await.problem(413, "payload_too_large");
-    tenant.client.post(&tenant.path("/search"), &json!({"query": text(30_000)})).await.problem(413, "payload_too_large");
+    tenant
+        .client
+        .post(&tenant.path("/search"), &json!({"query": text(30_000)}))
+        .await
+        .problem(413, "payload_too_large");
     tenant.client.upload("POST", &path, &[file("fits.txt", text(40_000).as_bytes())]).await.is(201);
-    tenant.client.upload("POST", &path, &[file("large.txt", text(60_000).as_bytes())]).await.problem(413, "payload_too_large");
-    tenant.client.upload("POST", &path, &[file("larger.txt", text(200_000).as_bytes())]).await.problem(413, "payload_too_large");
-    let job = tenant.client.upload("POST", &tenant.path("/ingest"), &[file("a.txt", text(60_000).as_bytes()), file("b.txt", b"Fits.")]).await;
+    tenant
+        .client
+        .upload("POST", &path, &[file("large.txt", text(60_000).as_bytes())])
+        .await
+        .problem(413, "payload_too_large");
+    tenant
+        .client
+        .upload("POST", &path, &[file("larger.txt", text(200_000).as_bytes())])
+        .await
+        .problem(413, "payload_too_large");
+    let job = tenant
+        .client
+        .upload("POST", &tenant.path("/ingest"), &[file("a.txt", text(60_000).as_bytes()), file("b.txt", b"Fits.")])
+        .await;
     if job.status == 202 {
         let job = tenant.finished(&id(&job.json())).await;
         assert_eq!((&job["done"], &job["errors"][0]["code"]), (&json!(1), &json!("payload_too_large")), "{job}");
@@ -266,7 +334,16 @@ async fn bodies_beyond_the_limits_are_refused() {
 async fn unknown_routes_and_wrong_methods_are_named_as_such() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
-    for path in ["/nowhere", "/v1/nowhere", "/v1", "/v2/organizations", "/v1/v1/organizations", "/v1/organizations/", "//", "/data/control.db"] {
+    for path in [
+        "/nowhere",
+        "/v1/nowhere",
+        "/v1",
+        "/v2/organizations",
+        "/v1/v1/organizations",
+        "/v1/organizations/",
+        "//",
+        "/data/control.db",
+    ] {
         let answer = tenant.admin.get(path).await;
         assert_eq!(answer.status, 404, "{path}: {}", answer.text());
         answer.problem(404, "not_found");

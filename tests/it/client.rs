@@ -61,7 +61,13 @@ impl Client {
     }
 
     /// Sends exactly these bytes and, beside the token, exactly these headers.
-    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Answer {
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
         let mut request = self.request(method, path, None).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -252,7 +258,9 @@ fn multipart(parts: &[Part<'_>]) -> Vec<u8> {
     for Part { name, file, kind, bytes } in parts {
         let file = file.map(|file| format!("; filename=\"{file}\"")).unwrap_or_default();
         let kind = kind.map(|kind| format!("Content-Type: {kind}\r\n")).unwrap_or_default();
-        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n{kind}\r\n").bytes());
+        body.extend(
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n{kind}\r\n").bytes(),
+        );
         body.extend_from_slice(bytes);
         body.extend(b"\r\n");
     }

@@ -118,7 +118,10 @@ async fn front_matter_gives_title_and_metadata() {
     let parts = [file("rules.md", text.as_bytes()).of("text/markdown")];
     let row = tenant.client.upload("POST", &tenant.path("/documents"), &parts).await.is(201).json();
     assert_eq!((&row["title"], &row["source"]), (&json!("Lab rules"), &json!("rules.md")));
-    assert_eq!((&row["metadata"]["department"], &row["metadata"]["tags"]), (&json!("chemistry"), &json!(["safety", "lab"])));
+    assert_eq!(
+        (&row["metadata"]["department"], &row["metadata"]["tags"]),
+        (&json!("chemistry"), &json!(["safety", "lab"]))
+    );
     check_chunks(&tenant, &id(&row)).await;
 
     let parts = [
@@ -139,7 +142,12 @@ async fn html_becomes_text_without_its_tags_and_scripts() {
     let html = "<!doctype html><html><head><title>Opening hours</title><style>p{color:red}</style>\
         <script>steal('cookies')</script></head><body><h1>Museum</h1><h2>Hours</h2><p>Open from <b>nine</b> to five &amp; on \
         Sundays.</p><ul><li>Tickets at the door</li></ul><script>alert(1)</script></body></html>";
-    let row = tenant.client.upload("POST", &tenant.path("/documents"), &[file("hours.html", html.as_bytes())]).await.is(201).json();
+    let row = tenant
+        .client
+        .upload("POST", &tenant.path("/documents"), &[file("hours.html", html.as_bytes())])
+        .await
+        .is(201)
+        .json();
     assert_eq!(row["title"], "Opening hours");
     let content = tenant.read(&id(&row)).await["content"].as_str().unwrap().to_owned();
     assert!(content.contains("five & on Sundays") && content.contains("Tickets at the door"), "{content}");
@@ -181,11 +189,24 @@ async fn other_formats_are_refused_whatever_they_are_called() {
 async fn broken_utf8_and_emptiness_are_refused() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
-    for (name, bytes) in [("latin1.txt", b"caf\xe9 au lait".as_slice()), ("cut.md", b"half a char: \xe6\x97"), ("empty.txt", b""), ("blank.md", b" \n\t \n")] {
-        tenant.client.upload("POST", &tenant.path("/documents"), &[file(name, bytes)]).await.problem(422, "validation_failed");
+    for (name, bytes) in [
+        ("latin1.txt", b"caf\xe9 au lait".as_slice()),
+        ("cut.md", b"half a char: \xe6\x97"),
+        ("empty.txt", b""),
+        ("blank.md", b" \n\t \n"),
+    ] {
+        tenant
+            .client
+            .upload("POST", &tenant.path("/documents"), &[file(name, bytes)])
+            .await
+            .problem(422, "validation_failed");
     }
     for content in ["", "   \n"] {
-        tenant.client.post(&tenant.path("/documents"), &json!({"content": content})).await.problem(422, "validation_failed");
+        tenant
+            .client
+            .post(&tenant.path("/documents"), &json!({"content": content}))
+            .await
+            .problem(422, "validation_failed");
     }
     assert_eq!(tenant.document_count().await, 0);
 }
@@ -200,7 +221,10 @@ async fn the_same_source_replaces_and_the_same_bytes_change_nothing() {
     assert_eq!((&again["unchanged"], &again["id"]), (&json!(true), &first["id"]));
     assert_eq!(again["updated_at"], first["updated_at"]);
 
-    let second = tenant.client.post(&tenant.path("/documents"), &json!({"source": "menu.md", "content": "On Monday there is pumpkin pie."})).await;
+    let second = tenant
+        .client
+        .post(&tenant.path("/documents"), &json!({"source": "menu.md", "content": "On Monday there is pumpkin pie."}))
+        .await;
     assert!([200, 201].contains(&second.status), "{}", second.text());
     let second = second.json();
     assert_ne!(second["content_hash"], first["content_hash"]);
@@ -278,7 +302,12 @@ async fn the_file_is_the_original_and_never_runs() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
     let html = b"\xef\xbb\xbf<html><body><script>alert(1)</script><p>Gr\xc3\xbc\xc3\x9fe\r\n</p></body></html>";
-    let row = tenant.client.upload("POST", &tenant.path("/documents"), &[file("gr\u{fc}\u{df}e.html", html)]).await.is(201).json();
+    let row = tenant
+        .client
+        .upload("POST", &tenant.path("/documents"), &[file("gr\u{fc}\u{df}e.html", html)])
+        .await
+        .is(201)
+        .json();
     let answer = tenant.client.get(&tenant.path(&format!("/documents/{}/file", id(&row)))).await.is(200);
     assert_eq!(answer.bytes, html);
     assert!(answer.header("content-disposition").starts_with("attachment"), "{:?}", answer.headers);

@@ -32,18 +32,38 @@ pub const HANDBOOK: [(&str, &str); 5] = [
     ),
 ];
 
-const SUBJECTS: [&str; 8] = ["harbour", "orchard", "library", "foundry", "railway", "bakery", "observatory", "printing house"];
-const DOINGS: [&str; 7] =
-    ["keeps a register of", "closes its gates before", "sends a messenger with", "repairs", "counts", "paints", "forgets"];
-const THINGS: [&str; 9] =
-    ["the winter stores", "seven copper kettles", "old maps", "the evening bell", "wet timber", "letters", "ropes", "salt", "clocks"];
+const SUBJECTS: [&str; 8] =
+    ["harbour", "orchard", "library", "foundry", "railway", "bakery", "observatory", "printing house"];
+const DOINGS: [&str; 7] = [
+    "keeps a register of",
+    "closes its gates before",
+    "sends a messenger with",
+    "repairs",
+    "counts",
+    "paints",
+    "forgets",
+];
+const THINGS: [&str; 9] = [
+    "the winter stores",
+    "seven copper kettles",
+    "old maps",
+    "the evening bell",
+    "wet timber",
+    "letters",
+    "ropes",
+    "salt",
+    "clocks",
+];
 
 /// Documents `from..to`, each with a text of its own, of about `sentences` times fifteen words.
 pub fn numbered(numbers: std::ops::Range<usize>, sentences: usize) -> Vec<Value> {
     let sentence = |number: usize, place: usize| {
         let pick = number * 31 + place * 17;
         let (subject, doing, thing) = (SUBJECTS[pick % 8], DOINGS[(pick / 8 + place) % 7], THINGS[(pick / 3) % 9]);
-        format!("In year {} the {subject} of district {number} {doing} {thing}, as note {place} says. ", 1700 + pick % 300)
+        format!(
+            "In year {} the {subject} of district {number} {doing} {thing}, as note {place} says. ",
+            1700 + pick % 300
+        )
     };
     numbers
         .map(|number| {

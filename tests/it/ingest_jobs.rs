@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::client::{file, field};
+use crate::client::{field, file};
 use crate::handbook::{HANDBOOK, numbered};
 use crate::server::Server;
 use crate::tenant::{Tenant, id};
@@ -55,7 +55,8 @@ async fn ingest(tenant: &Tenant, parts: &[crate::client::Part<'_>]) -> Value {
 async fn sources(tenant: &Tenant) -> Vec<String> {
     let (mut sources, mut offset) = (Vec::new(), 0);
     loop {
-        let page = tenant.client.get(&tenant.path(&format!("/documents?limit=200&offset={offset}"))).await.is(200).json();
+        let page =
+            tenant.client.get(&tenant.path(&format!("/documents?limit=200&offset={offset}"))).await.is(200).json();
         let rows = page["documents"].as_array().unwrap();
         if rows.is_empty() {
             break;
@@ -77,7 +78,10 @@ async fn json_documents_go_in_as_a_job() {
     let located = tenant.client.get(answer.header("location")).await.is(200).json();
     assert_eq!(located["id"], job);
     let ended = tenant.finished(&job).await;
-    assert_eq!((&ended["status"], &ended["total"], &ended["done"], &ended["failed"]), (&json!("succeeded"), &json!(20), &json!(20), &json!(0)));
+    assert_eq!(
+        (&ended["status"], &ended["total"], &ended["done"], &ended["failed"]),
+        (&json!("succeeded"), &json!(20), &json!(20), &json!(0))
+    );
     assert!(ended["finished_at"].as_str() >= ended["started_at"].as_str(), "{ended}");
     assert_eq!(sources(&tenant).await.len(), 20);
     let found = tenant.search(json!({"query": "district 7", "search_type": "fulltext", "limit": 1})).await;
@@ -98,13 +102,19 @@ async fn a_bad_file_fails_alone_and_says_why() {
         file("fine.html", b"<p>The gate closes at ten.</p>"),
     ];
     let job = ingest(&tenant, &parts).await;
-    assert_eq!((&job["status"], &job["total"], &job["done"], &job["failed"]), (&json!("succeeded"), &json!(5), &json!(2), &json!(3)));
+    assert_eq!(
+        (&job["status"], &job["total"], &job["done"], &job["failed"]),
+        (&json!("succeeded"), &json!(5), &json!(2), &json!(3))
+    );
     let errors = job["errors"].as_array().unwrap();
     let code_of = |source: &str| errors.iter().find(|error| error["source"] == source).unwrap()["code"].clone();
     assert_eq!(code_of("bad.pdf"), "unsupported_media_type");
     assert_eq!(code_of("broken.txt"), "validation_failed");
     assert_eq!(code_of("empty.md"), "validation_failed");
-    assert!(errors.iter().all(|error| error["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("/tmp"))), "{job}");
+    assert!(
+        errors.iter().all(|error| error["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("/tmp"))),
+        "{job}"
+    );
     assert_eq!(sources(&tenant).await, ["fine.html", "good.md"]);
 }
 
@@ -133,7 +143,11 @@ async fn archives_of_every_kind_are_unpacked() {
     for (name, bytes) in archives {
         let tenant = Tenant::within(&tenant.admin, &tenant.organization).await;
         let job = ingest(&tenant, &[file(name, &bytes)]).await;
-        assert_eq!((&job["status"], &job["done"], &job["total"]), (&json!("succeeded"), &json!(5), &json!(5)), "{name}: {job}");
+        assert_eq!(
+            (&job["status"], &job["done"], &job["total"]),
+            (&json!("succeeded"), &json!(5), &json!(5)),
+            "{name}: {job}"
+        );
         assert_eq!(sources(&tenant).await, expected, "{name}");
         let found = tenant.search(json!({"query": "Who services the centrifuge?"})).await;
         assert_eq!(found["results"][0]["document_source"], "laboratory.md", "{name}");
@@ -145,7 +159,13 @@ async fn names_in_an_archive_lead_nowhere() {
     let server = Server::start();
     let tenant = Tenant::new(&server.admin()).await;
     let evil = format!("evil-{}.md", Uuid::new_v4());
-    let names = [format!("../{evil}"), format!("../../../../{evil}"), format!("/tmp/{evil}"), format!("a/../../{evil}"), format!("..\\{evil}")];
+    let names = [
+        format!("../{evil}"),
+        format!("../../../../{evil}"),
+        format!("/tmp/{evil}"),
+        format!("a/../../{evil}"),
+        format!("..\\{evil}"),
+    ];
     let before = outside(&server);
 
     let mut archive = ::tar::Builder::new(Vec::new());
@@ -163,7 +183,8 @@ async fn names_in_an_archive_lead_nowhere() {
     assert_eq!(job["status"], "succeeded", "{job}");
     assert!(sources(&tenant).await.contains(&"good/inner.md".to_owned()), "{job}");
 
-    let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), text)).chain([("ok.md", b"# Ok\n\nFine.".as_slice())]).collect();
+    let entries: Vec<(&str, &[u8])> =
+        names.iter().map(|name| (name.as_str(), text)).chain([("ok.md", b"# Ok\n\nFine.".as_slice())]).collect();
     let job = ingest(&tenant, &[file("tricks.zip", &zip(&entries))]).await;
     assert_eq!(job["status"], "succeeded", "{job}");
 
@@ -189,7 +210,12 @@ async fn what_is_no_archive_fails_with_a_reason() {
     let tenant = Tenant::new(&server.admin()).await;
     let whole = zip(&[("a.md", b"# A\n\nText.".as_slice())]);
     let cut = &gzip(&tar(&[("a.md", "Text. ".repeat(5000).as_bytes())]))[..40];
-    for (name, bytes) in [("noise.zip", b"this is no archive".as_slice()), ("cut.zip", &whole[..whole.len() / 2]), ("cut.tar.gz", cut), ("empty.zip", b"")] {
+    for (name, bytes) in [
+        ("noise.zip", b"this is no archive".as_slice()),
+        ("cut.zip", &whole[..whole.len() / 2]),
+        ("cut.tar.gz", cut),
+        ("empty.zip", b""),
+    ] {
         let answer = tenant.client.upload("POST", &tenant.path("/ingest"), &[file(name, bytes)]).await;
         if answer.status != 202 {
             answer.problem(422, "validation_failed");
@@ -203,7 +229,8 @@ async fn what_is_no_archive_fails_with_a_reason() {
 
 #[tokio::test]
 async fn an_archive_that_unpacks_to_too_much_fails_and_its_neighbours_do_not_suffer() {
-    let server = Server::with(&[("CARREL_LIMITS_ARCHIVE_BYTES", "2000000"), ("CARREL_LIMITS_DOCUMENT_BYTES", "1000000")]);
+    let server =
+        Server::with(&[("CARREL_LIMITS_ARCHIVE_BYTES", "2000000"), ("CARREL_LIMITS_DOCUMENT_BYTES", "1000000")]);
     let tenant = Tenant::new(&server.admin()).await;
     let bomb = zip(&[("zeros.txt", vec![b'0'; 50_000_000].as_slice())]);
     let job = ingest(&tenant, &[file("bomb.zip", &bomb)]).await;
@@ -292,7 +319,13 @@ async fn a_request_without_documents_is_refused() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
     let path = tenant.path("/ingest");
-    for body in [json!({}), json!({"documents": []}), json!({"documents": "x"}), json!({"documents": [{"title": "no content"}]}), json!({"documents": [{"content": "x", "url": "http://localhost/"}]})] {
+    for body in [
+        json!({}),
+        json!({"documents": []}),
+        json!({"documents": "x"}),
+        json!({"documents": [{"title": "no content"}]}),
+        json!({"documents": [{"content": "x", "url": "http://localhost/"}]}),
+    ] {
         tenant.client.post(&path, &body).await.problem(422, "validation_failed");
     }
     tenant.client.upload("POST", &path, &[field("note", "no file here")]).await.problem(422, "validation_failed");

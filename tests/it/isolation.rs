@@ -18,7 +18,8 @@ async fn furnished(admin: &Client) -> (Tenant, Ids) {
     let tenant = Tenant::new(admin).await;
     let name = format!("{CANARY} {SECRET}");
     let content = format!("# {name}\n\nThe {CANARY} opens with the word {SECRET}.\n");
-    let body = json!({"source": format!("{SECRET}.md"), "title": name, "content": content, "metadata": {"word": SECRET}});
+    let body =
+        json!({"source": format!("{SECRET}.md"), "title": name, "content": content, "metadata": {"word": SECRET}});
     let document = id(&tenant.client.post(&tenant.path("/documents"), &body).await.is(201).json());
     let agent = format!("/agents/{}", tenant.agent);
     tenant.client.patch(&tenant.path(&agent), &json!({"name": name, "system_prompt": name})).await.is(200);
@@ -63,7 +64,8 @@ async fn another_tenants_workspace_is_refused_as_one_that_does_not_exist() {
     let nowhere = in_workspace(&theirs, &Uuid::now_v7().to_string());
     for route in ROUTES.iter().filter(|route| route.names_workspace()) {
         let name = format!("{} {}", route.method, route.path);
-        let (there, not_there) = (call(&attacker.client, route, &theirs).await, call(&attacker.client, route, &nowhere).await);
+        let (there, not_there) =
+            (call(&attacker.client, route, &theirs).await, call(&attacker.client, route, &nowhere).await);
         there.problem(403, "forbidden");
         assert_eq!(there.status, not_there.status, "{name}");
         assert_eq!(there.without_ids(), not_there.without_ids(), "{name}");
@@ -251,8 +253,10 @@ async fn the_instance_admin_may_use_every_route() {
         ("DELETE", _) => 1,
         _ => 0,
     };
-    let mut routes: Vec<&Route> =
-        ROUTES.iter().filter(|r| r.names_workspace() && (r.method, r.path.contains("{job}")) != ("DELETE", true)).collect();
+    let mut routes: Vec<&Route> = ROUTES
+        .iter()
+        .filter(|r| r.names_workspace() && (r.method, r.path.contains("{job}")) != ("DELETE", true))
+        .collect();
     // Sessions go with their agent, so the agent goes after them.
     routes.sort_by_key(|route| (deletes(route), route.path.ends_with("{agent}")));
     for route in routes {

@@ -38,7 +38,11 @@ async fn speak(client: &Client, prefix: &str) {
     assert!(client.get(&path(&format!("/sessions/{session}"))).await.is(200).text().contains(session));
 
     for kind in ["vector", "hybrid"] {
-        let found = client.post(&path(&format!("/search/{kind}")), &json!({"query": QUESTION, "limit": 2})).await.is(200).json();
+        let found = client
+            .post(&path(&format!("/search/{kind}")), &json!({"query": QUESTION, "limit": 2}))
+            .await
+            .is(200)
+            .json();
         assert_eq!((&found["search_type"], found["results"].as_array().unwrap().len()), (&json!(kind), 2));
         assert_eq!(found["results"][0]["document_source"], "laboratory.md");
     }

@@ -36,13 +36,17 @@ async fn a_restart_keeps_everything() {
             bodies.push(tenant.admin.get(path).await.is(200).json());
         }
         let found = tenant.search(json!({"query": QUESTION})).await;
-        bodies.push(found["results"].clone());
+        // Sums of floats may differ in their last digits; places and passages may not.
+        let hits = found["results"].as_array().unwrap().iter();
+        bodies.push(hits.map(|hit| json!([hit["chunk_id"], (hit["score"].as_f64().unwrap() * 1e4).round()])).collect());
         bodies
     };
     let before = read(&tenant).await;
     let server = Server::within(server.stop(), &[]);
     let tenant = again(tenant, &server);
-    assert_eq!(read(&tenant).await, before);
+    for (after, before) in read(&tenant).await.iter().zip(&before) {
+        assert_eq!(after, before);
+    }
     let body = json!({"agent_id": tenant.agent, "query": "And how long does it take?", "session_id": session});
     let answer = tenant.client.post(&tenant.path("/chat"), &body).await.is(200).json();
     assert!(answer["message"].as_str().unwrap().contains("three hours"), "{answer}");
@@ -129,8 +133,12 @@ async fn a_runtime_that_is_missing_or_damaged_stops_the_start_in_one_sentence() 
 async fn an_admin_key_is_made_and_shown_on_the_first_start_alone() {
     let home = Home::new();
     let server = Server::launch(home.clone(), home.carrel(&["serve"]));
-    let keys: Vec<String> =
-        server.greeting.iter().filter_map(|line| line.strip_prefix("admin key: ")).map(|key| key.trim().to_owned()).collect();
+    let keys: Vec<String> = server
+        .greeting
+        .iter()
+        .filter_map(|line| line.strip_prefix("admin key: "))
+        .map(|key| key.trim().to_owned())
+        .collect();
     assert_eq!(keys.len(), 1, "{:?}", server.greeting);
     assert!(keys[0].starts_with("sk_admin_") && keys[0].len() >= 40, "{keys:?}");
     Client::new(&server.url, Some(&keys[0])).get("/v1/organizations").await.is(200);

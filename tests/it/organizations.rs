@@ -25,7 +25,8 @@ async fn one_is_created_read_changed_and_deleted() {
     assert_eq!((&row["slug"], &row["plan_tier"]), (&json!(slug), &json!("enterprise")));
     assert_eq!(admin.get(created.header("location")).await.is(200).json(), row);
 
-    let change = json!({"name": "Acme & Sons", "contact_name": "Ann", "settings": {"theme": "dark"}, "plan_tier": "pro"});
+    let change =
+        json!({"name": "Acme & Sons", "contact_name": "Ann", "settings": {"theme": "dark"}, "plan_tier": "pro"});
     let changed = admin.patch(&path, &change).await.is(200).json();
     for (field, value) in change.as_object().unwrap() {
         assert_eq!(&changed[field], value);

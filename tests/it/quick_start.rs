@@ -20,7 +20,8 @@ async fn curl(server: &Server, method: &str, path: &str, token: &str, body: Opti
     match command.output() {
         Ok(output) => {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
+            serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
         }
         Err(_) => Client::new(&server.url, Some(token)).send(method, path, body).await.json(),
     }

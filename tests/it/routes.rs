@@ -25,7 +25,13 @@ pub enum Verdict {
     Either,
 }
 
-const fn route(method: &'static str, path: &'static str, body: &'static str, status: u16, scopes: &'static str) -> Route {
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    body: &'static str,
+    status: u16,
+    scopes: &'static str,
+) -> Route {
     Route { method, path, body, status, scopes }
 }
 
@@ -42,7 +48,7 @@ pub const ROUTES: &[Route] = &[
     route("PATCH",  "/workspaces/{workspace}/agents/{agent}", r#"{"name": "Changed"}"#, 200, "----+"),
     route("DELETE", "/workspaces/{workspace}/agents/{agent}",          "", 200, "----+"),
     route("GET",    "/workspaces/{workspace}/api-keys",                "", 200, "----+"),
-    route("POST",   "/workspaces/{workspace}/api-keys", r#"{"name": "Another"}"#, 201, "----+"),
+    route("POST",   "/workspaces/{workspace}/api-keys", r#"{"name": "Another", "scopes": ["admin"]}"#, 201, "----+"),
     route("PATCH",  "/workspaces/{workspace}/api-keys/{key}", r#"{"name": "Changed"}"#, 200, "----+"),
     route("DELETE", "/workspaces/{workspace}/api-keys/{key}",          "", 200, "----+"),
     route("GET",    "/workspaces/{workspace}/documents",               "", 200, "--+--"),

@@ -115,7 +115,7 @@ pub fn finish(mut command: Command, input: &str) -> Run {
 pub struct Server {
     child: Child,
     home: Arc<Home>,
-    stdout: Receiver<String>,
+    stdout: Mutex<Receiver<String>>,
     /// Its address: `http://127.0.0.1:PORT`.
     pub url: String,
     /// What it printed before it listened.
@@ -152,10 +152,12 @@ impl Server {
         loop {
             let Ok(line) = stdout.recv_timeout(PATIENCE) else {
                 let _ = child.kill();
+                let _ = child.wait();
                 panic!("the server did not start; it said {greeting:?}\n{}", home.log());
             };
             if let Some(url) = line.strip_prefix("listening on ") {
                 let url = url.trim().to_owned();
+                let stdout = Mutex::new(stdout);
                 return Server { child, home, stdout, url, greeting, ended: false };
             }
             greeting.push(line);
@@ -176,6 +178,12 @@ impl Server {
     /// A client with the instance admin's key.
     pub fn admin(&self) -> Client {
         Client::new(&self.url, Some(ADMIN_KEY))
+    }
+
+    /// The next line that it prints.
+    pub fn line(&self) -> String {
+        let line = self.stdout.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(PATIENCE);
+        line.unwrap_or_else(|_| panic!("nothing more was printed\n{}", self.home.log()))
     }
 
     pub fn home(&self) -> &Arc<Home> {
@@ -209,7 +217,7 @@ impl Server {
     /// Waits for its end: its standard output closes.
     fn wait(&mut self) -> ExitStatus {
         loop {
-            match self.stdout.recv_timeout(PATIENCE) {
+            match self.stdout.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(PATIENCE) {
                 Ok(_) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
                 Err(mpsc::RecvTimeoutError::Timeout) => {

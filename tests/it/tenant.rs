@@ -35,8 +35,13 @@ impl Tenant {
         let workspace = id(&admin.post(&path, &json!({"name": "A workspace", "slug": slug})).await.is(201).json());
         let path = format!("/v1/workspaces/{workspace}/agents");
         let agent = id(&admin.post(&path, &json!({"name": "An agent", "slug": "first"})).await.is(201).json());
-        let mut tenant =
-            Tenant { admin: admin.clone(), organization: organization.to_owned(), workspace, agent, client: admin.anonymous() };
+        let mut tenant = Tenant {
+            admin: admin.clone(),
+            organization: organization.to_owned(),
+            workspace,
+            agent,
+            client: admin.anonymous(),
+        };
         tenant.client = tenant.key(&SCOPES).await;
         tenant
     }

@@ -12,7 +12,8 @@ async fn one_is_created_read_and_changed() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
     let list = format!("/organizations/{}/workspaces", tenant.organization);
-    let body = json!({"name": "Manuals", "slug": "manuals", "description": "All manuals", "settings": {"colour": "blue"}});
+    let body =
+        json!({"name": "Manuals", "slug": "manuals", "description": "All manuals", "settings": {"colour": "blue"}});
     let created = tenant.admin.post(&list, &body).await.is(201);
     let row = created.json();
     assert_eq!(tenant.admin.get(created.header("location")).await.is(200).json(), row);

@@ -42,7 +42,11 @@ impl Format {
             Err(Error::UnsupportedMediaType(detail))
         };
         let looks_like = infer::get(bytes).map(|kind| kind.mime_type());
-        if let Some(kind) = looks_like.filter(|kind| !kind.starts_with("text/")) {
+        // Short signatures are words too: a text may begin with "BM" or "MZ". Only what is no text, or a format
+        // that is written in text, is judged by them.
+        let is_text = std::str::from_utf8(bytes).is_ok() && !bytes.contains(&0);
+        let in_text = matches!(looks_like, Some("application/pdf" | "application/rtf" | "application/postscript"));
+        if let Some(kind) = looks_like.filter(|kind| !kind.starts_with("text/") && (in_text || !is_text)) {
             return refuse(kind);
         }
         if bytes.contains(&0) {
@@ -114,6 +118,7 @@ mod tests {
         assert_eq!(detect(b"<!DOCTYPE html><p>", None, None), Some(Format::Html));
         assert_eq!(detect(b"Hi", None, Some("text/markdown; charset=utf-8")), Some(Format::Markdown));
         assert_eq!(detect(b"Hi", Some("README"), None), Some(Format::Plain));
+        assert_eq!(detect(b"BM25 ranks texts.", Some("a.txt"), None), Some(Format::Plain));
         assert_eq!(detect(b"%PDF-1.7", Some("a.md"), None), None);
         assert_eq!(detect(b"a\0b", Some("a.txt"), None), None);
         assert_eq!(detect(b"a,b", Some("a.csv"), None), None);
