@@ -61,7 +61,8 @@ fn library(out: &Path) -> Result<Vec<u8>, String> {
     if hash != wheel.sha256 {
         return Err(format!("{name} has the wrong SHA-256 ({hash})"));
     }
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(|e| format!("{name} is damaged ({e})"))?;
+    let mut archive =
+        zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(|e| format!("{name} is damaged ({e})"))?;
     let mut member = archive.by_name(wheel.member).map_err(|e| format!("{name} is damaged ({e})"))?;
     let mut library = Vec::new();
     member.read_to_end(&mut library).map_err(|e| format!("{name} is damaged ({e})"))?;
@@ -104,7 +105,15 @@ fn download(wheel: &Wheel, out: &Path) -> Result<(), String> {
     let mut failure = "no Python was found".to_owned();
     for python in ["python3", "python"] {
         let pip = Command::new(python)
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--disable-pip-version-check",
+            ])
             .args(["--python-version", "311", "--implementation", "cp", "--abi", "cp311", "--platform", wheel.platform])
             .arg("--dest")
             .arg(out)

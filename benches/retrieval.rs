@@ -121,7 +121,8 @@ fn reciprocal_ranks(rankings: &[&Vec<(String, f64)>]) -> Vec<(String, f64)> {
             *scores.entry(document).or_default() += 1.0 / (RRF + rank as f64 + 1.0);
         }
     }
-    let mut fused: Vec<(String, f64)> = scores.into_iter().map(|(document, score)| (document.to_owned(), score)).collect();
+    let mut fused: Vec<(String, f64)> =
+        scores.into_iter().map(|(document, score)| (document.to_owned(), score)).collect();
     fused.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     fused
 }

@@ -70,7 +70,8 @@ impl Random {
     fn word(&mut self) -> String {
         let uniform = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         let rank = (WORDS as f64).powf(uniform) as usize;
-        let syllables = ["ba", "ko", "ri", "ten", "mu", "sal", "vo", "de", "lin", "par", "gu", "ho", "fa", "nes", "ti", "wor"];
+        let syllables =
+            ["ba", "ko", "ri", "ten", "mu", "sal", "vo", "de", "lin", "par", "gu", "ho", "fa", "nes", "ti", "wor"];
         (0..3).map(|place| syllables[(rank >> (place * 4)) & 15]).collect::<String>() + syllables[rank % 13]
     }
 
@@ -88,7 +89,8 @@ async fn measure(sizes: &[usize]) {
     let mut filled = 0;
     for &size in sizes {
         let texts: Vec<String> = (filled..size).map(|_| random.text(12)).collect();
-        let documents = texts.into_iter().enumerate().map(|(n, text)| (format!("d{}", filled + n), "t".to_owned(), text));
+        let documents =
+            texts.into_iter().enumerate().map(|(n, text)| (format!("d{}", filled + n), "t".to_owned(), text));
         instance.fill(&access, documents).await;
         filled = size;
         queries(&instance, &access, size, &mut random);

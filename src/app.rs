@@ -203,7 +203,10 @@ fn embedder(models: &Models, cache: &Arc<Cache>, workspace: &Workspace) -> Resul
     let unavailable = |why: String| crate::error::Error::Unavailable(why);
     let model = models.get(&remembered.name).map_err(|error| unavailable(error.to_string()))?;
     if model.model().sha256 != remembered.sha256 {
-        return Err(unavailable(format!("the model {} is another than the one that made this workspace's vectors", remembered.name)));
+        return Err(unavailable(format!(
+            "the model {} is another than the one that made this workspace's vectors",
+            remembered.name
+        )));
     }
     Ok(Arc::new(Cached::new(model, cache.clone(), workspace.id())))
 }

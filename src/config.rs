@@ -175,7 +175,8 @@ impl Config {
             }
         }
         for (path, value) in flags {
-            let (_, default) = names.iter().find(|(p, _)| p == path).ok_or_else(|| Error::invalid(*path, "no such setting"))?;
+            let (_, default) =
+                names.iter().find(|(p, _)| p == path).ok_or_else(|| Error::invalid(*path, "no such setting"))?;
             set(&mut settings, path, parse(path, value, default)?);
         }
         let config: Config = settings.try_into().map_err(|e| Error::invalid("config", e.to_string()))?;

@@ -40,7 +40,8 @@ impl DataDir {
     /// [`Error::Unavailable`] where another process owns it or a newer version wrote it.
     pub fn open(root: &Path) -> Result<Self> {
         let place = root.display();
-        let failed = |cause: std::io::Error| Error::Unavailable(format!("the data directory {place} cannot be used: {cause}"));
+        let failed =
+            |cause: std::io::Error| Error::Unavailable(format!("the data directory {place} cannot be used: {cause}"));
         make_private(root).map_err(failed)?;
         let mut lock = private_file(&root.join("LOCK")).map_err(failed)?;
         match lock.try_lock() {

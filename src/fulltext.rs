@@ -304,7 +304,9 @@ fn read_stamp(index: &Index) -> Result<Option<Stamp>> {
 
 fn engine(cause: tantivy::TantivyError) -> Error {
     match &cause {
-        tantivy::TantivyError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => Error::InsufficientStorage,
+        tantivy::TantivyError::IoError(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+            Error::InsufficientStorage
+        }
         _ => Error::internal("full-text index", cause),
     }
 }
@@ -363,7 +365,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let index = Fulltext::open(directory.path(), "en").unwrap();
         assert_eq!(index.generation().unwrap(), 0);
-        index.apply(3, false, [], [entry(1, "The fridge alarm"), entry(2, "Parking"), entry(7, "東京都の規則")]).unwrap();
+        index
+            .apply(3, false, [], [entry(1, "The fridge alarm"), entry(2, "Parking"), entry(7, "東京都の規則")])
+            .unwrap();
         assert_eq!(found(&index, "alarms"), [1]);
         assert_eq!(found(&index, "東京"), [7]);
         index.apply(4, false, [2], [entry(1, "Silence")]).unwrap();
@@ -388,7 +392,9 @@ mod tests {
     fn the_filter_acts_before_the_limit_and_no_query_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let index = Fulltext::open(directory.path(), "en").unwrap();
-        index.apply(1, false, [], (0..50).map(|n| entry(n, if n < 49 { "alarm alarm" } else { "alarm and more" }))).unwrap();
+        index
+            .apply(1, false, [], (0..50).map(|n| entry(n, if n < 49 { "alarm alarm" } else { "alarm and more" })))
+            .unwrap();
         let only: RoaringBitmap = [49].into_iter().collect();
         let matches = index.search("alarm", 1, Some(&only)).unwrap();
         assert_eq!(matches.iter().map(|m| m.chunk).collect::<Vec<_>>(), [49]);

@@ -27,5 +27,5 @@ pub mod search;
 pub mod app;
 
 pub mod api;
-pub mod server;
 pub mod cli;
+pub mod server;

@@ -99,7 +99,8 @@ fn register_extensions() {
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
-    let seen: usize = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0);
+    let seen: usize =
+        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0);
     if seen > migrations.len() {
         return Err(Error::Unavailable(format!(
             "a newer version of Carrel wrote this data (schema {seen}, this version knows {})",

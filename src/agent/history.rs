@@ -8,9 +8,10 @@ pub const UNDERSTOOD: &str = "search_query";
 
 /// Words that point back at something said before: English, German, Spanish, French.
 const POINTERS: &[&str] = &[
-    "it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "she", "his", "her", "him", "there", "then",
-    "one", "ones", "same", "else", "er", "sie", "es", "ihr", "ihre", "dies", "diese", "dieser", "dieses", "das", "dort",
-    "davon", "dafür", "damit", "dabei", "daran", "eso", "esto", "ella", "ellos", "cela", "ça", "elle", "ils", "elles",
+    "it", "its", "that", "this", "they", "them", "their", "those", "these", "he", "she", "his", "her", "him", "there",
+    "then", "one", "ones", "same", "else", "er", "sie", "es", "ihr", "ihre", "dies", "diese", "dieser", "dieses",
+    "das", "dort", "davon", "dafür", "damit", "dabei", "daran", "eso", "esto", "ella", "ellos", "cela", "ça", "elle",
+    "ils", "elles",
 ];
 /// Beginnings of questions that go on from the one before.
 const OPENERS: &[&str] = &["and ", "what about", "how about", "why", "und ", "was ist mit", "y ", "et "];

@@ -44,5 +44,9 @@ pub fn search_tool(agent: &Agent, wish: Option<SearchType>) -> Option<(&'static 
 
 /// A number that the agent's configuration of `tool` gives for `argument`.
 pub fn configured(agent: &Agent, tool: &str, argument: &str) -> Option<f64> {
-    agent.tool_config.get(tool).and_then(Value::as_object).and_then(|config: &Map<String, Value>| config.get(argument)?.as_f64())
+    agent
+        .tool_config
+        .get(tool)
+        .and_then(Value::as_object)
+        .and_then(|config: &Map<String, Value>| config.get(argument)?.as_f64())
 }

@@ -112,7 +112,8 @@ pub fn take_turn(
         tell(Event::Text { content })?;
     }
     let message = parts.join(" ");
-    let prompt_tokens = passages.iter().map(|p| embedder.count_tokens(p.text)).sum::<usize>() + embedder.count_tokens(&question);
+    let prompt_tokens =
+        passages.iter().map(|p| embedder.count_tokens(p.text)).sum::<usize>() + embedder.count_tokens(&question);
     let completion_tokens = embedder.count_tokens(&message);
     let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
     let mut sources: Vec<Document> = Vec::new();

@@ -54,7 +54,9 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let field = error.path().to_string();
         let cause = error.into_inner();
         match cause.classify() {
-            Category::Data => Error::invalid(if field == "." { "body".to_owned() } else { field }, without_place(&cause)),
+            Category::Data => {
+                Error::invalid(if field == "." { "body".to_owned() } else { field }, without_place(&cause))
+            }
             _ => Error::Malformed(format!("the body is no valid JSON: {cause}")),
         }
     })?;

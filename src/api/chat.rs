@@ -122,7 +122,10 @@ async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response>
     let rest = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|event| (event, receiver)) });
     let events = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
     let events = futures_util::StreamExt::map(events, |event| {
-        let data = event.map_or_else(|error| json!({"type": "error", "code": error.code(), "content": public_detail(&error)}), wire);
+        let data = event.map_or_else(
+            |error| json!({"type": "error", "code": error.code(), "content": public_detail(&error)}),
+            wire,
+        );
         Ok::<_, Infallible>(sse::Event::default().data(data.to_string()))
     });
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15)).text("keep-alive");

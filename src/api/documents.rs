@@ -132,12 +132,28 @@ pub fn check_words(
 ) -> Result<()> {
     let mut checks = Checks::default();
     if let Some(title) = title {
-        checks.require(!title.trim().is_empty() && title.len() <= 1024, &format!("{field}title"), "must have 1 to 1024 bytes");
-        checks.require(!title.chars().any(char::is_control), &format!("{field}title"), "must have no control characters");
+        checks.require(
+            !title.trim().is_empty() && title.len() <= 1024,
+            &format!("{field}title"),
+            "must have 1 to 1024 bytes",
+        );
+        checks.require(
+            !title.chars().any(char::is_control),
+            &format!("{field}title"),
+            "must have no control characters",
+        );
     }
     if let Some(source) = source {
-        checks.require(!source.trim().is_empty() && source.len() <= 2048, &format!("{field}source"), "must have 1 to 2048 bytes");
-        checks.require(!source.chars().any(char::is_control), &format!("{field}source"), "must have no control characters");
+        checks.require(
+            !source.trim().is_empty() && source.len() <= 2048,
+            &format!("{field}source"),
+            "must have 1 to 2048 bytes",
+        );
+        checks.require(
+            !source.chars().any(char::is_control),
+            &format!("{field}source"),
+            "must have no control characters",
+        );
     }
     metadata.iter().for_each(|object| checks.object(&format!("{field}metadata"), object));
     checks.done()
@@ -170,7 +186,11 @@ async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: R
             let file = form.files.into_iter().next().ok_or_else(|| Error::invalid("file", "is missing"))?;
             let (title, source, metadata) = (form.title, form.source, form.metadata);
             let (file_name, content_type) = (file.name, file.content_type);
-            (Incoming { title, source, metadata, file_name, content_type, ..Incoming::default() }, None, Some(file.upload))
+            (
+                Incoming { title, source, metadata, file_name, content_type, ..Incoming::default() },
+                None,
+                Some(file.upload),
+            )
         }
         Some("application/json") => {
             let read = body::read(request.into_body(), app.config.limits.json_bytes).await?;
@@ -220,9 +240,8 @@ pub async fn list(entered: In<ReadDocuments>, page: Page, uri: Uri) -> Answer<Re
 /// A page of the documents of a workspace that the caller was let into.
 pub async fn listing(access: Access, page: Page, uri: &Uri) -> Answer<Response> {
     let mut listing = Listing { limit: page.limit, offset: page.offset, ..Listing::default() };
-    let pairs: Vec<(String, String)> = axum::extract::Query::try_from_uri(uri)
-        .map_err(|e| Error::invalid("query", e.body_text()))?
-        .0;
+    let pairs: Vec<(String, String)> =
+        axum::extract::Query::try_from_uri(uri).map_err(|e| Error::invalid("query", e.body_text()))?.0;
     for (name, value) in pairs {
         if name == "q" && !value.is_empty() {
             listing.text = Some(value);
@@ -294,9 +313,13 @@ pub async fn file(entered: In<ReadDocuments>, ids: Ids) -> Answer<Response> {
 
 /// `attachment` with the last part of the source as name, in RFC 5987's form where it is not plain ASCII.
 fn disposition(document: &Document) -> HeaderValue {
-    let name = document.source.rsplit('/').next().filter(|name| name.chars().any(|c| c != '.')).unwrap_or("document");
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' }).collect();
+    let name =
+        document.source.rsplit(['/', '\\']).next().unwrap_or_default().trim_start_matches('.').replace("..", ".");
+    let name = if name.is_empty() { "document".to_owned() } else { name };
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
+        .collect();
     let encoded: String = name
         .bytes()
         .map(|b| match b {
@@ -368,7 +391,8 @@ fn comparison(key: &str, value: Value) -> Result<Comparison> {
     };
     if let Some(list) = operators.get("$in") {
         let list = list.as_array().filter(|list| operators.len() == 1 && list.len() <= MOST_VALUES);
-        let list = list.ok_or_else(|| Error::invalid(&field, "`$in` stands alone, with an array of at most 1000 values"))?;
+        let list =
+            list.ok_or_else(|| Error::invalid(&field, "`$in` stands alone, with an array of at most 1000 values"))?;
         let values = list.iter().map(|value| scalar(&field, value.clone())).collect::<Result<_>>()?;
         return Ok(Comparison::In(values));
     }
@@ -383,7 +407,9 @@ fn scalar(field: &str, value: Value) -> Result<Scalar> {
     match value {
         Value::String(text) => Ok(Scalar::Text(text)),
         Value::Bool(flag) => Ok(Scalar::Flag(flag)),
-        Value::Number(number) => number.as_f64().map(Scalar::Number).ok_or_else(|| Error::invalid(field, "is too large a number")),
+        Value::Number(number) => {
+            number.as_f64().map(Scalar::Number).ok_or_else(|| Error::invalid(field, "is too large a number"))
+        }
         _ => Err(Error::invalid(field, "must be compared with text, numbers or booleans")),
     }
 }

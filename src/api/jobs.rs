@@ -69,7 +69,11 @@ pub async fn ingest(entered: In<WriteDocuments>, State(app): State<Arc<App>>, re
         Some("application/json") => in_json(&app, request).await?,
         Some("multipart/form-data") => in_form(&app, request).await?,
         Some(
-            "application/zip" | "application/x-zip-compressed" | "application/x-tar" | "application/gzip" | "application/x-gzip"
+            "application/zip"
+            | "application/x-zip-compressed"
+            | "application/x-tar"
+            | "application/gzip"
+            | "application/x-gzip"
             | "application/zstd",
         ) => in_archive(&app, request).await?,
         _ => {
@@ -78,7 +82,8 @@ pub async fn ingest(entered: In<WriteDocuments>, State(app): State<Arc<App>>, re
         }
     };
     let access = entered.access;
-    let job = blocking(move || app.jobs.submit(&app.pipeline(&access)?, items, uploads).map(|job| (access.record.id, job)));
+    let job =
+        blocking(move || app.jobs.submit(&app.pipeline(&access)?, items, uploads).map(|job| (access.record.id, job)));
     let (workspace, job) = job.await?;
     let location = [("location", format!("/workspaces/{workspace}/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, location, Json(View::from(job))).into_response())

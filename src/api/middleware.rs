@@ -97,7 +97,9 @@ async fn security_headers(request: Request, next: Next) -> Response {
 async fn admit(slots: Arc<Semaphore>, request: Request, next: Next) -> Response {
     match slots.try_acquire() {
         Ok(_slot) => next.run(request).await,
-        Err(_) => Failure(Error::Unavailable("too many requests are under way; try again shortly".into())).into_response(),
+        Err(_) => {
+            Failure(Error::Unavailable("too many requests are under way; try again shortly".into())).into_response()
+        }
     }
 }
 

@@ -73,7 +73,8 @@ pub async fn read(request: Request, app: &Arc<App>, most: usize, file_bytes: u64
             "source" => form.source = Some(text),
             "metadata" => {
                 let parsed = serde_json::from_str(&text);
-                form.metadata = Some(parsed.map_err(|e| Error::invalid("metadata", format!("must be a JSON object: {e}")))?);
+                form.metadata =
+                    Some(parsed.map_err(|e| Error::invalid("metadata", format!("must be a JSON object: {e}")))?);
             }
             other => return Err(Error::invalid(other, "is no field of this form").into()),
         }

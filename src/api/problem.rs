@@ -54,7 +54,9 @@ impl Problem {
             StatusCode::NOT_FOUND => ("not_found", "there is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this path does not take this method"),
             StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "the request is too large"),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "the request took too long"),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
+                ("unavailable", "the request took too long")
+            }
             status if status.is_server_error() => ("internal", "something went wrong here"),
             _ => ("validation_failed", "the request cannot be understood"),
         };

@@ -160,7 +160,11 @@ mod tests {
             };
             for role in [Role::Owner, Role::Admin, Role::Member, Role::Viewer] {
                 let expected = least.is_some_and(|least| role <= least);
-                assert_eq!(allows(&user(role, ours), permission, Some(ours), Some(workspace)), expected, "{permission:?} {role:?}");
+                assert_eq!(
+                    allows(&user(role, ours), permission, Some(ours), Some(workspace)),
+                    expected,
+                    "{permission:?} {role:?}"
+                );
                 assert!(!allows(&user(role, Uuid::now_v7()), permission, Some(ours), Some(workspace)));
             }
         }

@@ -36,11 +36,14 @@ async fn examine(options: &Options) -> Outcome<Vec<Finding>> {
         Err(failure) => return Ok(vec![("configuration", Err(failure.to_string()))]),
     };
     let mut findings: Vec<Finding> = vec![("configuration", Ok("understood".to_owned()))];
-    findings.push(("server", match DataDir::owner(&config.data) {
-        Ok(Some(owner)) => Ok(format!("one runs at {}", owner.url)),
-        Ok(None) => Ok("none runs; the directory is opened directly".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }));
+    findings.push((
+        "server",
+        match DataDir::owner(&config.data) {
+            Ok(Some(owner)) => Ok(format!("one runs at {}", owner.url)),
+            Ok(None) => Ok("none runs; the directory is opened directly".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    ));
     // Opening brings up the lock, the format, the runtime, the model and the register, each with its own sentence.
     let client = match Client::open(options).await {
         Ok(client) => client,
@@ -52,10 +55,13 @@ async fn examine(options: &Options) -> Outcome<Vec<Finding>> {
     let place = config.data.display().to_string();
     findings.push(("data directory", Ok(place)));
     let ready = client.json(Method::GET, "/readyz", None).await;
-    findings.push(("embedding", match ready {
-        Ok(ready) => Ok(format!("{} embeds", ready["embedding_model"].as_str().unwrap_or("the model"))),
-        Err(failure) => Err(failure.to_string()),
-    }));
+    findings.push((
+        "embedding",
+        match ready {
+            Ok(ready) => Ok(format!("{} embeds", ready["embedding_model"].as_str().unwrap_or("the model"))),
+            Err(failure) => Err(failure.to_string()),
+        },
+    ));
     findings.extend(workspaces(&client).await);
     client.close().await;
     Ok(findings)
@@ -75,7 +81,9 @@ async fn workspaces(client: &Client) -> Vec<Finding> {
                 Ok(stats) if stats["generation"] != stats["generations"]["fulltext"] => {
                     Some("the full-text index has not followed".to_owned())
                 }
-                Ok(stats) if stats["chunks"] != stats["vectors"] => Some("chunks and vectors differ in number".to_owned()),
+                Ok(stats) if stats["chunks"] != stats["vectors"] => {
+                    Some("chunks and vectors differ in number".to_owned())
+                }
                 Ok(_) => None,
             };
             match wrong {

@@ -209,8 +209,10 @@ fn find(root: &Path) -> Outcome<Vec<Found>> {
         if !entry.file_type().is_file() {
             continue;
         }
-        let below = if root_is_file { entry.path().file_name().map(Path::new) } else { entry.path().strip_prefix(root).ok() };
-        let parts = below.unwrap_or(entry.path()).components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let below =
+            if root_is_file { entry.path().file_name().map(Path::new) } else { entry.path().strip_prefix(root).ok() };
+        let parts =
+            below.unwrap_or(entry.path()).components().map(|part| part.as_os_str().to_string_lossy().into_owned());
         found.push(Found { source: parts.collect::<Vec<_>>().join("/"), path: entry.into_path() });
     }
     Ok(found)

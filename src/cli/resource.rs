@@ -87,13 +87,7 @@ impl<C: Args + Collection, F: Args + Serialize> Verb<C, F> {
 }
 
 /// Sends one request and prints its answer.
-async fn request(
-    options: &Options,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-    columns: &[&str],
-) -> Outcome {
+async fn request(options: &Options, method: Method, path: &str, body: Option<Value>, columns: &[&str]) -> Outcome {
     let client = Client::open(options).await?;
     let answer = client.json(method, path, body.as_ref()).await;
     client.close().await;
@@ -181,7 +175,9 @@ impl Workspace {
     pub async fn run(self, options: &Options) -> Outcome {
         match self {
             Workspace::Verb(verb) => verb.run(options).await,
-            Workspace::Stats { id } => request(options, Method::GET, &format!("/workspaces/{id}/stats"), None, &[]).await,
+            Workspace::Stats { id } => {
+                request(options, Method::GET, &format!("/workspaces/{id}/stats"), None, &[]).await
+            }
         }
     }
 }

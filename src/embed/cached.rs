@@ -45,7 +45,8 @@ impl Embedder for Cached {
             return self.inner.embed(texts, purpose);
         }
         let keys: Vec<Vec<u8>> = texts.iter().map(|text| self.key(text)).collect();
-        let mut vectors: Vec<Option<Vec<f32>>> = keys.iter().map(|key| self.cache.get(key).and_then(|b| from_bytes(&b))).collect();
+        let mut vectors: Vec<Option<Vec<f32>>> =
+            keys.iter().map(|key| self.cache.get(key).and_then(|b| from_bytes(&b))).collect();
         let wanted = self.model().dimension;
         vectors.iter_mut().for_each(|vector| *vector = vector.take().filter(|v| v.len() == wanted));
         let missing: Vec<usize> = (0..texts.len()).filter(|at| vectors.get(*at).is_some_and(Option::is_none)).collect();

@@ -4,7 +4,9 @@
 //! slower for several texts and pads them. Models that an operator brings run through fastembed, which knows how
 //! others export theirs.
 
-use fastembed::{InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel};
+use fastembed::{
+    InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
+};
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -88,7 +90,8 @@ impl Engine {
 fn mean(session: &mut Session, takes_types: bool, encoding: &Encoding) -> Result<Vec<f32>> {
     let failed = |e: ort::Error| Error::internal("embedding", e);
     let wide = |numbers: &[u32]| -> Vec<i64> { numbers.iter().map(|n| i64::from(*n)).collect() };
-    let (ids, mask, types) = (wide(encoding.get_ids()), wide(encoding.get_attention_mask()), wide(encoding.get_type_ids()));
+    let (ids, mask, types) =
+        (wide(encoding.get_ids()), wide(encoding.get_attention_mask()), wide(encoding.get_type_ids()));
     let shape = [1usize, ids.len()];
     let ids = TensorRef::from_array_view((shape, ids.as_slice())).map_err(failed)?;
     let mask = TensorRef::from_array_view((shape, mask.as_slice())).map_err(failed)?;

@@ -156,7 +156,8 @@ fn onnx_file(root: &Path) -> std::result::Result<String, String> {
 }
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes).map_err(|e| Error::Unavailable(format!("{file} of the embedding model is damaged: {e}")))
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::Unavailable(format!("{file} of the embedding model is damaged: {e}")))
 }
 
 fn read_tokenizer(bytes: &[u8]) -> Result<Tokenizer> {

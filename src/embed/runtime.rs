@@ -25,7 +25,8 @@ pub fn load(scratch: &Path) -> Result<&'static Environment> {
 fn try_load(scratch: &Path) -> Result<Environment, String> {
     if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
         let path = Path::new(&path);
-        return init(path).map_err(|e| format!("ORT_DYLIB_PATH names no usable ONNX Runtime ({}): {e}", path.display()));
+        return init(path)
+            .map_err(|e| format!("ORT_DYLIB_PATH names no usable ONNX Runtime ({}): {e}", path.display()));
     }
     let library = zstd::decode_all(LIBRARY).map_err(|e| format!("the ONNX Runtime in this binary is damaged: {e}"))?;
     place_and_init(&library, scratch).map_err(|e| format!("the ONNX Runtime in this binary cannot be loaded: {e}"))

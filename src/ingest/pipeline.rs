@@ -108,8 +108,10 @@ impl Pipeline {
             return Ok(Prepared::Unchanged(document));
         }
         let extracted = extract::extract(&bytes, format)?;
-        let title = title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
-        let title = title.unwrap_or_else(|| first_line(&extracted.content)).chars().take(LONGEST_TITLE).collect::<String>();
+        let title =
+            title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
+        let title =
+            title.unwrap_or_else(|| first_line(&extracted.content)).chars().take(LONGEST_TITLE).collect::<String>();
         let mut facts = extracted.metadata;
         facts.extend(metadata.unwrap_or_default());
         let tokens = ModelTokens(self.embedder.as_ref());

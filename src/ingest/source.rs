@@ -17,7 +17,8 @@ pub fn check_name(field: &str, name: &str) -> Result<String> {
     if name.chars().any(char::is_control) {
         return refuse("a file name has no control characters");
     }
-    let is_drive = name.as_bytes().get(1) == Some(&b':') && name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+    let is_drive =
+        name.as_bytes().get(1) == Some(&b':') && name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
     if name.starts_with('/') || name.contains('\\') || is_drive || name.split('/').any(|part| part == "..") {
         return refuse("a file name does not lead to other places");
     }

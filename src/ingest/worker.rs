@@ -159,7 +159,9 @@ impl Jobs {
             let entries = match unpacked {
                 Ok(entries) => entries,
                 Err(Error::InsufficientStorage) => return Err(Error::InsufficientStorage),
-                Err(error) => return jobs::strike(change, job, &pending, Some(failure(name_of(&pending.item), &error))),
+                Err(error) => {
+                    return jobs::strike(change, job, &pending, Some(failure(name_of(&pending.item), &error)));
+                }
             };
             let mut items = Vec::new();
             for entry in entries {

@@ -100,7 +100,8 @@ pub fn answer(
     let mut chosen: Vec<Sentence> = Vec::new();
     let mut tokens = 0;
     while chosen.len() < LONGEST_ANSWER {
-        let goes_on = |s: &Sentence| s.score >= going_on && chosen.last().is_some_and(|last| follows(last, s, passages));
+        let goes_on =
+            |s: &Sentence| s.score >= going_on && chosen.last().is_some_and(|last| follows(last, s, passages));
         let next = sentences.iter().position(goes_on).or_else(|| sentences.iter().position(|s| s.score >= floor));
         let Some(sentence) = next.map(|place| sentences.remove(place)) else { break };
         let text = passages.get(sentence.passage).map(|p| slice(p, &sentence.range)).unwrap_or_default();

@@ -15,7 +15,8 @@ pub fn matching(workspace: &Workspace, query: &str, limit: usize, allowed: Optio
 /// `ranking` and the similarities of those in `others` that it lacks and that match at all.
 pub fn completed(workspace: &Workspace, query: &str, ranking: &Ranking, others: &Ranking) -> Result<Ranking> {
     let known: RoaringBitmap = ranking.iter().map(|(chunk, _)| *chunk).collect();
-    let missing: RoaringBitmap = others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(*chunk)).collect();
+    let missing: RoaringBitmap =
+        others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(*chunk)).collect();
     let mut completed = ranking.clone();
     if !missing.is_empty() {
         completed.extend(matching(workspace, query, missing.len() as usize, Some(&missing))?);

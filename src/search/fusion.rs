@@ -42,7 +42,8 @@ pub fn weighted_sum(vector: &[(u32, f32)], text: &[(u32, f32)], text_weight: f32
     }
     let mut ranking: Vec<Fused> = fused.into_values().collect();
     for hit in &mut ranking {
-        hit.score = (1.0 - text_weight) * relative(hit.vector, best_vector) + text_weight * relative(hit.text, best_text);
+        hit.score =
+            (1.0 - text_weight) * relative(hit.vector, best_vector) + text_weight * relative(hit.text, best_text);
     }
     sorted(ranking)
 }

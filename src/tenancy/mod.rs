@@ -101,7 +101,10 @@ impl Tenancy {
     /// Keeps a value of the instance itself.
     pub fn set_instance_value(&self, key: &str, value: &str) -> Result<()> {
         self.db.write(|tx| {
-            tx.execute("INSERT INTO instance VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", (key, value))?;
+            tx.execute(
+                "INSERT INTO instance VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+                (key, value),
+            )?;
             Ok(())
         })
     }

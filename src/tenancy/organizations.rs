@@ -73,7 +73,8 @@ impl PlanTier {
     }
 }
 
-const COLUMNS: &str = "id, name, slug, plan_tier, max_workspaces, max_documents_per_workspace, max_agents_per_workspace,
+const COLUMNS: &str =
+    "id, name, slug, plan_tier, max_workspaces, max_documents_per_workspace, max_agents_per_workspace,
                        max_monthly_requests, contact_email, contact_name, settings, created_at, updated_at";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Organization> {
@@ -170,7 +171,9 @@ impl Tenancy {
         self.db.write(|tx| {
             let live = "SELECT EXISTS (SELECT 1 FROM workspaces WHERE organization_id = ?1 AND deleted_at IS NULL)";
             if tx.query_row(live, [organization.to_string()], |row| row.get(0))? {
-                return Err(Error::Conflict("the organization still has workspaces; `force=true` deletes them too".into()));
+                return Err(Error::Conflict(
+                    "the organization still has workspaces; `force=true` deletes them too".into(),
+                ));
             }
             let sql = "UPDATE organizations SET deleted_at = ?2 WHERE id = ?1";
             tx.execute(sql, (organization.to_string(), clock::now()))?;

@@ -97,7 +97,8 @@ impl Tenancy {
         self.db.read(|db| {
             let count = format!("SELECT count(*) FROM {LIVE} AND o.id = ?1");
             let total = db.query_row(&count, [&organization], |row| row.get(0))?;
-            let sql = format!("SELECT {COLUMNS} FROM {LIVE} AND o.id = ?1 ORDER BY w.created_at, w.id LIMIT ?2 OFFSET ?3");
+            let sql =
+                format!("SELECT {COLUMNS} FROM {LIVE} AND o.id = ?1 ORDER BY w.created_at, w.id LIMIT ?2 OFFSET ?3");
             let mut query = db.prepare_cached(&sql)?;
             let rows = query.query_map((&organization, limit as i64, offset as i64), read)?;
             Ok((rows.collect::<rusqlite::Result<_>>()?, total))
@@ -150,7 +151,8 @@ impl Tenancy {
     /// Removes for good what was deleted before `cutoff`, and moves to the trash what a stop in between left behind.
     pub fn empty_trash(&self, cutoff: &str) -> Result<()> {
         let deleted: Vec<(Uuid, bool)> = self.db.read(|db| {
-            let mut query = db.prepare("SELECT id, deleted_at < ?1 AS over FROM workspaces WHERE deleted_at IS NOT NULL")?;
+            let mut query =
+                db.prepare("SELECT id, deleted_at < ?1 AS over FROM workspaces WHERE deleted_at IS NOT NULL")?;
             let rows = query.query_map([cutoff], |row| Ok((id(row, "id")?, row.get("over")?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })?;

@@ -6,9 +6,10 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Words with a full stop that ends no sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "dr", "mr", "mrs", "ms", "prof", "st", "no", "nr", "vs", "etc", "e.g", "i.e", "approx", "fig", "dept", "inc", "ltd",
-    "co", "corp", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "z.b", "d.h",
-    "u.a", "bzw", "ca", "ggf", "evtl", "str", "tel", "abs", "art", "u.s", "p", "pp", "vol", "gen", "sen", "rep", "gov",
+    "dr", "mr", "mrs", "ms", "prof", "st", "no", "nr", "vs", "etc", "e.g", "i.e", "approx", "fig", "dept", "inc",
+    "ltd", "co", "corp", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "z.b",
+    "d.h", "u.a", "bzw", "ca", "ggf", "evtl", "str", "tel", "abs", "art", "u.s", "p", "pp", "vol", "gen", "sen", "rep",
+    "gov",
 ];
 
 /// The sentences of `text`, in order, without the white space around them.

@@ -189,7 +189,8 @@ impl Workspace {
     pub fn stands_at(&self, document: Uuid, start: usize, quote: &str) -> Result<bool> {
         self.read(|db| {
             // Bytes, not characters: that is what offsets count.
-            let sql = "SELECT substr(CAST(content AS BLOB), ?2 + 1, ?3) = CAST(?4 AS BLOB) FROM documents WHERE id = ?1";
+            let sql =
+                "SELECT substr(CAST(content AS BLOB), ?2 + 1, ?3) = CAST(?4 AS BLOB) FROM documents WHERE id = ?1";
             let values = (document.to_string(), start, quote.len(), quote);
             Ok(db.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?.unwrap_or(false))
         })

@@ -193,7 +193,8 @@ impl Workspace {
     pub fn jobs(&self, limit: usize, offset: usize) -> Result<(Vec<Job>, u64)> {
         self.read(|db| {
             let total = db.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))?;
-            let mut query = db.prepare_cached("SELECT * FROM jobs ORDER BY created_at DESC, id DESC LIMIT ?1 OFFSET ?2")?;
+            let mut query =
+                db.prepare_cached("SELECT * FROM jobs ORDER BY created_at DESC, id DESC LIMIT ?1 OFFSET ?2")?;
             let rows = query.query_map((limit as i64, offset as i64), read)?;
             Ok((rows.collect::<rusqlite::Result<_>>()?, total))
         })

@@ -84,7 +84,9 @@ impl Layout {
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| Error::internal("workspace.json", e))?;
         match manifest.format {
             FORMAT => Ok(manifest),
-            newer => Err(Error::Unavailable(format!("the workspace has format {newer}, this version of Carrel reads {FORMAT}"))),
+            newer => Err(Error::Unavailable(format!(
+                "the workspace has format {newer}, this version of Carrel reads {FORMAT}"
+            ))),
         }
     }
 }

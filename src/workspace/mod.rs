@@ -87,7 +87,9 @@ impl Workspace {
 
     /// Documents in the workspace at `root`, without opening it.
     pub fn peek_document_count(root: &Path) -> Result<u64> {
-        sqlite::peek(&Layout::new(root).database(), |db| Ok(db.query_row("SELECT count(*) FROM documents", [], |r| r.get(0))?))
+        sqlite::peek(&Layout::new(root).database(), |db| {
+            Ok(db.query_row("SELECT count(*) FROM documents", [], |r| r.get(0))?)
+        })
     }
 
     /// Whether the workspace at `root` has jobs that wait or were cut off, without opening it.
@@ -148,7 +150,8 @@ impl Drop for Workspace {
 }
 
 fn meta(db: &Connection, key: &str) -> Result<u64> {
-    let value: Option<i64> = db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+    let value: Option<i64> =
+        db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
     Ok(value.and_then(|v| u64::try_from(v).ok()).unwrap_or(0))
 }
 

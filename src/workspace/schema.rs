@@ -114,5 +114,7 @@ CREATE INDEX job_items_by_file ON job_items (sha256);
 
 /// The vectors of all chunks, by the chunk's number; `dimension` numbers each.
 pub fn vectors(dimension: usize) -> String {
-    format!("CREATE VIRTUAL TABLE IF NOT EXISTS vectors USING vec0(embedding float[{dimension}] distance_metric=cosine)")
+    format!(
+        "CREATE VIRTUAL TABLE IF NOT EXISTS vectors USING vec0(embedding float[{dimension}] distance_metric=cosine)"
+    )
 }

@@ -76,7 +76,8 @@ impl Workspace {
     pub fn sessions(&self, limit: usize, offset: usize) -> Result<(Vec<Session>, u64)> {
         self.read(|db| {
             let total = db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?;
-            let mut query = db.prepare_cached("SELECT * FROM sessions ORDER BY updated_at DESC, id DESC LIMIT ?1 OFFSET ?2")?;
+            let mut query =
+                db.prepare_cached("SELECT * FROM sessions ORDER BY updated_at DESC, id DESC LIMIT ?1 OFFSET ?2")?;
             let rows = query.query_map((limit as i64, offset as i64), read_session)?;
             Ok((rows.collect::<rusqlite::Result<_>>()?, total))
         })
@@ -129,7 +130,8 @@ impl Workspace {
         self.read(|db| {
             let count = "SELECT count(*) FROM messages WHERE session_id = ?1";
             let total = db.query_row(count, [session.to_string()], |row| row.get(0))?;
-            let mut query = db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 ORDER BY number LIMIT ?2 OFFSET ?3")?;
+            let mut query =
+                db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 ORDER BY number LIMIT ?2 OFFSET ?3")?;
             let rows = query.query_map((session.to_string(), limit as i64, offset as i64), read_message)?;
             Ok((rows.collect::<rusqlite::Result<_>>()?, total))
         })
@@ -138,7 +140,8 @@ impl Workspace {
     /// The newest messages of a session, at most `limit`, oldest first.
     pub fn newest_messages(&self, session: Uuid, limit: usize) -> Result<Vec<Message>> {
         self.read(|db| {
-            let mut query = db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 ORDER BY number DESC LIMIT ?2")?;
+            let mut query =
+                db.prepare_cached("SELECT * FROM messages WHERE session_id = ?1 ORDER BY number DESC LIMIT ?2")?;
             let rows = query.query_map((session.to_string(), limit as i64), read_message)?;
             let mut messages: Vec<Message> = rows.collect::<rusqlite::Result<_>>()?;
             messages.reverse();

@@ -15,7 +15,12 @@ const MOST_NEIGHBOURS: usize = 4096;
 impl Workspace {
     /// The `limit` chunks nearest to `vector` (unit length), from `allowed` where that is given, with their
     /// cosine similarity `-1..=1`, nearest first. Exact.
-    pub fn nearest_chunks(&self, vector: &[f32], limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<(u32, f32)>> {
+    pub fn nearest_chunks(
+        &self,
+        vector: &[f32],
+        limit: usize,
+        allowed: Option<&RoaringBitmap>,
+    ) -> Result<Vec<(u32, f32)>> {
         let limit = limit.min(MOST_NEIGHBOURS) as i64;
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, 1.0 - row.get::<_, f64>(1)? as f32));
         let blob = to_blob(vector);
@@ -43,7 +48,8 @@ impl Workspace {
     /// The cosine similarity of `vector` to each of these chunks; those without a vector are left out.
     pub fn similarities(&self, vector: &[f32], numbers: &[u32]) -> Result<Vec<(u32, f32)>> {
         self.read(|db| {
-            let mut query = db.prepare_cached("SELECT vec_distance_cosine(embedding, ?2) FROM vectors WHERE rowid = ?1")?;
+            let mut query =
+                db.prepare_cached("SELECT vec_distance_cosine(embedding, ?2) FROM vectors WHERE rowid = ?1")?;
             let blob = to_blob(vector);
             let mut found = Vec::with_capacity(numbers.len());
             for number in numbers {

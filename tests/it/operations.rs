@@ -282,3 +282,52 @@ async fn secrets_and_contents_stay_out_of_the_log() {
         assert!(!log.contains(secret), "{secret} in the log");
     }
 }
+
+#[tokio::test]
+async fn an_index_of_an_older_state_catches_up() {
+    let server = Server::start();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("a", "The kestrel hovers.").await;
+    let home = server.stop();
+    let (index, older) = (home.workspace(&tenant.workspace).join("index"), home.path().join("older"));
+    copy(&index, &older);
+
+    let server = Server::within(home, &[]);
+    let tenant = again(tenant, &server);
+    tenant.document("a", "The falcon dives.").await;
+    tenant.document("b", "The osprey fishes.").await;
+    let home = server.stop();
+    std::fs::remove_dir_all(&index).unwrap();
+    copy(&older, &index);
+
+    let server = Server::within(home, &[]);
+    let tenant = again(tenant, &server);
+    for (word, hits) in [("kestrel", 0), ("falcon", 1), ("osprey", 1)] {
+        let found = tenant.search(json!({"query": word, "search_type": "fulltext"})).await;
+        assert_eq!(found["results"].as_array().unwrap().len(), hits, "{word}");
+    }
+    let stats = tenant.client.get(&tenant.path("/stats")).await.is(200).json();
+    assert_eq!(stats["generation"], stats["generations"]["fulltext"]);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in walkdir::WalkDir::new(from).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(entry.path(), target).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_is_turned_away_and_does_no_harm() {
+    let server = Server::with(&[("CARREL_LIMITS_REQUESTS", "4")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let (path, body) = (tenant.path("/search"), json!({"query": "x"}));
+    let answers = futures_util::future::join_all((0..64).map(|_| tenant.client.post(&path, &body))).await;
+    assert!(answers.iter().any(|answer| answer.status == 200));
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        answer.problem(503, "unavailable");
+        assert!(!answer.header("retry-after").is_empty());
+    }
+    server.admin().get("/readyz").await.is(200);
+}

@@ -110,3 +110,59 @@ async fn a_deleted_one_lies_in_the_trash_and_opens_to_nobody() {
     assert!(!directory.exists());
     assert_eq!(std::fs::read_dir(server.home().data().join("trash")).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn a_model_that_an_operator_brought_can_be_chosen() {
+    let server = Server::start();
+    let shelf = server.home().path().join("models/house-model");
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/all-MiniLM-L6-v2");
+    for entry in walkdir::WalkDir::new(&source).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+        let target = shelf.join(entry.path().strip_prefix(&source).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(entry.path(), target).unwrap();
+    }
+    let tenant = Tenant::new(&server.admin()).await;
+    let list = format!("/v1/organizations/{}/workspaces", tenant.organization);
+    for (slug, body) in [
+        ("own", json!({"name": "Own", "slug": "own", "embedding_model": "house-model"})),
+        ("set", json!({"name": "Own", "slug": "set", "settings": {"embedding_model": "house-model"}})),
+    ] {
+        let workspace = tenant.admin.post(&list, &body).await.is(201).json();
+        assert_eq!(workspace["embedding_model"], "house-model", "{slug}");
+        let path = format!("/v1/workspaces/{}", id(&workspace));
+        let document = json!({"content": "Tea is served at four."});
+        tenant.admin.post(&format!("{path}/documents"), &document).await.is(201);
+        let question = json!({"query": "hot drink", "search_type": "vector"});
+        let found = tenant.admin.post(&format!("{path}/search"), &question).await.is(200).json();
+        assert_eq!(found["results"].as_array().unwrap().len(), 1);
+    }
+    let body = json!({"name": "No", "slug": "no", "embedding_model": "../house-model"});
+    let problem = tenant.admin.post(&list, &body).await.problem(422, "validation_failed");
+    assert!(problem["detail"].as_str().unwrap().contains("house-model"));
+}
+
+#[tokio::test]
+async fn few_are_open_at_once_and_all_can_be_used() {
+    let server = Server::with(&[("CARREL_MEMORY_OPEN_WORKSPACES", "2")]);
+    let mut tenants = Vec::new();
+    for _ in 0..5 {
+        tenants.push(Tenant::new(&server.admin()).await);
+    }
+    for round in 0..2 {
+        for tenant in &tenants {
+            tenant.document(&format!("note-{round}"), &format!("Remark number {round}")).await;
+            let found = tenant.search(json!({"query": "remark"})).await;
+            assert_eq!(found["results"].as_array().unwrap().len(), round + 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_shapes_the_directory_cannot_be_changed_later() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let change = json!({"settings": {"language": "de"}});
+    tenant.admin.patch(&tenant.path(""), &change).await.problem(422, "validation_failed");
+    let changed = tenant.admin.patch(&tenant.path(""), &json!({"settings": {"colour": "blue"}})).await.is(200).json();
+    assert_eq!(changed["settings"], json!({"colour": "blue"}));
+}

@@ -48,7 +48,9 @@ impl TokenSink for Sink {
                 page.start(&tag);
                 match &*tag.name {
                     "script" => return TokenSinkResult::RawData(RawKind::ScriptData),
-                    "style" | "xmp" | "iframe" | "noembed" | "noframes" => return TokenSinkResult::RawData(RawKind::Rawtext),
+                    "style" | "xmp" | "iframe" | "noembed" | "noframes" => {
+                        return TokenSinkResult::RawData(RawKind::Rawtext);
+                    }
                     "title" | "textarea" => return TokenSinkResult::RawData(RawKind::Rcdata),
                     "plaintext" => return TokenSinkResult::Plaintext,
                     _ => {}
@@ -86,8 +88,8 @@ struct Page {
 impl Page {
     fn is_left_out(&self, name: &str) -> bool {
         match name {
-            "script" | "style" | "noscript" | "template" | "svg" | "math" | "iframe" | "object" | "select" | "button"
-            | "textarea" | "noembed" | "noframes" | "canvas" | "audio" | "video" => true,
+            "script" | "style" | "noscript" | "template" | "svg" | "math" | "iframe" | "object" | "select"
+            | "button" | "textarea" | "noembed" | "noframes" | "canvas" | "audio" | "video" => true,
             "nav" | "footer" => self.drop_boilerplate,
             _ => false,
         }
@@ -328,9 +330,32 @@ fn attribute(tag: &Tag, name: &str) -> Option<String> {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "p" | "div" | "section" | "article" | "main" | "header" | "footer" | "nav" | "aside" | "body" | "blockquote" | "figure"
-            | "figcaption" | "dl" | "dt" | "dd" | "address" | "details" | "summary" | "form" | "fieldset" | "legend"
-            | "caption" | "thead" | "tbody" | "tfoot" | "head"
+        "p" | "div"
+            | "section"
+            | "article"
+            | "main"
+            | "header"
+            | "footer"
+            | "nav"
+            | "aside"
+            | "body"
+            | "blockquote"
+            | "figure"
+            | "figcaption"
+            | "dl"
+            | "dt"
+            | "dd"
+            | "address"
+            | "details"
+            | "summary"
+            | "form"
+            | "fieldset"
+            | "legend"
+            | "caption"
+            | "thead"
+            | "tbody"
+            | "tfoot"
+            | "head"
     )
 }
 
