@@ -166,11 +166,9 @@ impl Upload {
         self.size
     }
 
-    /// Makes the bytes durable.
+    /// Ends the upload. The bytes are durable once they were kept and [`make_durable`] was called.
     pub fn finish(mut self) -> Result<Uploaded> {
-        if let Some(file) = self.file.take() {
-            file.sync_all()?;
-        }
+        self.file = None;
         let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
         Ok(Uploaded { path: std::mem::take(&mut self.path), sha256, size: self.size })
     }
@@ -203,6 +201,23 @@ impl Drop for Uploaded {
 fn remove(path: &Path) {
     // Gone already where the file was moved into a workspace; what is left over goes at the next start.
     let _ = std::fs::remove_file(path);
+}
+
+/// Makes files and their names durable: on Linux all at once, elsewhere one by one.
+pub fn make_durable(files: &[PathBuf]) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(file) = files.first() {
+        rustix::fs::syncfs(File::open(file)?).map_err(std::io::Error::from)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    for file in files {
+        File::open(file)?.sync_all()?;
+        #[cfg(unix)]
+        if let Some(directory) = file.parent() {
+            File::open(directory)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 fn check_format(path: &Path) -> Result<()> {

@@ -10,10 +10,12 @@ use crate::error::{Error, Result};
 
 /// Hashes computed at once: each takes 19 MiB, and more would only make all of them slower.
 const AT_ONCE: usize = 2;
+/// Callers that may wait for their turn; beyond them a flood of made-up keys would take every thread.
+const WAITING: usize = 24;
 
 /// The argon2id hash of `secret` with a fresh salt, in PHC form; parameters are OWASP's (19 MiB, 2 passes, 1 lane).
 pub fn hash(secret: &str) -> Result<String> {
-    let _permit = permit();
+    let _permit = permit()?;
     let hash = Argon2::default().hash_password(secret.as_bytes());
     Ok(hash.map_err(|e| Error::internal("argon2", e))?.to_string())
 }
@@ -29,7 +31,7 @@ pub fn verify(secret: &str, hash: Option<&str>) -> Result<bool> {
             NOBODY.get_or_init(|| fresh)
         }
     };
-    let _permit = permit();
+    let _permit = permit()?;
     let parsed = PasswordHash::new(hash.unwrap_or(nobody)).map_err(|e| Error::internal("argon2", e))?;
     let matches = Argon2::default().verify_password(secret.as_bytes(), &parsed).is_ok();
     Ok(matches && hash.is_some())
@@ -37,21 +39,31 @@ pub fn verify(secret: &str, hash: Option<&str>) -> Result<bool> {
 
 struct Permit;
 
-static RUNNING: Mutex<usize> = Mutex::new(0);
+struct Turns {
+    running: usize,
+    waiting: usize,
+}
+
+static TURNS: Mutex<Turns> = Mutex::new(Turns { running: 0, waiting: 0 });
 static FREED: Condvar = Condvar::new();
 
-fn permit() -> Permit {
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    while *running >= AT_ONCE {
-        running = FREED.wait(running).unwrap_or_else(PoisonError::into_inner);
+fn permit() -> Result<Permit> {
+    let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if turns.waiting >= WAITING {
+        return Err(Error::Unavailable("too many keys are being checked at once; try again shortly".into()));
     }
-    *running += 1;
-    Permit
+    turns.waiting += 1;
+    while turns.running >= AT_ONCE {
+        turns = FREED.wait(turns).unwrap_or_else(PoisonError::into_inner);
+    }
+    turns.waiting -= 1;
+    turns.running += 1;
+    Ok(Permit)
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURNS.lock().unwrap_or_else(PoisonError::into_inner).running -= 1;
         FREED.notify_one();
     }
 }

@@ -1,5 +1,6 @@
 //! From bytes to a stored document: extract, cut, embed, commit.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -57,10 +58,14 @@ impl Pipeline {
         let mut prepared = self.prepare(vec![incoming]);
         match prepared.pop().unwrap_or(Err(Error::Internal("a document was lost".into())))? {
             Prepared::Unchanged(document) => Ok(Outcome::Unchanged(document)),
-            Prepared::Draft(draft) => self.workspace.commit(move |change| {
-                change.keep_file(&upload)?;
-                documents::put(change, target, &draft).map(Outcome::Stored)
-            }),
+            Prepared::Draft { draft, stale } => {
+                let stored = self.workspace.commit(move |change| {
+                    change.keep_file(&upload)?;
+                    documents::put(change, target, &draft)
+                })?;
+                self.embedder.forget(&stale);
+                Ok(Outcome::Stored(stored))
+            }
         }
     }
 
@@ -69,7 +74,7 @@ impl Pipeline {
         let mut prepared: Vec<Result<Prepared>> = incoming.into_iter().map(|one| self.draft(one)).collect();
         let mut drafts: Vec<&mut documents::Draft> = Vec::new();
         for draft in prepared.iter_mut().flatten() {
-            if let Prepared::Draft(draft) = draft {
+            if let Prepared::Draft { draft, .. } = draft {
                 drafts.push(draft);
             }
         }
@@ -98,14 +103,14 @@ impl Pipeline {
             (None, None) => None,
         };
         let source = source.or(previous.as_ref().map(|p| p.source.clone())).or(file_name.clone());
-        if let Some(document) = previous
+        if let Some(document) = &previous
             && document.content_hash == content_hash
             && document.file_type == format.media_type()
             && source.as_ref().is_none_or(|source| *source == document.source)
             && title.as_ref().is_none_or(|title| *title == document.title)
             && metadata.as_ref().is_none_or(|given| given.iter().all(|(k, v)| document.metadata.get(k) == Some(v)))
         {
-            return Ok(Prepared::Unchanged(document));
+            return Ok(Prepared::Unchanged(document.clone()));
         }
         let extracted = extract::extract(&bytes, format)?;
         let title =
@@ -125,7 +130,7 @@ impl Pipeline {
             token_count: u32::try_from(piece.tokens).unwrap_or(u32::MAX),
             vector: Vec::new(),
         });
-        Ok(Prepared::Draft(documents::Draft {
+        let draft = documents::Draft {
             title,
             source: source.unwrap_or_else(|| Uuid::now_v7().urn().to_string()),
             content_type: if extracted.format == Format::Plain { "text/plain" } else { "text/markdown" }.to_owned(),
@@ -135,7 +140,11 @@ impl Pipeline {
             file_type: format.media_type().to_owned(),
             chunks: chunks.collect(),
             content: extracted.content,
-        }))
+        };
+        let mut stale = previous.map_or(Ok(Vec::new()), |document| self.workspace.embedded_texts(document.id))?;
+        let kept: HashSet<String> = embedded_texts(&draft).collect();
+        stale.retain(|text| !kept.contains(text));
+        Ok(Prepared::Draft { draft, stale })
     }
 
     /// Leaves room in the model's window for the title and headings that a chunk is embedded with.
@@ -150,7 +159,11 @@ impl Pipeline {
 
 /// A document on its way in.
 pub enum Prepared {
-    Draft(documents::Draft),
+    Draft {
+        draft: documents::Draft,
+        /// Texts of the document's earlier state whose vectors need not be remembered any more.
+        stale: Vec<String>,
+    },
     Unchanged(Document),
 }
 

@@ -134,12 +134,18 @@ impl Jobs {
                 metadata: item.metadata.clone(),
             });
         }
-        let prepared = pipeline.prepare(incoming);
+        let mut prepared = pipeline.prepare(incoming);
+        let mut stale = Vec::new();
+        for one in prepared.iter_mut().flatten() {
+            if let Prepared::Draft { stale: texts, .. } = one {
+                stale.append(texts);
+            }
+        }
         pipeline.workspace.commit(move |change| {
             for (pending, prepared) in batch.iter().zip(prepared) {
                 let stored = prepared.and_then(|prepared| match prepared {
                     Prepared::Unchanged(_) => Ok(()),
-                    Prepared::Draft(draft) => documents::put(change, None, &draft).map(|_| ()),
+                    Prepared::Draft { draft, .. } => documents::put(change, None, &draft).map(|_| ()),
                 });
                 let failure = match stored {
                     // The machine's fault is not the document's: the job stops and goes on later.
@@ -150,7 +156,9 @@ impl Jobs {
                 jobs::strike(change, job, pending, failure)?;
             }
             Ok(())
-        })
+        })?;
+        pipeline.embedder.forget(&stale);
+        Ok(())
     }
 
     fn unpack(&self, pipeline: &Pipeline, job: Uuid, pending: Pending) -> Result<()> {

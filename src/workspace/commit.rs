@@ -5,14 +5,15 @@
 //! and searchable. Each group that touches chunks raises the generation by one; if the index then fails to follow,
 //! nothing is lost, and the next group or the next opening catches up.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::Connection;
 
 use super::{Workspace, meta, rebuild, set_meta};
-use crate::datadir::Uploaded;
+use crate::datadir::{Uploaded, make_durable};
 use crate::error::{Error, Result};
 
 /// Changes that share a commit at most, so that the first is not kept waiting for too many others.
@@ -24,6 +25,8 @@ pub struct Change<'a> {
     workspace: &'a Workspace,
     next: u64,
     touched: Cell<bool>,
+    /// Originals that were moved to their place, with their hashes.
+    kept: RefCell<Vec<(PathBuf, String)>>,
 }
 
 /// Carries out a change and gives back what tells its caller of the end.
@@ -54,7 +57,9 @@ impl Change<'_> {
         if let Some(shelf) = place.parent() {
             crate::datadir::make_private(shelf)?;
         }
-        Ok(std::fs::rename(upload.path(), place)?)
+        std::fs::rename(upload.path(), &place)?;
+        self.kept.borrow_mut().push((place, upload.sha256.clone()));
+        Ok(())
     }
 
     /// Notes that an original lost a reference; it is removed after the commit if that was the last one.
@@ -104,8 +109,12 @@ impl Workspace {
         let mut reports = Vec::with_capacity(group.len());
         let committed = self.db.write(|tx| {
             let next = meta(tx, "generation")? + 1;
-            let change = Change { db: tx, workspace: self, next, touched: Cell::new(false) };
+            let (touched, kept) = (Cell::new(false), RefCell::default());
+            let change = Change { db: tx, workspace: self, next, touched, kept };
             reports.extend(group.into_iter().map(|run| run(&change)));
+            // A row must not outlive its file, so the files become durable first, all of the group together.
+            let files: Vec<PathBuf> = change.kept.take().into_iter().map(|(place, _)| place).collect();
+            make_durable(&files)?;
             if change.touched.get() {
                 set_meta(tx, "generation", next)?;
                 rebuild::prune_tombstones(tx, self.fulltext.generation()?)?;
@@ -163,12 +172,14 @@ impl Workspace {
 }
 
 fn in_savepoint<T>(group: &Change<'_>, change: impl FnOnce(&Change<'_>) -> Result<T>) -> Result<T> {
-    let touched = group.touched.get();
+    let (touched, kept) = (group.touched.get(), group.kept.borrow().len());
     group.db.execute_batch("SAVEPOINT change")?;
     let outcome = change(group);
     if outcome.is_err() {
         group.touched.set(touched);
         group.db.execute_batch("ROLLBACK TO change")?;
+        let files: Vec<(PathBuf, String)> = group.kept.borrow_mut().drain(kept..).collect();
+        files.iter().try_for_each(|(_, sha256)| group.release_file(sha256))?;
     }
     group.db.execute_batch("RELEASE change")?;
     outcome
