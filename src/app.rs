@@ -62,6 +62,9 @@ impl App {
         let directory = Arc::new(DataDir::open(&config.data)?);
         let models = Arc::new(Models::open(&config.models, config.memory.embedding_threads, &directory.scratch())?);
         let tenancy = Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces)?);
+        if (1..24).contains(&config.admin_key.len()) {
+            tracing::warn!("the configured admin key is short enough to be guessed; 24 random characters are not");
+        }
         let opened = Auth::open(tenancy.clone(), &config.admin_key)?;
         let limits = &config.limits;
         let jobs = Jobs::new(directory.clone(), limits.job_documents, limits.document_bytes, limits.archive_bytes);

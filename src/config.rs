@@ -196,8 +196,8 @@ impl Config {
         if self.ingest.chunk_tokens < 16 {
             return Err(Error::invalid("ingest.chunk_tokens", "must be at least 16"));
         }
-        if !self.admin_key.is_empty() && self.admin_key.len() < 24 {
-            return Err(Error::invalid("admin_key", "must have at least 24 characters"));
+        if !self.admin_key.is_empty() && self.admin_key.len() < 8 {
+            return Err(Error::invalid("admin_key", "must have at least 8 characters"));
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::access::{self, Ids, InOwn, ReadDocuments, ReadSessions};
 use super::body::JsonBody;
-use super::documents::FilterBody;
 use super::error::{Answer, blocking};
+use super::filter::FilterBody;
 use super::page::Page;
 use super::search::check_query;
 use super::validate::Checks;

@@ -10,6 +10,7 @@ mod body;
 mod chat;
 mod documents;
 mod error;
+mod filter;
 mod health;
 mod jobs;
 mod legacy;

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::access::{In, Search};
 use super::body::JsonBody;
-use super::documents::FilterBody;
 use super::error::{Answer, blocking};
+use super::filter::FilterBody;
 use super::validate::Checks;
 use crate::app::App;
 use crate::auth::Access;

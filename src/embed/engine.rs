@@ -2,7 +2,7 @@
 //!
 //! The default model runs on a session of our own: measured on the same session settings, fastembed's path is
 //! slower for several texts and pads them. Models that an operator brings run through fastembed, which knows how
-//! others export theirs.
+//! others export theirs. Both run with one thread and one text at a time, and leave out the same optimiser.
 
 use fastembed::{
     InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TokenizerFiles, UserDefinedEmbeddingModel,
@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 
 /// The default model was smoothed before it was quantised, and this fusion undoes the gain.
 const HARMFUL_OPTIMIZER: &str = "SkipLayerNormFusion";
+/// What ONNX Runtime calls the setting that leaves optimisers out; fastembed has no method for it.
+const DISABLED_OPTIMIZERS: &str = "optimization.disable_specified_optimizers";
 
 /// A session of a model.
 pub enum Engine {
@@ -32,8 +34,7 @@ pub struct Files {
     pub config: Vec<u8>,
     pub special_tokens_map: Vec<u8>,
     pub tokenizer_config: Vec<u8>,
-    /// Whether the first token's vector stands for the text, not the mean of all.
-    pub cls_pooling: bool,
+    pub pooling: Pooling,
     /// Tokens that the model takes.
     pub max_length: usize,
 }
@@ -45,6 +46,8 @@ impl Engine {
             let builder = Session::builder(environment).map_err(|e| e.to_string())?;
             let builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(|e| e.to_string())?;
             let builder = builder.with_disabled_optimizers(HARMFUL_OPTIMIZER).map_err(|e| e.to_string())?;
+            // A pattern of memory is kept for every length of text that ever came by.
+            let builder = builder.with_memory_pattern(false).map_err(|e| e.to_string())?;
             let mut builder = builder.with_intra_threads(1).map_err(|e| e.to_string())?;
             builder.commit_from_memory(model).map_err(|e| e.to_string())
         };
@@ -61,23 +64,23 @@ impl Engine {
             special_tokens_map_file: files.special_tokens_map,
             tokenizer_config_file: files.tokenizer_config,
         };
-        let pooling = if files.cls_pooling { Pooling::Cls } else { Pooling::Mean };
         // One text at a time is never padded, so even dynamic quantisation gives the same vector always.
         let model = UserDefinedEmbeddingModel::new(files.onnx, tokenizer_files)
-            .with_pooling(pooling)
+            .with_pooling(files.pooling)
             .with_quantization(QuantizationMode::None);
         let options = InitOptionsUserDefined::new()
             .with_environment(environment.clone())
             .with_max_length(files.max_length)
+            .with_session_config(DISABLED_OPTIMIZERS, HARMFUL_OPTIMIZER)
             .with_intra_threads(1);
         let engine = TextEmbedding::try_new_from_user_defined(model, options).map_err(|e| e.to_string())?;
         Ok(Engine::Fastembed(Box::new(engine)))
     }
 
-    /// The vector of a text that fits the window, of any length.
-    pub fn run(&mut self, text: &str, encoding: impl FnOnce() -> Result<Encoding>) -> Result<Vec<f32>> {
+    /// The vector, of whatever length, of a text that fits the window; `encoding` is its own.
+    pub fn run(&mut self, text: &str, encoding: &Encoding) -> Result<Vec<f32>> {
         match self {
-            Engine::Onnx { session, takes_types } => mean(session, *takes_types, &encoding()?),
+            Engine::Onnx { session, takes_types } => sum(session, *takes_types, encoding),
             Engine::Fastembed(engine) => {
                 let vectors = engine.embed([text], Some(1)).map_err(|e| Error::internal("embedding", e))?;
                 vectors.into_iter().next().ok_or_else(|| Error::Internal("the model gave no vector".into()))
@@ -86,8 +89,9 @@ impl Engine {
     }
 }
 
-/// The mean of the last hidden state over the tokens. There is no padding, so the mask is all ones.
-fn mean(session: &mut Session, takes_types: bool, encoding: &Encoding) -> Result<Vec<f32>> {
+/// The sum of the last hidden state over the tokens, which at unit length is their mean. There is no padding, so the
+/// mask is all ones.
+fn sum(session: &mut Session, takes_types: bool, encoding: &Encoding) -> Result<Vec<f32>> {
     let failed = |e: ort::Error| Error::internal("embedding", e);
     let wide = |numbers: &[u32]| -> Vec<i64> { numbers.iter().map(|n| i64::from(*n)).collect() };
     let (ids, mask, types) =

@@ -40,13 +40,16 @@ pub struct ModelInfo {
 pub trait Embedder: Send + Sync {
     fn model(&self) -> &ModelInfo;
 
-    /// A vector for each of `texts`, in order. Of a text longer than the window every window is embedded, and the
-    /// mean is taken, so that no part of it is without effect. Blocks.
+    /// A vector for each of `texts`, in order. A text longer than the window is embedded in parts, and the mean is
+    /// taken, so that no part of it is without effect. Blocks; queries go before passages, a text at a time.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Internal`] when the runtime fails.
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>>;
 
     /// Tokens of `text` as the model counts them.
     fn count_tokens(&self, text: &str) -> usize;
 
-    /// Where each token of `text` begins and ends, in bytes.
+    /// Where each token of `text` begins and ends, in bytes, on borders of characters.
     fn token_offsets(&self, text: &str) -> Vec<(usize, usize)>;
 }

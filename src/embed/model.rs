@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tokenizers::{Encoding, Tokenizer};
+use tokenizers::Tokenizer;
 
 use super::engine::Engine;
 use super::pool::Pool;
@@ -20,6 +20,8 @@ pub struct Prompts {
 /// A loaded model.
 pub struct Model {
     info: ModelInfo,
+    /// Tokens that a session takes at once, special ones and the prompt's with them.
+    window: usize,
     tokenizer: Tokenizer,
     prompts: Prompts,
     engines: Pool<Engine>,
@@ -43,42 +45,47 @@ impl Model {
         let prompt = count(&prompts.query, false).max(count(&prompts.passage, false));
         let max_tokens = window.saturating_sub(special + prompt).max(1);
         let info = ModelInfo { name: name.to_owned(), dimension: 0, sha256, max_tokens };
-        let mut model = Model { info, tokenizer, prompts, engines: Pool::new(engines) };
-        model.info.dimension = model.window("dimension", Purpose::Query)?.len();
+        let mut model = Model { info, window, tokenizer, prompts, engines: Pool::new(engines) };
+        model.info.dimension = model.vector("dimension", Purpose::Query)?.len();
         Ok(model)
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        self.tokenizer.encode_fast(text, true).map_err(|e| Error::internal("tokenizer", e))
-    }
-
-    /// The sum of the hidden states of a text that fits the window.
-    fn window(&self, text: &str, purpose: Purpose) -> Result<Vec<f32>> {
+    /// The vector of a text, at unit length. What does not fit the window is cut into parts, and the mean of their
+    /// vectors is taken.
+    fn vector(&self, text: &str, purpose: Purpose) -> Result<Vec<f32>> {
         let prompt = match purpose {
             Purpose::Query => &self.prompts.query,
             Purpose::Passage => &self.prompts.passage,
         };
-        let text = format!("{prompt}{text}");
-        self.engines.take().run(&text, || self.encode(&text))
-    }
-
-    fn one(&self, text: &str, purpose: Purpose) -> Result<Vec<f32>> {
-        // A token has a byte at least, so a text this short fits without being counted.
-        if text.len() <= self.info.max_tokens {
-            return self.window(text, purpose).map(unit);
-        }
-        let offsets = self.token_offsets(text);
-        if offsets.len() <= self.info.max_tokens {
-            return self.window(text, purpose).map(unit);
+        let prompted = format!("{prompt}{text}");
+        let encoding = self.tokenizer.encode_fast(prompted.as_str(), true);
+        let encoding = encoding.map_err(|e| Error::internal("tokenizer", e))?;
+        let parts = if encoding.len() > self.window { self.parts(text) } else { Vec::new() };
+        if parts.is_empty() {
+            let mut engine = match purpose {
+                Purpose::Query => self.engines.take_urgently(),
+                Purpose::Passage => self.engines.take(),
+            };
+            return engine.run(&prompted, &encoding).map(unit);
         }
         let mut sum = vec![0.0; self.info.dimension];
-        for window in offsets.chunks(self.info.max_tokens) {
-            let bounds = window.first().zip(window.last()).map(|((start, _), (_, end))| *start..*end);
-            let part = bounds.and_then(|range| text.get(range)).unwrap_or_default();
-            let vector = unit(self.window(part, purpose)?);
+        for part in parts {
+            // Cut inside a word, a part can have more tokens than it had in the text, so it is measured again.
+            let vector = self.vector(part, purpose)?;
             sum.iter_mut().zip(vector).for_each(|(s, x)| *s += x);
         }
         Ok(unit(sum))
+    }
+
+    /// Shorter parts of a text, of about as many tokens each, so that no part weighs more than another; none where
+    /// the text cannot be cut.
+    fn parts<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        let offsets = self.token_offsets(text);
+        let count = offsets.len().div_ceil(self.info.max_tokens).max(2);
+        let size = offsets.len().div_ceil(count).max(1);
+        let bounds = offsets.chunks(size).filter_map(|part| Some((part.first()?.0, part.last()?.1)));
+        let parts = bounds.filter_map(|(start, end)| text.get(start..end));
+        parts.filter(|part| !part.is_empty() && part.len() < text.len()).collect()
     }
 }
 
@@ -90,7 +97,7 @@ impl Embedder for Model {
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
         let threads = self.engines.size().min(texts.len());
         if threads <= 1 {
-            return texts.iter().map(|text| self.one(text, purpose)).collect();
+            return texts.iter().map(|text| self.vector(text, purpose)).collect();
         }
         let next = AtomicUsize::new(0);
         let done: Mutex<Vec<(usize, Result<Vec<f32>>)>> = Mutex::new(Vec::with_capacity(texts.len()));
@@ -100,7 +107,7 @@ impl Embedder for Model {
                     loop {
                         let place = next.fetch_add(1, Ordering::Relaxed);
                         let Some(text) = texts.get(place) else { return };
-                        let vector = self.one(text, purpose);
+                        let vector = self.vector(text, purpose);
                         done.lock().unwrap_or_else(PoisonError::into_inner).push((place, vector));
                     }
                 });
@@ -116,7 +123,10 @@ impl Embedder for Model {
     }
 
     fn token_offsets(&self, text: &str) -> Vec<(usize, usize)> {
-        self.tokenizer.encode(text, false).map_or_else(|_| Vec::new(), |encoding| encoding.get_offsets().to_vec())
+        let Ok(encoding) = self.tokenizer.encode(text, false) else { return Vec::new() };
+        // Tokenizers that work on bytes may put a border inside a character.
+        let whole = |(start, end): &(usize, usize)| (text.floor_char_boundary(*start), text.ceil_char_boundary(*end));
+        encoding.get_offsets().iter().map(whole).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fastembed::Pooling;
 use ort::environment::Environment;
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -23,12 +24,15 @@ macro_rules! default_file {
     };
 }
 
+/// A model once it is loaded; locked while it is being loaded, so that the others are not held up.
+type Slot = Arc<Mutex<Option<Arc<Model>>>>;
+
 /// The embedding models of this machine, each loaded on first use.
 pub struct Models {
     environment: &'static Environment,
     directory: PathBuf,
     sessions: usize,
-    loaded: Mutex<HashMap<String, Arc<Model>>>,
+    loaded: Mutex<HashMap<String, Slot>>,
     default: Arc<Model>,
 }
 
@@ -84,15 +88,15 @@ impl Models {
             let known = self.names().join(", ");
             return Err(Error::invalid("embedding_model", format!("there is no such model; there are: {known}")));
         }
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = loaded.get(name) {
+        let slot =
+            self.loaded.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone();
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = slot.as_ref() {
             return Ok(model.clone());
         }
         let model = load(self.environment, &self.directory.join(name), name, self.sessions)
             .map_err(|why| Error::Unavailable(format!("the embedding model {name} cannot be loaded: {why}")))?;
-        let model = Arc::new(model);
-        loaded.insert(name.to_owned(), model.clone());
-        Ok(model)
+        Ok(slot.insert(Arc::new(model)).clone())
     }
 }
 
@@ -102,47 +106,79 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
 }
 
-/// Loads a directory as sentence-transformers exports it.
-fn load(environment: &Environment, root: &Path, name: &str, sessions: usize) -> std::result::Result<Model, String> {
+/// Loads a directory as sentence-transformers exports it. `models/README.md` tells operators what it must hold.
+fn load(environment: &Environment, root: &Path, name: &str, sessions: usize) -> Result<Model, String> {
     let read = |file: &str| std::fs::read(root.join(file)).map_err(|e| format!("{file}: {e}"));
-    let optional = |file: &str| -> std::result::Result<Value, String> {
-        match root.join(file).exists() {
-            true => parse(file, &read(file)?).map_err(|e| e.to_string()),
-            false => Ok(Value::Null),
-        }
+    let json = |file: &str, bytes: &[u8]| -> Result<Value, String> {
+        serde_json::from_slice(bytes).map_err(|e| format!("{file} is damaged: {e}"))
     };
-    let number = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
-    let config = read("config.json")?;
-    let positions = parse("config.json", &config).ok().and_then(|c: Value| number(&c["max_position_embeddings"]));
-    let stated = number(&optional("sentence_bert_config.json")?["max_seq_length"]);
+    let optional = |file: &str| match root.join(file).exists() {
+        true => json(file, &read(file)?),
+        false => Ok(Value::Null),
+    };
+    let (config, tokenizer_config) = (read("config.json")?, read("tokenizer_config.json")?);
+    let positions = json("config.json", &config)?["max_position_embeddings"].as_f64();
+    let longest = json("tokenizer_config.json", &tokenizer_config)?["model_max_length"].as_f64();
+    let stated = optional("sentence_bert_config.json")?["max_seq_length"].as_f64();
     let window = stated.or(positions).ok_or("neither sentence_bert_config.json nor config.json states its window")?;
-    let pooling = optional("1_Pooling/config.json")?;
+    // fastembed cuts at the tokenizer's maximum, which is astronomic where its maker stated none.
+    let window = window.min(longest.unwrap_or(window)) as usize;
+    check_steps(&optional("modules.json")?)?;
     let prompts = optional("config_sentence_transformers.json")?;
     let prompt = |names: &[&str]| {
         let found = names.iter().find_map(|name| prompts["prompts"][*name].as_str());
         found.unwrap_or_default().to_owned()
     };
     let prompts = Prompts { query: prompt(&["query"]), passage: prompt(&["passage", "document"]) };
-    let onnx = read(&onnx_file(root)?)?;
-    let tokenizer = read("tokenizer.json")?;
+    let special_tokens_map = "special_tokens_map.json";
     let files = Files {
-        onnx,
-        tokenizer: tokenizer.clone(),
+        onnx: read(&onnx_file(root)?)?,
+        tokenizer: read("tokenizer.json")?,
         config,
-        special_tokens_map: read("special_tokens_map.json")?,
-        tokenizer_config: read("tokenizer_config.json")?,
-        cls_pooling: pooling["pooling_mode_cls_token"].as_bool().unwrap_or(false),
+        special_tokens_map: if root.join(special_tokens_map).exists() {
+            read(special_tokens_map)?
+        } else {
+            b"{}".into()
+        },
+        tokenizer_config,
+        pooling: pooling(&optional("1_Pooling/config.json")?)?,
         max_length: window,
     };
     let identity = sha256(&files.onnx);
+    let tokenizer = read_tokenizer(&files.tokenizer).map_err(|e| e.to_string())?;
     let engines = (0..sessions).map(|_| Engine::fastembed(environment, files.clone()));
-    let engines = engines.collect::<std::result::Result<Vec<_>, _>>()?;
-    let tokenizer = read_tokenizer(&tokenizer).map_err(|e| e.to_string())?;
+    let engines = engines.collect::<Result<Vec<_>, _>>()?;
     Model::new(name, identity, window, tokenizer, prompts, engines).map_err(|e| e.to_string())
 }
 
+/// How the tokens' vectors become the text's; the mean where the export does not say.
+fn pooling(config: &Value) -> Result<Pooling, String> {
+    let Some(config) = config.as_object() else { return Ok(Pooling::Mean) };
+    let modes: Vec<&str> = config.iter().filter(|(_, on)| **on == true).map(|(mode, _)| mode.as_str()).collect();
+    let modes: Vec<&str> = modes.into_iter().filter_map(|mode| mode.strip_prefix("pooling_mode_")).collect();
+    match modes.as_slice() {
+        ["mean_tokens"] => Ok(Pooling::Mean),
+        ["cls_token"] => Ok(Pooling::Cls),
+        other => Err(format!(
+            "1_Pooling/config.json asks for [{}]; only mean_tokens or cls_token is known",
+            other.join(", ")
+        )),
+    }
+}
+
+/// A step that is not known must not be left out silently: the vectors would mean nothing.
+fn check_steps(modules: &Value) -> Result<(), String> {
+    for module in modules.as_array().into_iter().flatten() {
+        let step = module["type"].as_str().and_then(|path| path.rsplit('.').next()).unwrap_or("nameless");
+        if !matches!(step, "Transformer" | "Pooling" | "Normalize") {
+            return Err(format!("modules.json has the step {step}; only Transformer, Pooling and Normalize are known"));
+        }
+    }
+    Ok(())
+}
+
 /// `model.onnx` where there is one, in the directory or its `onnx/`, else the first other `model*.onnx` by name.
-fn onnx_file(root: &Path) -> std::result::Result<String, String> {
+fn onnx_file(root: &Path) -> Result<String, String> {
     for folder in ["", "onnx/"] {
         let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -199,10 +235,16 @@ mod tests {
     #[test]
     fn the_end_of_a_long_text_counts() {
         let model = models(Path::new("none")).default_model();
-        let long = |end: &str| format!("{} {end}", "The ward opens at nine. ".repeat(100));
-        let (one, other) = (long("Nobody may enter."), long("Bananas are yellow."));
-        let vectors = model.embed(&[&one, &other], Purpose::Passage).unwrap();
-        assert!(dot(&vectors[0], &vectors[1]) < 0.9999);
+        for (start, ends) in [
+            ("The ward opens at nine. ", ["Nobody may enter.", "Bananas are yellow."]),
+            ("病棟は九時に開きます。", ["面会はできません。", "バナナは黄色い。"]),
+        ] {
+            let texts = ends.map(|end| format!("{}{end}", start.repeat(100)));
+            assert!(model.count_tokens(&texts[0]) > 2 * model.model().max_tokens);
+            let vectors = model.embed(&[&texts[0], &texts[1]], Purpose::Passage).unwrap();
+            assert!((dot(&vectors[0], &vectors[0]) - 1.0).abs() < 1e-4);
+            assert!(dot(&vectors[0], &vectors[1]) < 0.9999);
+        }
     }
 
     #[test]
@@ -211,39 +253,82 @@ mod tests {
         let text = "Händehygiene für Ärzte 面会時間 🦊 ok";
         let offsets = model.token_offsets(text);
         assert_eq!(offsets.len(), model.count_tokens(text));
-        assert!(offsets.iter().all(|(start, end)| text.get(*start..*end).is_some()));
-        assert_eq!(offsets.last().map(|(start, end)| &text[*start..*end]), Some("ok"));
+        let words: Vec<&str> = offsets.iter().filter_map(|(start, end)| text.get(*start..*end)).collect();
+        assert_eq!(words.len(), offsets.len());
+        let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+        assert_eq!(words.concat(), letters(text));
+        assert!(words.ends_with(&["面", "会", "時", "間", "🦊", "ok"]), "{words:?}");
     }
 
-    #[test]
-    fn a_model_that_an_operator_brings_is_found_by_name() {
+    /// A directory with the default model's files under the name `my-model`.
+    fn shelf() -> tempfile::TempDir {
         let shelf = tempfile::tempdir().unwrap();
         let root = shelf.path().join("my-model");
         std::fs::create_dir_all(root.join("1_Pooling")).unwrap();
         for file in [
             "tokenizer.json",
             "config.json",
-            "special_tokens_map.json",
             "tokenizer_config.json",
             "sentence_bert_config.json",
+            "modules.json",
             "1_Pooling/config.json",
             "model_int8.onnx",
         ] {
             let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(DEFAULT).join(file);
             std::fs::copy(source, root.join(file)).unwrap();
         }
+        shelf
+    }
+
+    #[test]
+    fn a_model_that_an_operator_brings_is_found_by_name() {
+        let shelf = shelf();
         let models = models(shelf.path());
         assert_eq!(models.names(), [DEFAULT, "my-model"]);
         let (own, default) = (models.get("my-model").unwrap(), models.default_model());
         assert_eq!(own.model().sha256, default.model().sha256);
         assert_eq!(own.model().max_tokens, default.model().max_tokens);
-        let text = ["Visiting hours end at eight."];
-        let (a, b) = (own.embed(&text, Purpose::Query).unwrap(), default.embed(&text, Purpose::Query).unwrap());
-        assert!(dot(&a[0], &b[0]) > 0.98, "{}", dot(&a[0], &b[0]));
+        let long = "Visiting hours end at eight, and not a minute later. ".repeat(50);
+        for text in ["Visiting hours end at eight.", &long] {
+            let (a, b) = (own.embed(&[text], Purpose::Query).unwrap(), default.embed(&[text], Purpose::Query).unwrap());
+            assert!(dot(&a[0], &b[0]) > 0.999, "{}", dot(&a[0], &b[0]));
+        }
         assert!(matches!(models.get("../my-model"), Err(Error::Validation(_))));
         assert!(models.get("absent").err().unwrap().to_string().contains("my-model"));
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_run_as_its_maker_meant_is_refused_by_file() {
+        for (file, content) in [
+            ("config.json", "{"),
+            ("tokenizer.json", "{}"),
+            ("modules.json", r#"[{"type": "sentence_transformers.models.Dense"}]"#),
+            ("1_Pooling/config.json", r#"{"pooling_mode_max_tokens": true}"#),
+        ] {
+            let shelf = shelf();
+            std::fs::write(shelf.path().join("my-model").join(file), content).unwrap();
+            let refused = models(shelf.path()).get("my-model").err().unwrap();
+            assert!(matches!(refused, Error::Unavailable(_)));
+            assert!(refused.to_string().contains("my-model") && refused.to_string().contains(file), "{refused}");
+        }
+        let shelf = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(shelf.path().join("broken")).unwrap();
-        assert!(models.get("broken").err().unwrap().to_string().contains("config.json"));
+        assert!(models(shelf.path()).get("broken").err().unwrap().to_string().contains("config.json"));
+    }
+
+    #[test]
+    fn prompts_come_before_a_text_and_take_their_place_in_the_window() {
+        let shelf = shelf();
+        let prompts = r#"{"prompts": {"query": "query: ", "document": "passage: "}}"#;
+        std::fs::write(shelf.path().join("my-model/config_sentence_transformers.json"), prompts).unwrap();
+        let models = models(shelf.path());
+        let (own, default) = (models.get("my-model").unwrap(), models.default_model());
+        assert!(own.model().max_tokens < default.model().max_tokens);
+        let (a, b) = (
+            own.embed(&["keys"], Purpose::Passage).unwrap(),
+            default.embed(&["passage: keys"], Purpose::Query).unwrap(),
+        );
+        assert!(dot(&a[0], &b[0]) > 0.999);
     }
 
     #[test]

@@ -1,13 +1,28 @@
-//! A fixed number of things, each used by one thread at a time.
+//! A fixed number of things, each used by one thread at a time: the urgent first, the patient in the order of asking.
+//!
+//! Without an order a thread that gives a thing back and asks again at once nearly always gets it before one that has
+//! to wake up first. Measured with two sessions, four ingestions and queries at random moments, on a busy machine: 66 ms
+//! for a query at the median and 300 to 350 ms at the 99th percentile; urgently, 8 and 37 ms. The price is paid by
+//! passages, which wait for as long as queries alone keep everything busy.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A pool; whoever finds it empty waits.
+/// A pool; whoever finds it empty waits in line.
 pub struct Pool<T> {
-    idle: Mutex<Vec<T>>,
-    returned: Condvar,
+    line: Mutex<Line<T>>,
+    moved: Condvar,
     size: usize,
+}
+
+struct Line<T> {
+    idle: Vec<T>,
+    /// Urgent ones that wait.
+    urgent: usize,
+    /// The ticket of the next patient one to ask.
+    next: u64,
+    /// The ticket of the next patient one to be served.
+    serving: u64,
 }
 
 /// A thing on loan; goes back when dropped.
@@ -18,7 +33,8 @@ pub struct Loan<'a, T> {
 
 impl<T> Pool<T> {
     pub fn new(things: Vec<T>) -> Self {
-        Pool { size: things.len(), idle: Mutex::new(things), returned: Condvar::new() }
+        let size = things.len();
+        Pool { line: Mutex::new(Line { idle: things, urgent: 0, next: 0, serving: 0 }), moved: Condvar::new(), size }
     }
 
     /// How many things there are in all.
@@ -26,14 +42,48 @@ impl<T> Pool<T> {
         self.size
     }
 
-    pub fn take(&self) -> Loan<'_, T> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes a thing before all who are patient.
+    pub fn take_urgently(&self) -> Loan<'_, T> {
+        let mut line = self.line();
+        line.urgent += 1;
         loop {
-            if let Some(thing) = idle.pop() {
-                return Loan { thing: Some(thing), pool: self };
+            if let Some(thing) = line.idle.pop() {
+                line.urgent -= 1;
+                return self.lend(thing);
             }
-            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
+            line = self.wait(line);
         }
+    }
+
+    /// Takes a thing, after all who are urgent and all patient ones who asked before.
+    pub fn take(&self) -> Loan<'_, T> {
+        let mut line = self.line();
+        let ticket = line.next;
+        line.next += 1;
+        loop {
+            if line.urgent == 0
+                && line.serving == ticket
+                && let Some(thing) = line.idle.pop()
+            {
+                line.serving += 1;
+                return self.lend(thing);
+            }
+            line = self.wait(line);
+        }
+    }
+
+    fn lend(&self, thing: T) -> Loan<'_, T> {
+        // There may be a thing for the next in line, too.
+        self.moved.notify_all();
+        Loan { thing: Some(thing), pool: self }
+    }
+
+    fn wait<'a>(&self, line: MutexGuard<'a, Line<T>>) -> MutexGuard<'a, Line<T>> {
+        self.moved.wait(line).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line<T>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,8 +104,58 @@ impl<T> DerefMut for Loan<'_, T> {
 impl<T> Drop for Loan<'_, T> {
     fn drop(&mut self) {
         if let Some(thing) = self.thing.take() {
-            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
-            self.pool.returned.notify_one();
+            self.pool.line().idle.push(thing);
+            self.pool.moved.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who is served, in order, when `early` and then `late` wait for the only thing.
+    fn order(early: fn(&Pool<()>) -> Loan<'_, ()>, late: fn(&Pool<()>) -> Loan<'_, ()>) -> Vec<&'static str> {
+        let pool = Pool::new(vec![()]);
+        let served = Mutex::new(Vec::new());
+        let waiting = |pool: &Pool<()>| {
+            let line = pool.line();
+            line.urgent as u64 + line.next - line.serving
+        };
+        let first = pool.take();
+        std::thread::scope(|scope| {
+            for (name, take, others) in [("early", early, 0), ("late", late, 1)] {
+                let (pool, served) = (&pool, &served);
+                scope.spawn(move || {
+                    let _loan = take(pool);
+                    served.lock().unwrap().push(name);
+                });
+                while waiting(pool) == others {
+                    std::thread::yield_now();
+                }
+            }
+            drop(first);
+        });
+        served.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_urgent_are_served_first_and_the_patient_in_order() {
+        for _ in 0..50 {
+            assert_eq!(order(Pool::take, Pool::take), ["early", "late"]);
+            assert_eq!(order(Pool::take, Pool::take_urgently), ["late", "early"]);
+            assert_eq!(order(Pool::take_urgently, Pool::take), ["early", "late"]);
+        }
+    }
+
+    #[test]
+    fn a_thing_comes_back_from_a_thread_that_panicked() {
+        let pool = Pool::new(vec![1]);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _loan = pool.take();
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(*pool.take(), 1);
     }
 }

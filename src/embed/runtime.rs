@@ -1,5 +1,6 @@
 //! ONNX Runtime's shared library: carried by the binary, unpacked into memory, loaded once.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -12,8 +13,8 @@ static LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/onnxruntime.zs
 
 /// Loads the runtime, the first time; later calls give the first one's answer.
 ///
-/// `ORT_DYLIB_PATH` names another library to load. Where the system has no files in memory, the library is written
-/// to `scratch`, which must belong to this process alone.
+/// `ORT_DYLIB_PATH` names another library to load. Where the system has no files in memory, the library passes
+/// through a file in `scratch`, which only this user can read or write and which goes once it is loaded.
 ///
 /// # Errors
 /// One sentence that names the library which could not be loaded.
@@ -34,7 +35,6 @@ fn try_load(scratch: &Path) -> Result<Environment, String> {
 
 #[cfg(target_os = "linux")]
 fn place_and_init(library: &[u8], scratch: &Path) -> Result<Environment, String> {
-    use std::io::Write;
     use std::os::fd::AsRawFd;
 
     let Ok(memory) = rustix::fs::memfd_create("onnxruntime", rustix::fs::MemfdFlags::CLOEXEC) else {
@@ -55,9 +55,17 @@ fn place_and_init(library: &[u8], scratch: &Path) -> Result<Environment, String>
 }
 
 fn write_and_init(library: &[u8], scratch: &Path) -> Result<Environment, String> {
-    let path = scratch.join(format!("onnxruntime-{}", uuid::Uuid::now_v7()));
-    std::fs::write(&path, library).map_err(|e| e.to_string())?;
-    init(&path)
+    let path = scratch.join(format!("onnxruntime-{}{}", uuid::Uuid::now_v7(), std::env::consts::DLL_SUFFIX));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // Closed before it is loaded, because Windows loads no file that is open for writing.
+    let written = options.open(&path).and_then(|mut file| file.write_all(library)).map_err(|e| e.to_string());
+    let environment = written.and_then(|()| init(&path));
+    // Where a loaded file cannot go, it goes with the rest of the scratch directory at the next start.
+    let _ = std::fs::remove_file(&path);
+    environment
 }
 
 fn init(path: &Path) -> Result<Environment, String> {
