@@ -113,8 +113,12 @@ CREATE INDEX job_items_by_file ON job_items (sha256);
 "#];
 
 /// The vectors of all chunks, by the chunk's number; `dimension` numbers each.
+///
+/// sqlite-vec keeps vectors in blobs of `chunk_size`. Its default of 1024 makes an empty workspace take 1.5 MB and
+/// the lookup of one vector walk hundreds of pages; 256 is a fifth of the time for that and scans as fast.
 pub fn vectors(dimension: usize) -> String {
     format!(
-        "CREATE VIRTUAL TABLE IF NOT EXISTS vectors USING vec0(embedding float[{dimension}] distance_metric=cosine)"
+        "CREATE VIRTUAL TABLE IF NOT EXISTS vectors
+         USING vec0(embedding float[{dimension}] distance_metric=cosine, chunk_size=256)"
     )
 }
