@@ -175,7 +175,7 @@ impl App {
 
     /// Closes workspaces that nobody uses.
     pub fn close_idle(&self) {
-        self.tenancy.registry().close_idle(Duration::from_secs(self.config.memory.idle_seconds));
+        self.tenancy.registry().tidy(Duration::from_secs(self.config.memory.idle_seconds));
     }
 
     /// Removes for good what was deleted long enough ago.

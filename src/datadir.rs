@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::digest::hex;
 use crate::error::{Error, Result};
+use crate::sqlite::Access;
 
 /// The version of the data format that this program writes.
 const FORMAT: &str = "1";
@@ -27,14 +28,15 @@ pub struct Owner {
     pub token: String,
 }
 
-/// A data directory that this process owns.
+/// A data directory that this process owns, or one on a medium that takes no writes and needs no owner.
 pub struct DataDir {
     root: PathBuf,
-    lock: File,
+    lock: Option<File>,
 }
 
 impl DataDir {
-    /// Makes `root` where it is missing, takes its lock, checks its format and empties `tmp/`.
+    /// Makes `root` where it is missing, takes its lock, checks its format and empties `tmp/`. One that exists and
+    /// takes no writes is opened for reading.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where another process owns it or a newer version wrote it.
@@ -42,6 +44,10 @@ impl DataDir {
         let place = root.display();
         let failed =
             |cause: std::io::Error| Error::Unavailable(format!("the data directory {place} cannot be used: {cause}"));
+        if root.join("FORMAT").exists() && takes_no_writes(root) {
+            check_format(&root.join("FORMAT"))?;
+            return Ok(DataDir { root: root.to_owned(), lock: None });
+        }
         make_private(root).map_err(failed)?;
         let mut lock = private_file(&root.join("LOCK")).map_err(failed)?;
         match lock.try_lock() {
@@ -61,7 +67,7 @@ impl DataDir {
         for part in ["tmp", "trash", "workspaces"] {
             make_private(&root.join(part)).map_err(failed)?;
         }
-        Ok(DataDir { root: root.to_owned(), lock })
+        Ok(DataDir { root: root.to_owned(), lock: Some(lock) })
     }
 
     /// The process that owns `root`, or `None` where none does. One that is still starting has no address yet:
@@ -84,11 +90,16 @@ impl DataDir {
     /// Tells other processes how to reach this one.
     pub fn announce(&self, owner: &Owner) -> Result<()> {
         let text = serde_json::to_string(owner).map_err(|e| Error::internal("lock", e))?;
-        let mut lock = &self.lock;
+        let Some(mut lock) = self.lock.as_ref() else { return Ok(()) };
         lock.rewind()?;
         lock.set_len(0)?;
         lock.write_all(text.as_bytes())?;
         Ok(())
+    }
+
+    /// What may be done to what lies in the directory.
+    pub fn access(&self) -> Access {
+        if self.lock.is_some() { Access::Write } else { Access::Read }
     }
 
     /// The database of who owns what.
@@ -127,7 +138,9 @@ impl DataDir {
 impl Drop for DataDir {
     fn drop(&mut self) {
         // An address that nobody listens on any more must not be found by the next command.
-        if let Err(error) = self.lock.set_len(0) {
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.set_len(0)
+        {
             tracing::debug!(%error, "the lock file could not be emptied");
         }
     }
@@ -218,6 +231,31 @@ pub fn make_durable(files: &[PathBuf]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the file system, or whoever runs it, forbids to write in `root`.
+fn takes_no_writes(root: &Path) -> bool {
+    let forbidden = [std::io::ErrorKind::ReadOnlyFilesystem, std::io::ErrorKind::PermissionDenied];
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(root.join("LOCK"))
+        .is_err_and(|error| forbidden.contains(&error.kind()))
+}
+
+/// Bytes that can still be written to the file system of `path`; `None` where the system does not tell.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let found = rustix::fs::statvfs(path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        None
+    }
 }
 
 fn check_format(path: &Path) -> Result<()> {

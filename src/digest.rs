@@ -11,3 +11,9 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+/// The first eight bytes of the SHA-256 of `bytes`: enough to tell damage, in the width of a column.
+pub fn short_sum(bytes: &[u8]) -> i64 {
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(8).fold(0, |sum, byte| sum << 8 | i64::from(*byte))
+}

@@ -70,6 +70,15 @@ impl Error {
         Error::Internal(format!("{doing}: {cause}"))
     }
 
+    /// The same error for another of those whom it concerns.
+    pub fn again(&self) -> Self {
+        match self {
+            Error::Unavailable(text) => Error::Unavailable(text.clone()),
+            Error::InsufficientStorage => Error::InsufficientStorage,
+            other => Error::Internal(other.to_string()),
+        }
+    }
+
     /// The stable, documented code of this error.
     pub fn code(&self) -> &'static str {
         match self {
@@ -96,7 +105,9 @@ fn summary(fields: &[FieldError]) -> String {
 impl From<std::io::Error> for Error {
     fn from(cause: std::io::Error) -> Self {
         match cause.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::InsufficientStorage,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
+                Error::InsufficientStorage
+            }
             _ => Error::internal("file", cause),
         }
     }

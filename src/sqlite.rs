@@ -2,9 +2,12 @@
 //!
 //! Registers sqlite-vec for every connection. Knows no table of its own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
@@ -15,30 +18,61 @@ const IDLE_READERS: usize = 4;
 /// One SQLite file in WAL mode. Writers take turns; readers wait for nobody.
 pub struct Database {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    access: Access,
+    /// None where the medium takes no writes.
+    writer: Option<Mutex<Connection>>,
     readers: Mutex<Vec<Connection>>,
 }
 
+/// What may be done to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Write,
+    /// On a medium that takes no writes, where nobody else can change it either.
+    Read,
+}
+
 impl Database {
-    /// Opens or makes the file at `path` and applies the migrations that it has not seen.
+    /// Opens or makes the file at `path` and applies the migrations that it has not seen. An older file is first
+    /// copied beside itself (`….before-VERSION`), so that nothing is lost should a migration go wrong.
     ///
     /// `migrations` only ever grows at its end; the file remembers how many it has.
     ///
     /// # Errors
-    /// A file that is no database, that a newer version wrote, or that cannot be written.
-    pub fn open(path: &Path, migrations: &[&str]) -> Result<Self> {
-        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;")?;
-        migrate(&mut writer, migrations)?;
-        Ok(Database { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::default() })
+    /// A file that is no database, that a newer version wrote, or that cannot be written. Under [`Access::Read`] also
+    /// one that would need a migration.
+    pub fn open(path: &Path, migrations: &[&str], access: Access) -> Result<Self> {
+        let writer = match access {
+            Access::Write => {
+                let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+                // Must come before the first table; so freed pages can be given back to the file system.
+                writer.execute_batch(
+                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;",
+                )?;
+                migrate(&mut writer, path, migrations)?;
+                Some(Mutex::new(writer))
+            }
+            Access::Read => {
+                let seen = version(&connect_unchanging(path)?, migrations)?;
+                if seen < migrations.len() {
+                    return Err(Error::Unavailable(
+                        "an older version of Carrel wrote this data; it must be opened once where it can be written"
+                            .into(),
+                    ));
+                }
+                None
+            }
+        };
+        Ok(Database { path: path.to_owned(), access, writer, readers: Mutex::default() })
     }
 
     /// Runs `query` on a reading connection.
     pub fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        let connection = match (idle, self.access) {
+            (Some(connection), _) => connection,
+            (None, Access::Write) => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+            (None, Access::Read) => connect_unchanging(&self.path)?,
         };
         let result = query(&connection);
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,24 +82,119 @@ impl Database {
         result
     }
 
+    fn writer(&self) -> Result<MutexGuard<'_, Connection>> {
+        let writer = self.writer.as_ref().ok_or_else(|| Error::Unavailable("this data cannot be written to".into()))?;
+        Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Runs `change` in a transaction that is durable when this returns, or has left no trace.
     pub fn write<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer()?;
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = change(&transaction)?;
         transaction.commit()?;
         Ok(value)
     }
+
+    /// Moves everything from the log into the file itself and empties the log. `false` where a reader stood in the
+    /// way; then the log keeps what it had.
+    pub fn checkpoint(&self) -> Result<bool> {
+        let busy: i64 = self.writer()?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+
+    /// Gives unused pages back to the file system. Writes as little as SQLite can.
+    pub fn reclaim(&self) -> Result<()> {
+        let writer = self.writer()?;
+        let free: i64 = writer.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        if free > 0 {
+            // Each step gives back one page.
+            let mut vacuum = writer.prepare("PRAGMA incremental_vacuum")?;
+            let mut rows = vacuum.query([])?;
+            while rows.next()?.is_some() {}
+        }
+        Ok(())
+    }
+
+    /// Writes a consistent copy of the file to `to`, which must not exist, while others read and write.
+    pub fn copy_to(&self, to: &Path) -> Result<()> {
+        self.read(|db| copy(db, to))
+    }
 }
 
 /// Runs `query` on a file that nobody need have open, without making or changing it.
 pub fn peek<T>(path: &Path, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    query(&connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+    // One that takes no writes cannot have a log beside it that somebody else is writing.
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| connect_unchanging(path))?;
+    query(&connection)
+}
+
+/// Runs `query` on a whole file that nobody else touches, without leaving anything beside it.
+pub fn read_file<T>(path: &Path, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    query(&connect_unchanging(path)?)
+}
+
+/// Copies the file at `from`, which another process may be writing, to `to`, which must not exist.
+pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    peek(from, |db| copy(db, to))
+}
+
+fn copy(db: &Connection, to: &Path) -> Result<()> {
+    // All pages in one step: that is one read transaction, so the copy is of one moment and nobody waits for it.
+    let mut target = Connection::open(to)?;
+    {
+        let backup = Backup::new(db, &mut target)?;
+        while backup.step(-1)? != StepResult::Done {
+            std::thread::yield_now();
+        }
+    }
+    target.close().map_err(|(_, error)| error)?;
+    std::fs::File::open(to)?.sync_all()?;
+    Ok(())
+}
+
+/// What is wrong with the structure of a database, in SQLite's words; nothing where it is whole. `thorough` also
+/// compares every index with its table.
+pub fn damage(db: &Connection, thorough: bool) -> Result<Vec<String>> {
+    let pragma = if thorough { "PRAGMA integrity_check(20)" } else { "PRAGMA quick_check(20)" };
+    let mut check = db.prepare(pragma)?;
+    let mut found: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    found.retain(|line| line != "ok");
+    let mut keys = db.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = keys.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+        found.push(format!("a row of {table} belongs to none of {parent}"));
+        if found.len() >= 20 {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Triggers and views of a database with their SQL: what can run without being called.
+pub fn programs(db: &Connection) -> Result<BTreeSet<String>> {
+    let mut query = db.prepare("SELECT sql FROM sqlite_schema WHERE type IN ('trigger', 'view')")?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    prepare(|| Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX))
+}
+
+/// Opens a file that nobody changes, without locks and without files beside it.
+fn connect_unchanging(path: &Path) -> Result<Connection> {
+    let text = path.to_str().ok_or_else(|| Error::Unavailable("the data directory's path is no text".into()))?;
+    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    prepare(|| Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags))
+}
+
+fn prepare(open: impl FnOnce() -> rusqlite::Result<Connection>) -> Result<Connection> {
     register_extensions();
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = open()?;
+    // Files may come from anywhere, so nothing in one may run or reach further than a table does.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.execute_batch(
         "PRAGMA busy_timeout = 10000;
          PRAGMA synchronous = FULL;
@@ -98,14 +227,26 @@ fn register_extensions() {
     });
 }
 
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+/// The migrations that a file has seen.
+fn version(connection: &Connection, migrations: &[&str]) -> Result<usize> {
     let seen: usize =
         connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0);
-    if seen > migrations.len() {
-        return Err(Error::Unavailable(format!(
+    match seen > migrations.len() {
+        true => Err(Error::Unavailable(format!(
             "a newer version of Carrel wrote this data (schema {seen}, this version knows {})",
             migrations.len()
-        )));
+        ))),
+        false => Ok(seen),
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<()> {
+    let seen = version(connection, migrations)?;
+    if (1..migrations.len()).contains(&seen) {
+        let kept = PathBuf::from(format!("{}.before-{}", path.display(), seen + 1));
+        // What an attempt that was cut off left may be half a copy.
+        let _ = std::fs::remove_file(&kept);
+        copy(connection, &kept)?;
     }
     for (number, sql) in migrations.iter().enumerate().skip(seen) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

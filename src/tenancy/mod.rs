@@ -3,9 +3,12 @@
 //! `control.db` is the truth. Nothing of what a workspace knows is in it, and no workspace knows of it. Does not
 //! ask who is calling: the authorization step does, and it alone calls [`Tenancy::open_workspace`].
 
+pub mod adoption;
 pub mod api_keys;
+mod capacity;
 pub mod organizations;
 mod registry;
+pub mod trash;
 pub mod workspaces;
 
 use std::sync::Arc;
@@ -79,10 +82,11 @@ pub struct Tenancy {
 }
 
 impl Tenancy {
-    /// Opens `control.db`; holds at most `open_workspaces` workspaces open.
+    /// Opens `control.db`; holds at most `open_workspaces` workspaces open, or with 0 as many as the machine allows.
     pub fn open(directory: Arc<DataDir>, open_workspaces: usize) -> Result<Self> {
-        let db = Database::open(&directory.control(), MIGRATIONS)?;
-        Ok(Tenancy { db, directory, registry: Registry::new(open_workspaces) })
+        let db = Database::open(&directory.control(), MIGRATIONS, directory.access())?;
+        let limit = if open_workspaces == 0 { capacity::open_workspaces() } else { open_workspaces };
+        Ok(Tenancy { db, directory, registry: Registry::new(limit) })
     }
 
     /// The open workspaces.

@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::sqlite::Access;
 use crate::workspace::Workspace;
+
+/// How long a workspace must have been left alone before it is brought to rest.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A bounded set of open workspaces.
 pub struct Registry {
@@ -32,9 +36,9 @@ struct State {
 }
 
 impl State {
-    /// Whether it is open and nobody but the registry holds it.
+    /// Whether it is open and nobody but the registry holds it, nor wants it held still.
     fn is_idle(&self) -> bool {
-        self.open.as_ref().is_some_and(|workspace| Arc::strong_count(workspace) == 1)
+        self.open.as_ref().is_some_and(|workspace| Arc::strong_count(workspace) == 1 && !workspace.is_frozen())
     }
 }
 
@@ -52,7 +56,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where as many as may be are open and in use.
-    pub fn open(&self, id: Uuid, root: &Path) -> Result<Arc<Workspace>> {
+    pub fn open(&self, id: Uuid, root: &Path, access: Access) -> Result<Arc<Workspace>> {
         let slot = lock(&self.slots).entry(id).or_default().clone();
         let mut state = lock(&slot.state);
         state.used = Some(Instant::now());
@@ -60,7 +64,7 @@ impl Registry {
             return Ok(workspace.clone());
         }
         self.make_room()?;
-        let workspace = Arc::new(Workspace::open(root)?);
+        let workspace = Workspace::open(root, access)?;
         state.open = Some(workspace.clone());
         Ok(workspace)
     }
@@ -101,18 +105,25 @@ impl Registry {
         }
     }
 
-    /// Closes what nobody has used for `idle`, and lets the others rest.
-    pub fn close_idle(&self, idle: Duration) {
+    /// Brings to rest what is left alone, and closes what nobody has used for `idle`.
+    pub fn tidy(&self, idle: Duration) {
         let slots: Vec<(Uuid, Arc<Slot>)> = lock(&self.slots).iter().map(|(id, slot)| (*id, slot.clone())).collect();
         for (id, slot) in slots {
-            let Ok(mut state) = slot.state.try_lock() else { continue };
-            let since = state.used.map_or(Duration::MAX, |used| used.elapsed());
-            if since >= idle && state.is_idle() {
-                state.open = None;
-            } else if since >= idle / 4
-                && let Some(workspace) = &state.open
+            let open = match slot.state.try_lock() {
+                Ok(state) => state.open.clone(),
+                Err(_) => continue,
+            };
+            // Not under the slot's lock: whoever wants the workspace meanwhile gets it.
+            if let Some(workspace) = &open
+                && workspace.restless_for().is_some_and(|time| time >= QUIET)
+                && let Err(error) = workspace.checkpoint()
             {
-                workspace.rest();
+                tracing::warn!(workspace.id = %id, %error, "the workspace could not be brought to rest");
+            }
+            drop(open);
+            let Ok(mut state) = slot.state.try_lock() else { continue };
+            if state.used.is_none_or(|used| used.elapsed() >= idle) && state.is_idle() {
+                state.open = None;
             }
             if state.open.is_none() {
                 // Ours and the map's are the only two references left, so nobody waits to open it.
@@ -124,12 +135,11 @@ impl Registry {
         }
     }
 
-    /// Lets go of one workspace; it closes when its last user is done.
-    pub fn close(&self, id: Uuid) {
-        let slot = lock(&self.slots).remove(&id);
-        if let Some(slot) = slot {
-            lock(&slot.state).open = None;
-        }
+    /// Lets go of one workspace and gives it back, where it is open.
+    pub fn take(&self, id: Uuid) -> Option<Arc<Workspace>> {
+        let slot = lock(&self.slots).remove(&id)?;
+        let open = lock(&slot.state).open.take();
+        open
     }
 
     /// Lets go of all.

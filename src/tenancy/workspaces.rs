@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Tenancy, id, json};
-use crate::clock;
 use crate::error::{Error, Result};
 use crate::sqlite::conflict;
 use crate::workspace::{self, Manifest, ModelIdentity};
@@ -26,6 +25,8 @@ pub struct Workspace {
     pub created_at: String,
     pub updated_at: String,
 }
+
+pub(super) const SLUG_TAKEN: &str = "another workspace of this organization has this slug";
 
 const COLUMNS: &str = "w.id, w.organization_id, w.name, w.slug, w.description, w.settings, w.embedding_model,
                        w.created_at, w.updated_at";
@@ -47,8 +48,37 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Workspace> {
     })
 }
 
+/// Stores the row of a new workspace.
+///
+/// # Errors
+/// [`Error::NotFound`] where its organization is gone, [`Error::Conflict`] where the slug is taken.
+pub(super) fn insert(tx: &Connection, workspace: &Workspace) -> Result<()> {
+    let organization = workspace.organization_id.to_string();
+    let live = "SELECT EXISTS (SELECT 1 FROM organizations WHERE id = ?1 AND deleted_at IS NULL)";
+    if !tx.query_row(live, [&organization], |row| row.get::<_, bool>(0))? {
+        return Err(Error::NotFound("organization"));
+    }
+    let stored = tx.execute(
+        "INSERT INTO workspaces (id, organization_id, name, slug, description, settings, embedding_model,
+                                 created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        rusqlite::params![
+            workspace.id.to_string(),
+            organization,
+            workspace.name,
+            workspace.slug,
+            workspace.description,
+            Value::Object(workspace.settings.clone()).to_string(),
+            workspace.embedding_model,
+            workspace.created_at,
+            workspace.updated_at,
+        ],
+    );
+    conflict(stored, SLUG_TAKEN)?;
+    Ok(())
+}
+
 impl Tenancy {
-    fn directory_of(&self, workspace: Uuid) -> PathBuf {
+    pub(super) fn directory_of(&self, workspace: Uuid) -> PathBuf {
         self.directory.workspaces().join(workspace.to_string())
     }
 
@@ -57,29 +87,8 @@ impl Tenancy {
         let root = self.directory_of(workspace.id);
         let manifest = Manifest::new(workspace.id, &workspace.name, language, model);
         self.db.write(|tx| {
-            let organization = workspace.organization_id.to_string();
-            let live = "SELECT EXISTS (SELECT 1 FROM organizations WHERE id = ?1 AND deleted_at IS NULL)";
-            if !tx.query_row(live, [&organization], |row| row.get::<_, bool>(0))? {
-                return Err(Error::NotFound("organization"));
-            }
-            let stored = tx.execute(
-                "INSERT INTO workspaces (id, organization_id, name, slug, description, settings, embedding_model,
-                                         created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                rusqlite::params![
-                    workspace.id.to_string(),
-                    organization,
-                    workspace.name,
-                    workspace.slug,
-                    workspace.description,
-                    Value::Object(workspace.settings.clone()).to_string(),
-                    workspace.embedding_model,
-                    workspace.created_at,
-                    workspace.updated_at,
-                ],
-            );
-            conflict(stored, "another workspace of this organization has this slug")?;
-            workspace::Workspace::create(&root, &manifest)?;
-            Ok(())
+            insert(tx, workspace)?;
+            workspace::Workspace::create(&root, &manifest)
         })
     }
 
@@ -120,53 +129,11 @@ impl Tenancy {
                     &workspace.updated_at,
                 ),
             );
-            match conflict(stored, "another workspace of this organization has this slug")? {
+            match conflict(stored, SLUG_TAKEN)? {
                 0 => Err(Error::NotFound("workspace")),
                 _ => Ok(()),
             }
         })
-    }
-
-    /// Deletes a workspace softly: its keys are gone at once, its directory goes to the trash.
-    pub fn delete_workspace(&self, workspace: Uuid) -> Result<()> {
-        self.db.write(|tx| {
-            let sql = "UPDATE workspaces SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL";
-            if tx.execute(sql, (workspace.to_string(), clock::now()))? == 0 {
-                return Err(Error::NotFound("workspace"));
-            }
-            tx.execute("DELETE FROM api_keys WHERE workspace_id = ?1", [workspace.to_string()])?;
-            Ok(())
-        })?;
-        self.registry.close(workspace);
-        self.move_to_trash(workspace)
-    }
-
-    fn move_to_trash(&self, workspace: Uuid) -> Result<()> {
-        match std::fs::rename(self.directory_of(workspace), self.directory.trash().join(workspace.to_string())) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Removes for good what was deleted before `cutoff`, and moves to the trash what a stop in between left behind.
-    pub fn empty_trash(&self, cutoff: &str) -> Result<()> {
-        let deleted: Vec<(Uuid, bool)> = self.db.read(|db| {
-            let mut query =
-                db.prepare("SELECT id, deleted_at < ?1 AS over FROM workspaces WHERE deleted_at IS NOT NULL")?;
-            let rows = query.query_map([cutoff], |row| Ok((id(row, "id")?, row.get("over")?)))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })?;
-        for (workspace, over) in deleted {
-            self.move_to_trash(workspace)?;
-            if over {
-                let place = self.directory.trash().join(workspace.to_string());
-                if place.exists() {
-                    std::fs::remove_dir_all(place)?;
-                }
-                self.db.write(|tx| Ok(tx.execute("DELETE FROM workspaces WHERE id = ?1", [workspace.to_string()])?))?;
-            }
-        }
-        Ok(())
     }
 
     /// Documents in a workspace that need not be open.
@@ -176,7 +143,7 @@ impl Tenancy {
 
     /// The open workspace. For the authorization step alone.
     pub fn open_workspace(&self, workspace: Uuid) -> Result<Arc<workspace::Workspace>> {
-        self.registry.open(workspace, &self.directory_of(workspace))
+        self.registry.open(workspace, &self.directory_of(workspace), self.directory.access())
     }
 
     /// Every live workspace with its jobs that wait or were cut off.

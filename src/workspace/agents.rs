@@ -59,7 +59,7 @@ impl Workspace {
     pub fn put_agent(&self, agent: &Agent) -> Result<()> {
         let (tools, config) = (to_json(&agent.enabled_tools)?, to_json(&agent.tool_config)?);
         let settings = to_json(&agent.settings)?;
-        self.db.write(|tx| {
+        self.write(|tx| {
             let stored = tx.execute(
                 &format!(
                     "INSERT INTO agents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
@@ -113,7 +113,7 @@ impl Workspace {
 
     /// Deletes an agent and its conversations.
     pub fn delete_agent(&self, agent: Uuid) -> Result<()> {
-        match self.db.write(|tx| Ok(tx.execute("DELETE FROM agents WHERE id = ?1", [agent.to_string()])?))? {
+        match self.write(|tx| Ok(tx.execute("DELETE FROM agents WHERE id = ?1", [agent.to_string()])?))? {
             0 => Err(Error::NotFound("agent")),
             _ => Ok(()),
         }

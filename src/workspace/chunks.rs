@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Change, Workspace, id, json, to_json, vectors};
+use crate::digest::short_sum;
 use crate::error::{Error, Result};
 
 /// A chunk as it is stored.
@@ -51,14 +52,16 @@ pub struct Draft {
 pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, drafts: &[Draft]) -> Result<()> {
     let generation = change.generation();
     let mut insert = change.db.prepare_cached(
-        "INSERT INTO chunks (id, document, position, content, start, \"end\", heading_path, page, token_count, generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO chunks (id, document, position, content, start, \"end\", heading_path, page, token_count, generation,
+                             vector_sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for (position, draft) in drafts.iter().enumerate() {
         let text = content.get(draft.start..draft.end);
         let text = text.ok_or_else(|| Error::Internal("a chunk lies outside its document".into()))?;
         let (start, end) = (draft.start as i64, draft.end as i64);
         let headings = to_json(&draft.heading_path)?;
+        let vector = vectors::to_blob(&draft.vector);
         insert.execute(rusqlite::params![
             Uuid::now_v7().to_string(),
             document,
@@ -70,8 +73,9 @@ pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, drafts: 
             draft.page,
             draft.token_count,
             generation,
+            short_sum(&vector),
         ])?;
-        vectors::insert(change, change.db.last_insert_rowid(), &draft.vector)?;
+        vectors::insert(change, change.db.last_insert_rowid(), &vector)?;
     }
     Ok(())
 }

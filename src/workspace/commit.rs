@@ -7,8 +7,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
@@ -29,8 +30,8 @@ pub struct Change<'a> {
     kept: RefCell<Vec<(PathBuf, String)>>,
 }
 
-/// Carries out a change and gives back what tells its caller of the end.
-type Run = Box<dyn FnOnce(&Change<'_>) -> Report + Send>;
+/// Carries out a change, unless its group failed before it began, and gives back what tells its caller of the end.
+type Run = Box<dyn FnOnce(Result<&Change<'_>, &Error>) -> Report + Send>;
 /// Tells the caller that the group was committed, or why it was not.
 type Report = Box<dyn FnOnce(Option<Error>) + Send>;
 
@@ -39,6 +40,24 @@ type Report = Box<dyn FnOnce(Option<Error>) + Send>;
 pub struct Queue {
     waiting: Mutex<Vec<Run>>,
     turn: Mutex<()>,
+    /// Readers of originals that may have lost their last reference meanwhile.
+    pins: AtomicUsize,
+}
+
+impl Queue {
+    /// The turn to commit.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps originals from being removed until [`Queue::unpin`].
+    pub(super) fn pin(&self) {
+        self.pins.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn unpin(&self) {
+        self.pins.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Change<'_> {
@@ -76,14 +95,15 @@ impl Workspace {
         T: Send + 'static,
         F: FnOnce(&Change<'_>) -> Result<T> + Send + 'static,
     {
+        let _writing = self.writing()?;
         let (sender, receiver) = sync_channel(1);
-        let run: Run = Box::new(move |group| {
-            let outcome = in_savepoint(group, change);
-            report(sender, outcome)
+        let run: Run = Box::new(move |group| match group {
+            Ok(group) => report(sender, in_savepoint(group, change)),
+            Err(error) => report(sender, Err::<T, Error>(error.again())),
         });
         self.commits.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(run);
         {
-            let _turn = self.commits.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = self.commits.turn();
             // The one before may have carried out ours; then there is nothing left to do but to read the answer.
             let mut answer = receiver.try_recv();
             while answer.is_err() && self.commit_group() {
@@ -98,7 +118,7 @@ impl Workspace {
 
     /// Carries out what waits. Returns whether there was anything.
     fn commit_group(&self) -> bool {
-        let group: Vec<Run> = {
+        let mut group: Vec<Run> = {
             let mut waiting = self.commits.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let count = waiting.len().min(GROUP);
             waiting.drain(..count).collect()
@@ -107,66 +127,76 @@ impl Workspace {
             return false;
         }
         let mut reports = Vec::with_capacity(group.len());
+        let mut kept = Vec::new();
         let committed = self.db.write(|tx| {
             let next = meta(tx, "generation")? + 1;
-            let (touched, kept) = (Cell::new(false), RefCell::default());
-            let change = Change { db: tx, workspace: self, next, touched, kept };
-            reports.extend(group.into_iter().map(|run| run(&change)));
+            let change = Change { db: tx, workspace: self, next, touched: Cell::new(false), kept: RefCell::default() };
+            reports.extend(group.drain(..).map(|run| run(Ok(&change))));
+            let touched = change.touched.get();
+            kept = change.kept.take();
             // A row must not outlive its file, so the files become durable first, all of the group together.
-            let files: Vec<PathBuf> = change.kept.take().into_iter().map(|(place, _)| place).collect();
+            let files: Vec<PathBuf> = kept.iter().map(|(place, _)| place.clone()).collect();
             make_durable(&files)?;
-            if change.touched.get() {
+            if touched {
                 set_meta(tx, "generation", next)?;
-                rebuild::prune_tombstones(tx, self.fulltext.generation()?)?;
+                tx.execute("INSERT INTO generations VALUES (?1, random())", [next as i64])?;
+                rebuild::prune_history(tx, self.fulltext.stamp()?)?;
             }
-            Ok(change.touched.get())
+            Ok(touched)
         });
         match committed {
             Ok(touched) => {
                 self.remove_unreferenced_files();
-                if touched && let Err(error) = self.catch_up() {
-                    tracing::error!(workspace.id = %self.id(), %error, "the full-text index did not follow a commit");
+                if touched {
+                    self.follow_commit();
                 }
                 reports.into_iter().for_each(|report| report(None));
             }
             Err(error) => {
-                for report in reports {
-                    report(Some(match &error {
-                        Error::InsufficientStorage => Error::InsufficientStorage,
-                        other => Error::internal("commit", other),
-                    }));
-                }
+                self.remove_unused(kept.into_iter().map(|(_, sha256)| sha256));
+                reports.extend(group.into_iter().map(|run| run(Err(&error))));
+                reports.into_iter().for_each(|report| report(Some(error.again())));
             }
         }
         true
     }
 
-    fn remove_unreferenced_files(&self) {
+    /// Removes originals that lost their last reference, unless somebody is reading them all.
+    pub(super) fn remove_unreferenced_files(&self) {
+        if self.commits.pins.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+        let released = self.db.read(|db| {
+            let mut rows = db.prepare_cached("SELECT sha256 FROM unreferenced_files")?;
+            Ok(rows.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?)
+        });
+        match released {
+            Ok(released) if released.is_empty() => {}
+            Ok(released) => self.remove_unused(released.into_iter()),
+            Err(error) => tracing::warn!(workspace.id = %self.id(), %error, "unused originals stay for now"),
+        }
+    }
+
+    /// Removes those of these originals that nothing refers to. What fails is left for the next time.
+    pub(super) fn remove_unused(&self, originals: impl Iterator<Item = String>) {
         let removed = self.db.write(|tx| {
-            let hashes: Vec<String> = {
-                let mut rows = tx.prepare_cached("SELECT sha256 FROM unreferenced_files")?;
-                rows.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-            };
-            if hashes.is_empty() {
-                return Ok(());
-            }
-            for hash in &hashes {
+            for hash in originals {
                 let used: bool = tx.query_row(
                     "SELECT EXISTS (SELECT 1 FROM documents WHERE content_hash = ?1)
                          OR EXISTS (SELECT 1 FROM job_items WHERE sha256 = ?1)",
-                    [hash],
+                    [&hash],
                     |row| row.get(0),
                 )?;
-                let place = self.layout.file(hash)?;
+                let place = self.layout.file(&hash)?;
                 if !used && place.exists() {
                     std::fs::remove_file(place)?;
                 }
+                tx.execute("DELETE FROM unreferenced_files WHERE sha256 = ?1", [&hash])?;
             }
-            tx.execute("DELETE FROM unreferenced_files", [])?;
             Ok(())
         });
         if let Err(error) = removed {
-            tracing::warn!(workspace.id = %self.id(), %error, "an unused original stays until the next commit");
+            tracing::warn!(workspace.id = %self.id(), %error, "unused originals stay for now");
         }
     }
 }

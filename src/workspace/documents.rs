@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Change, Filter, Workspace, chunks, id, json, to_json};
 use crate::clock;
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 
 /// A document without its content.
@@ -88,8 +89,8 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
     };
     db.prepare_cached(
         "INSERT INTO documents (id, title, source, content, content_type, metadata, chunk_count, size_bytes,
-                                content_hash, file_type, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                content_hash, file_type, created_at, updated_at, content_sum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(rusqlite::params![
         document.id.to_string(),
@@ -104,6 +105,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
         document.file_type,
         document.created_at,
         document.updated_at,
+        sha256(draft.content.as_bytes()),
     ])?;
     chunks::insert(change, db.last_insert_rowid(), &draft.content, &draft.chunks)?;
     Ok(Stored { document, replaced: previous.is_some() })

@@ -224,7 +224,7 @@ impl Workspace {
 
     /// Marks a job as running. `false` where it has ended already.
     pub fn start_job(&self, job: Uuid) -> Result<bool> {
-        self.db.write(|tx| {
+        self.write(|tx| {
             let sql = "UPDATE jobs SET status = 'running', started_at = ifnull(started_at, ?2)
                        WHERE id = ?1 AND status IN ('queued', 'running')";
             Ok(tx.execute(sql, (job.to_string(), clock::now()))? > 0)
@@ -233,7 +233,7 @@ impl Workspace {
 
     /// Ends a job that has nothing left to do: failed where nothing at all went in, else succeeded.
     pub fn finish_job(&self, job: Uuid) -> Result<()> {
-        self.db.write(|tx| {
+        self.write(|tx| {
             let sql = "UPDATE jobs SET finished_at = ?2,
                            status = CASE WHEN failed > 0 AND done = 0 THEN 'failed' ELSE 'succeeded' END
                        WHERE id = ?1 AND status = 'running'";

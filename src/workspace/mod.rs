@@ -4,7 +4,11 @@
 //! A [`Workspace`] is only to be had through the authorization step, so nothing here asks who is calling. All
 //! calls block. No credential is ever written here: a copied directory gives no way in.
 
+pub mod admit;
 pub mod agents;
+pub mod archive;
+mod check;
+mod checkpoint;
 pub mod chunks;
 mod commit;
 pub mod documents;
@@ -14,29 +18,39 @@ mod layout;
 mod rebuild;
 mod schema;
 pub mod sessions;
+mod snapshot;
 mod vectors;
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fulltext::Fulltext;
-use crate::sqlite::{self, Database};
+use crate::sqlite::{self, Access, Database};
 
+pub use admit::{Admitted, admit};
+pub use check::{Finding, Report};
 pub use commit::Change;
 pub use filter::{Comparison, Filter, Scalar};
-pub use layout::{Layout, Manifest, ModelIdentity};
-pub use rebuild::in_context;
+pub use layout::{Clean, Layout, Manifest, ModelIdentity, Sum};
+pub use rebuild::{IndexState, in_context};
+pub use snapshot::Snapshot;
 
 /// An open workspace.
 pub struct Workspace {
     manifest: Manifest,
     layout: Layout,
     db: Database,
+    access: Access,
     fulltext: Fulltext,
+    index: rebuild::Index,
     commits: commit::Queue,
+    activity: Arc<checkpoint::Activity>,
+    /// What was found wrong with the database, where something was: then nothing of it is told any more.
+    damage: OnceLock<String>,
 }
 
 /// Counts and sizes of a workspace.
@@ -50,13 +64,14 @@ pub struct Stats {
     pub generation: u64,
     /// The generation that the full-text index reflects.
     pub fulltext_generation: u64,
+    pub fulltext_state: IndexState,
 }
 
 impl Workspace {
-    /// Makes the directory `root`, which must not exist, and opens it. What fails leaves no directory behind.
-    pub fn create(root: &Path, manifest: &Manifest) -> Result<Self> {
+    /// Makes the directory `root`, which must not exist. What fails leaves no directory behind.
+    pub fn create(root: &Path, manifest: &Manifest) -> Result<()> {
         crate::datadir::make_private(root)?;
-        let made = Self::fill(root, manifest).and_then(|()| Self::open(root));
+        let made = Self::fill(root, manifest);
         if made.is_err() {
             std::fs::remove_dir_all(root)?;
         }
@@ -65,23 +80,42 @@ impl Workspace {
 
     fn fill(root: &Path, manifest: &Manifest) -> Result<()> {
         let layout = Layout::new(root);
-        let db = Database::open(&layout.database(), schema::MIGRATIONS)?;
+        let db = Database::open(&layout.database(), schema::MIGRATIONS, Access::Write)?;
         let vectors = schema::vectors(manifest.embedding_model.dimension);
         db.write(|tx| Ok(tx.execute_batch(&vectors)?))?;
+        drop(db);
         // The manifest comes last: a directory without one was never finished.
-        layout.write_manifest(manifest)
+        let clean = Clean { generation: 0, files: layout.sums(None)? };
+        layout.write_manifest(&Manifest { clean: Some(clean), ..manifest.clone() })
     }
 
-    /// Opens the directory `root` and lets its full-text index catch up.
-    pub fn open(root: &Path) -> Result<Self> {
+    /// Opens the directory `root`. What takes long to verify or to bring up goes on after the return;
+    /// [`Workspace::index_state`] tells.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] for a directory that is damaged or of a newer format, with a sentence that says so.
+    pub fn open(root: &Path, access: Access) -> Result<Arc<Self>> {
         let layout = Layout::new(root);
-        let manifest = layout.read_manifest()?;
-        let db = Database::open(&layout.database(), schema::MIGRATIONS)?;
-        let fulltext = Fulltext::open(&layout.fulltext(), &manifest.language)?;
-        let workspace = Workspace { manifest, layout, db, fulltext, commits: commit::Queue::default() };
-        if let Err(error) = workspace.catch_up() {
-            tracing::error!(workspace.id = %workspace.id(), %error, "the full-text index could not catch up");
+        let mut manifest = layout.read_manifest()?;
+        let clean = manifest.clean.take();
+        let as_left = clean.as_ref().is_some_and(|clean| layout.resembles(clean));
+        if clean.is_some() && !as_left && access == Access::Write {
+            layout.write_manifest(&manifest)?;
         }
+        let db = Database::open(&layout.database(), schema::MIGRATIONS, access)?;
+        let fulltext = Fulltext::open(&layout.fulltext(), &manifest.language, access == Access::Read)?;
+        let workspace = Arc::new(Workspace {
+            manifest,
+            layout,
+            db,
+            access,
+            fulltext,
+            index: rebuild::Index::default(),
+            commits: commit::Queue::default(),
+            activity: Arc::new(checkpoint::Activity::new(clean, as_left)),
+            damage: OnceLock::new(),
+        });
+        workspace.bring_up(as_left)?;
         Ok(workspace)
     }
 
@@ -111,9 +145,31 @@ impl Workspace {
         &self.fulltext
     }
 
+    /// Whether the medium takes no writes.
+    pub fn is_read_only(&self) -> bool {
+        self.access == Access::Read
+    }
+
     /// Runs `query` on a consistent view of the truth.
     fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.db.read(query)
+        match self.damage.get() {
+            Some(_) => Err(damaged()),
+            None => self.db.read(query),
+        }
+    }
+
+    /// Runs `change` in a transaction that is durable when this returns, or has left no trace. For what is no
+    /// knowledge; that goes through [`Workspace::commit`].
+    fn write<T>(&self, change: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T>) -> Result<T> {
+        let _writing = self.writing()?;
+        self.db.write(change)
+    }
+
+    /// Answers nobody any more: a damaged database may say anything.
+    fn close_to_everyone(&self, found: &str) -> Error {
+        tracing::error!(workspace.id = %self.id(), found, "the workspace's database is damaged");
+        self.damage.get_or_init(|| found.to_owned());
+        damaged()
     }
 
     /// The generation of the last commit.
@@ -122,7 +178,7 @@ impl Workspace {
     }
 
     pub fn stats(&self) -> Result<Stats> {
-        let fulltext_generation = self.fulltext.generation()?;
+        let (fulltext_generation, fulltext_state) = (self.fulltext.stamp()?.generation, self.index_state());
         let bytes_on_disk = self.layout.size_bytes();
         self.read(|db| {
             let count = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0));
@@ -133,20 +189,26 @@ impl Workspace {
                 bytes_on_disk,
                 generation: meta(db, "generation")?,
                 fulltext_generation,
+                fulltext_state,
             })
         })
-    }
-
-    /// Gives back what is only needed while there are changes.
-    pub fn rest(&self) {
-        self.fulltext.rest();
     }
 }
 
 impl Drop for Workspace {
     fn drop(&mut self) {
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(workspace.id = %self.id(), %error, "the workspace was closed in the middle of its work");
+        }
         self.fulltext.rest();
     }
+}
+
+fn damaged() -> Error {
+    Error::Unavailable(
+        "the workspace's database is damaged: restore it from a snapshot or backup; `carrel workspace check` says what is wrong"
+            .into(),
+    )
 }
 
 fn meta(db: &Connection, key: &str) -> Result<u64> {

@@ -1,7 +1,18 @@
 //! The tables of `knowledge.db`. New entries go to the end of [`MIGRATIONS`]; none is ever changed.
 
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::sqlite;
+
+/// Tables whose rows are counted as they come and go.
+pub const COUNTED: [&str; 7] = ["documents", "chunks", "agents", "sessions", "messages", "jobs", "job_items"];
+
 /// SQL that brings a file from each version to the next.
-pub const MIGRATIONS: &[&str] = &[r#"
+pub const MIGRATIONS: &[&str] = &[
+    r#"
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('generation', 0), ('tombstones_since', 0);
 
@@ -110,7 +121,43 @@ CREATE TABLE job_items (
     PRIMARY KEY (job_id, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_items_by_file ON job_items (sha256);
-"#];
+"#,
+    r#"
+-- Each commit of knowledge bears a random mark, so that an index can tell this file's history from another's.
+CREATE TABLE generations (generation INTEGER PRIMARY KEY, mark INTEGER NOT NULL) STRICT;
+INSERT INTO generations SELECT value, random() FROM meta WHERE key = 'generation';
+DELETE FROM meta WHERE key = 'tombstones_since';
+DELETE FROM deleted_chunks;
+
+-- What tells a text or vector that came from another moment than its row.
+ALTER TABLE documents ADD COLUMN content_sum TEXT;
+ALTER TABLE chunks ADD COLUMN vector_sum INTEGER;
+
+-- How many rows each table should have: a copy that was put together from two moments gives itself away.
+CREATE TABLE tallies (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO tallies SELECT 'documents', count(*) FROM documents;
+CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'documents'; END;
+CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'documents'; END;
+INSERT INTO tallies SELECT 'chunks', count(*) FROM chunks;
+CREATE TRIGGER chunks_added AFTER INSERT ON chunks BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'chunks'; END;
+CREATE TRIGGER chunks_removed AFTER DELETE ON chunks BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'chunks'; END;
+INSERT INTO tallies SELECT 'agents', count(*) FROM agents;
+CREATE TRIGGER agents_added AFTER INSERT ON agents BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'agents'; END;
+CREATE TRIGGER agents_removed AFTER DELETE ON agents BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'agents'; END;
+INSERT INTO tallies SELECT 'sessions', count(*) FROM sessions;
+CREATE TRIGGER sessions_added AFTER INSERT ON sessions BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'sessions'; END;
+CREATE TRIGGER sessions_removed AFTER DELETE ON sessions BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'sessions'; END;
+INSERT INTO tallies SELECT 'messages', count(*) FROM messages;
+CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'messages'; END;
+CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'messages'; END;
+INSERT INTO tallies SELECT 'jobs', count(*) FROM jobs;
+CREATE TRIGGER jobs_added AFTER INSERT ON jobs BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'jobs'; END;
+CREATE TRIGGER jobs_removed AFTER DELETE ON jobs BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'jobs'; END;
+INSERT INTO tallies SELECT 'job_items', count(*) FROM job_items;
+CREATE TRIGGER job_items_added AFTER INSERT ON job_items BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'job_items'; END;
+CREATE TRIGGER job_items_removed AFTER DELETE ON job_items BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'job_items'; END;
+"#,
+];
 
 /// The vectors of all chunks, by the chunk's number; `dimension` numbers each.
 ///
@@ -121,4 +168,11 @@ pub fn vectors(dimension: usize) -> String {
         "CREATE VIRTUAL TABLE IF NOT EXISTS vectors
          USING vec0(embedding float[{dimension}] distance_metric=cosine, chunk_size=256)"
     )
+}
+
+/// The triggers and views that a file of the current version has.
+pub fn programs() -> Result<BTreeSet<String>> {
+    let db = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|sql| db.execute_batch(sql))?;
+    sqlite::programs(&db)
 }

@@ -84,7 +84,7 @@ impl Workspace {
     }
 
     pub fn delete_session(&self, session: Uuid) -> Result<()> {
-        match self.db.write(|tx| Ok(tx.execute("DELETE FROM sessions WHERE id = ?1", [session.to_string()])?))? {
+        match self.write(|tx| Ok(tx.execute("DELETE FROM sessions WHERE id = ?1", [session.to_string()])?))? {
             0 => Err(Error::NotFound("session")),
             _ => Ok(()),
         }
@@ -94,7 +94,7 @@ impl Workspace {
     pub fn add_turn(&self, session: &Session, question: &Message, answer: &Message) -> Result<()> {
         let metadata = to_json(&session.metadata)?;
         let messages = [(question, to_json(&question.details)?), (answer, to_json(&answer.details)?)];
-        self.db.write(|tx| {
+        self.write(|tx| {
             tx.execute(
                 "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET updated_at = ?7",
                 (
@@ -151,7 +151,7 @@ impl Workspace {
 
     /// Keeps a reader's judgment of an answer in place of an earlier one.
     pub fn rate_message(&self, message: Uuid, rating: i8, comment: Option<&str>) -> Result<Message> {
-        self.db.write(|tx| {
+        self.write(|tx| {
             let sql = "UPDATE messages SET rating = ?2, comment = ?3 WHERE id = ?1 AND role = 'assistant'";
             tx.execute(sql, (message.to_string(), rating, comment))?;
             let rated = tx.query_row("SELECT * FROM messages WHERE id = ?1", [message.to_string()], read_message);

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use roaring::RoaringBitmap;
-use rusqlite::OptionalExtension;
 use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{Change, Workspace};
 use crate::error::Result;
@@ -61,12 +61,19 @@ impl Workspace {
     }
 }
 
-/// Stores the vector of chunk `number`.
-pub(super) fn insert(change: &Change<'_>, number: i64, vector: &[f32]) -> Result<()> {
-    change
-        .db
-        .prepare_cached("INSERT INTO vectors (rowid, embedding) VALUES (?1, ?2)")?
-        .execute((number, to_blob(vector)))?;
+/// Shows each vector as it is stored, with its chunk's number.
+pub(super) fn each(db: &Connection, mut show: impl FnMut(i64, &[u8])) -> Result<()> {
+    let mut query = db.prepare("SELECT rowid, embedding FROM vectors")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        show(row.get(0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Stores the vector of chunk `number`, a [`to_blob`].
+pub(super) fn insert(change: &Change<'_>, number: i64, blob: &[u8]) -> Result<()> {
+    change.db.prepare_cached("INSERT INTO vectors (rowid, embedding) VALUES (?1, ?2)")?.execute((number, blob))?;
     Ok(())
 }
 
@@ -77,6 +84,6 @@ pub(super) fn delete(change: &Change<'_>, number: i64) -> Result<()> {
 }
 
 /// Little-endian float32, as sqlite-vec stores them.
-fn to_blob(vector: &[f32]) -> Vec<u8> {
+pub(super) fn to_blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
 }

@@ -47,7 +47,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "config", "main"]),
     ("reqwest", &["cli", "llm"]),
     ("zip", &["ingest"]),
-    ("tar", &["ingest"]),
+    ("tar", &["ingest", "workspace"]),
     ("html5ever", &["ingest"]),
     ("pulldown_cmark", &["ingest"]),
 ];

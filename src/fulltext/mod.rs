@@ -5,7 +5,10 @@
 //! Reading takes no lock. Changes take turns behind one mutex; the writer is opened for them and dropped by
 //! [`Fulltext::rest`], because an open one costs threads and memory.
 
+mod files;
+
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,13 +17,14 @@ use tantivy::collector::{FilterCollector, TopDocs};
 use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use tantivy::{Directory, HasLen, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 
+use self::files::Files;
 use crate::error::{Error, Result};
 use crate::text::Analyzer;
 
 /// Raised when an index written by an older version must be made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Name under which the analyzer is registered with tantivy.
 const TOKENIZER: &str = "carrel";
 /// Bytes that a writer may fill before it flushes a segment: tantivy's minimum.
@@ -46,17 +50,26 @@ pub struct Match {
     pub score: f32,
 }
 
+/// Which state of the truth an index reflects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Stamp {
+    /// The commit's place in the history of its workspace; 0 before the first.
+    pub generation: u64,
+    /// What tells this commit from one of the same number in another history.
+    pub mark: i64,
+}
+
 /// What the index says of itself in each commit.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Stamp {
+struct Payload {
     format: u32,
     language: String,
-    generation: u64,
+    #[serde(flatten)]
+    stamp: Stamp,
 }
 
 /// An open index.
 pub struct Fulltext {
-    directory: PathBuf,
     language: String,
     analyzer: Analyzer,
     index: Index,
@@ -74,56 +87,113 @@ struct Fields {
 impl Fulltext {
     /// Opens the index in `directory`, which stems words of `language`.
     ///
-    /// One that is missing, damaged, of another format or of another language is made anew, empty and at
-    /// generation 0.
-    pub fn open(directory: &Path, language: &str) -> Result<Self> {
-        match Self::open_existing(directory, language) {
+    /// One that is missing, unreadable, of another format or of another language is made anew, empty and with the
+    /// stamp of nothing: in memory where `read_only` says that the medium takes no writes.
+    pub fn open(directory: &Path, language: &str, read_only: bool) -> Result<Self> {
+        // tantivy trusts what it reads, and a flipped bit can make it panic.
+        let opened = catch_unwind(|| Self::open_existing(directory, language, read_only));
+        match opened.unwrap_or_else(|_| Err(Error::Internal("full-text index: it cannot be read".into()))) {
             Ok(Some(opened)) => return Ok(opened),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the full-text index is damaged and is made anew"),
+        }
+        let (schema, _) = schema();
+        if read_only {
+            return Self::with(Index::create_in_ram(schema), language);
         }
         if directory.exists() {
             std::fs::remove_dir_all(directory)?;
         }
         std::fs::create_dir_all(directory)?;
-        let (schema, _) = schema();
-        let index = Index::create_in_dir(directory, schema).map_err(engine)?;
-        Self::with(index, directory, language)
+        let files = Files::open(directory, read_only).map_err(engine)?;
+        let index = Index::create(files, schema, IndexSettings::default()).map_err(engine)?;
+        Self::with(index, language)
     }
 
-    fn open_existing(directory: &Path, language: &str) -> Result<Option<Self>> {
+    fn open_existing(directory: &Path, language: &str, read_only: bool) -> Result<Option<Self>> {
         if !directory.join("meta.json").exists() {
             return Ok(None);
         }
-        let index = Index::open_in_dir(directory).map_err(engine)?;
-        let stamp = read_stamp(&index)?;
-        if !stamp.is_some_and(|s| s.format == FORMAT && s.language == language) {
+        let index = Index::open(Files::open(directory, read_only).map_err(engine)?).map_err(engine)?;
+        let payload = read_payload(&index)?;
+        if !payload.is_some_and(|p| p.format == FORMAT && p.language == language) {
             return Ok(None);
         }
-        Self::with(index, directory, language).map(Some)
+        Self::with(index, language).map(Some)
     }
 
-    fn with(mut index: Index, directory: &Path, language: &str) -> Result<Self> {
+    /// Whether every file of the index bears the checksum that it was written with. Reads all of them.
+    pub fn is_whole(&self) -> bool {
+        let check = || -> tantivy::Result<bool> {
+            let files = self.files()?;
+            let used = self.index.searchable_segment_ids()?;
+            let has_files = |id: &tantivy::index::SegmentId| files.iter().any(|path| belongs(path, &id.uuid_string()));
+            if !used.iter().all(has_files) {
+                return Ok(false);
+            }
+            for path in files {
+                if !self.index.directory().validate_checksum(&path)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        catch_unwind(AssertUnwindSafe(check)).is_ok_and(|checked| checked.unwrap_or(false))
+    }
+
+    /// Bytes of the index's files.
+    pub fn size_bytes(&self) -> u64 {
+        let files = self.files().unwrap_or_default();
+        let length = |path: &PathBuf| self.index.directory().open_read(path).map_or(0, |file| file.len() as u64);
+        files.iter().map(length).sum()
+    }
+
+    /// The files of the segments that are in use: they are named after them.
+    fn files(&self) -> tantivy::Result<Vec<PathBuf>> {
+        let used: Vec<String> = self.index.searchable_segment_ids()?.iter().map(|id| id.uuid_string()).collect();
+        let mut files: Vec<PathBuf> = self.index.directory().list_managed_files().into_iter().collect();
+        files.retain(|path| used.iter().any(|id| belongs(path, id)));
+        Ok(files)
+    }
+
+    /// Rewrites the segments that hold deleted chunks, so that nothing of those is left on disk.
+    pub fn purge(&self) -> Result<()> {
+        let readers = self.reader.searcher();
+        let stale = readers.segment_readers().iter().filter(|segment| segment.has_deletes());
+        let stale: Vec<_> = stale.map(|segment| segment.segment_id()).collect();
+        drop(readers);
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = match &mut *slot {
+            Some(writer) => writer,
+            empty => empty.insert(self.open_writer()?),
+        };
+        for segment in stale {
+            // One that a merge of its own took meanwhile is gone already.
+            if let Err(error) = writer.merge(&[segment]).wait() {
+                tracing::debug!(%error, "a segment was merged already");
+            }
+        }
+        self.reader.reload().map_err(engine)?;
+        writer.garbage_collect_files().wait().map_err(engine)?;
+        Ok(())
+    }
+
+    fn with(mut index: Index, language: &str) -> Result<Self> {
         let (_, fields) = schema();
         let analyzer = Analyzer::new(language);
         let tokenizers = tantivy::tokenizer::TokenizerManager::default();
         tokenizers.register(TOKENIZER, TextAnalyzer::from(Words(analyzer.clone())));
         index.set_tokenizers(tokenizers);
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(engine)?;
-        Ok(Fulltext {
-            directory: directory.to_owned(),
-            language: language.to_owned(),
-            analyzer,
-            index,
-            reader,
-            fields,
-            writer: Mutex::new(None),
-        })
+        Ok(Fulltext { language: language.to_owned(), analyzer, index, reader, fields, writer: Mutex::new(None) })
     }
 
-    /// The generation that the last commit reflects; 0 for an index without one.
-    pub fn generation(&self) -> Result<u64> {
-        Ok(read_stamp(&self.index)?.map_or(0, |stamp| stamp.generation))
+    /// The state that the last commit reflects; that of nothing for an index without one.
+    pub fn stamp(&self) -> Result<Stamp> {
+        Ok(read_payload(&self.index)?.map_or(Stamp::default(), |payload| payload.stamp))
     }
 
     /// The analyzer that documents and queries go through.
@@ -136,16 +206,27 @@ impl Fulltext {
         self.reader.searcher().num_docs()
     }
 
+    /// The numbers of the chunks in the index.
+    pub fn chunks(&self) -> Result<RoaringBitmap> {
+        let mut found = RoaringBitmap::new();
+        for segment in self.reader.searcher().segment_readers() {
+            let numbers = segment.fast_fields().u64("chunk").map_err(engine)?;
+            let live = segment.doc_ids_alive().filter_map(|document| numbers.first(document));
+            found.extend(live.filter_map(|number| u32::try_from(number).ok()));
+        }
+        Ok(found)
+    }
+
     /// Whether there is no chunk in the index.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes `removed` out and puts `added` in, in one commit stamped with `generation`. With `anew` all that was
+    /// Takes `removed` out and puts `added` in, in one commit that bears `stamp`. With `anew` all that was
     /// there before goes. Adding a chunk that is there replaces it, so a repeated call changes nothing.
     pub fn apply(
         &self,
-        generation: u64,
+        stamp: Stamp,
         anew: bool,
         removed: impl IntoIterator<Item = u32>,
         added: impl IntoIterator<Item = Result<Entry>>,
@@ -155,7 +236,7 @@ impl Fulltext {
             Some(writer) => writer,
             empty => empty.insert(self.open_writer()?),
         };
-        let result = self.write(writer, generation, anew, removed, added);
+        let result = self.write(writer, stamp, anew, removed, added);
         if result.is_err() {
             // A writer that failed may hold half of the change; the next one starts from the last commit.
             *slot = None;
@@ -176,7 +257,7 @@ impl Fulltext {
     fn write(
         &self,
         writer: &mut IndexWriter,
-        generation: u64,
+        stamp: Stamp,
         anew: bool,
         removed: impl IntoIterator<Item = u32>,
         added: impl IntoIterator<Item = Result<Entry>>,
@@ -197,8 +278,8 @@ impl Fulltext {
             document.add_text(self.fields.text, &entry.text);
             writer.add_document(document).map_err(engine)?;
         }
-        let stamp = Stamp { format: FORMAT, language: self.language.clone(), generation };
-        let payload = serde_json::to_string(&stamp).map_err(|e| Error::internal("index stamp", e))?;
+        let payload = Payload { format: FORMAT, language: self.language.clone(), stamp };
+        let payload = serde_json::to_string(&payload).map_err(|e| Error::internal("index stamp", e))?;
         let mut commit = writer.prepare_commit().map_err(engine)?;
         commit.set_payload(&payload);
         commit.commit().map_err(engine)?;
@@ -275,18 +356,17 @@ impl Fulltext {
         };
         terms.iter().map(of).collect()
     }
-
-    /// Bytes on disk.
-    pub fn size_bytes(&self) -> u64 {
-        let files = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        files.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum()
-    }
 }
 
 /// Inverse document frequency with the 1 inside the logarithm that keeps it positive (Lucene's BM25).
 fn idf(frequency: u64, documents: u64) -> f32 {
     let documents = documents.max(frequency);
     (1.0 + ((documents - frequency) as f32 + 0.5) / (frequency as f32 + 0.5)).ln()
+}
+
+/// Whether a file is one of the segment's: its name begins with the segment's.
+fn belongs(path: &Path, segment: &str) -> bool {
+    path.to_str().is_some_and(|name| name.starts_with(segment))
 }
 
 fn schema() -> (Schema, Fields) {
@@ -297,7 +377,7 @@ fn schema() -> (Schema, Fields) {
     (builder.build(), Fields { chunk, text })
 }
 
-fn read_stamp(index: &Index) -> Result<Option<Stamp>> {
+fn read_payload(index: &Index) -> Result<Option<Payload>> {
     let payload = index.load_metas().map_err(engine)?.payload;
     payload.map(|text| serde_json::from_str(&text).map_err(|e| Error::internal("index stamp", e))).transpose()
 }
@@ -352,6 +432,10 @@ impl TokenStream for WordStream {
 mod tests {
     use super::*;
 
+    fn at(generation: u64) -> Stamp {
+        Stamp { generation, mark: 7 }
+    }
+
     fn entry(chunk: u32, text: &str) -> Result<Entry> {
         Ok(Entry { chunk, text: text.to_owned() })
     }
@@ -363,37 +447,37 @@ mod tests {
     #[test]
     fn a_commit_is_found_stamped_and_survives_reopening() {
         let directory = tempfile::tempdir().unwrap();
-        let index = Fulltext::open(directory.path(), "en").unwrap();
-        assert_eq!(index.generation().unwrap(), 0);
+        let index = Fulltext::open(directory.path(), "en", false).unwrap();
+        assert_eq!(index.stamp().unwrap(), Stamp::default());
         index
-            .apply(3, false, [], [entry(1, "The fridge alarm"), entry(2, "Parking"), entry(7, "東京都の規則")])
+            .apply(at(3), false, [], [entry(1, "The fridge alarm"), entry(2, "Parking"), entry(7, "東京都の規則")])
             .unwrap();
         assert_eq!(found(&index, "alarms"), [1]);
         assert_eq!(found(&index, "東京"), [7]);
-        index.apply(4, false, [2], [entry(1, "Silence")]).unwrap();
+        index.apply(at(4), false, [2], [entry(1, "Silence")]).unwrap();
         assert!(found(&index, "alarm parking").is_empty());
         index.rest();
         drop(index);
-        let again = Fulltext::open(directory.path(), "en").unwrap();
-        assert_eq!((again.generation().unwrap(), again.len()), (4, 2));
+        let again = Fulltext::open(directory.path(), "en", false).unwrap();
+        assert_eq!((again.stamp().unwrap(), again.len()), (at(4), 2));
         drop(again);
-        assert_eq!(Fulltext::open(directory.path(), "de").unwrap().generation().unwrap(), 0);
+        assert_eq!(Fulltext::open(directory.path(), "de", false).unwrap().stamp().unwrap(), Stamp::default());
     }
 
     #[test]
     fn a_damaged_index_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
-        Fulltext::open(directory.path(), "en").unwrap().apply(3, false, [], [entry(1, "word")]).unwrap();
+        Fulltext::open(directory.path(), "en", false).unwrap().apply(at(3), false, [], [entry(1, "word")]).unwrap();
         std::fs::write(directory.path().join("meta.json"), "{").unwrap();
-        assert_eq!(Fulltext::open(directory.path(), "en").unwrap().generation().unwrap(), 0);
+        assert_eq!(Fulltext::open(directory.path(), "en", false).unwrap().stamp().unwrap(), Stamp::default());
     }
 
     #[test]
     fn the_filter_acts_before_the_limit_and_no_query_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let index = Fulltext::open(directory.path(), "en").unwrap();
+        let index = Fulltext::open(directory.path(), "en", false).unwrap();
         index
-            .apply(1, false, [], (0..50).map(|n| entry(n, if n < 49 { "alarm alarm" } else { "alarm and more" })))
+            .apply(at(1), false, [], (0..50).map(|n| entry(n, if n < 49 { "alarm alarm" } else { "alarm and more" })))
             .unwrap();
         let only: RoaringBitmap = [49].into_iter().collect();
         let matches = index.search("alarm", 1, Some(&only)).unwrap();
