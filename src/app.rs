@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Map;
 use uuid::Uuid;
 
-use crate::auth::{Access, Auth};
+use crate::auth::{self, Auth};
 use crate::cache::Cache;
 use crate::clock;
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::embed::{Cached, Embedder, Models};
 use crate::error::Result;
 use crate::ingest::{Jobs, Pipeline};
 use crate::llm;
+use crate::sqlite::Access;
 use crate::tenancy::organizations::{Organization, PlanTier};
 use crate::tenancy::{Tenancy, workspaces};
 use crate::workspace::agents::Agent;
@@ -27,8 +28,6 @@ pub const DEFAULT_WORKSPACE: Uuid = Uuid::from_u128(2);
 /// The agent that the first start makes.
 pub const DEFAULT_AGENT: Uuid = Uuid::from_u128(3);
 
-/// Days that a deleted workspace stays in the trash.
-const TRASH_DAYS: i64 = 30;
 /// The language whose words a new workspace stems where its settings name none.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
@@ -79,8 +78,14 @@ impl App {
             first_start: opened.admin_key,
             config,
         };
+        if app.directory.access() == Access::Read {
+            tracing::warn!("the data directory takes no writes: it can be read and searched");
+            return Ok(Arc::new(app));
+        }
         app.make_defaults()?;
-        app.empty_trash()?;
+        if let Err(error) = app.empty_trash() {
+            tracing::error!(%error, "the trash was not emptied");
+        }
         Ok(Arc::new(app))
     }
 
@@ -149,7 +154,7 @@ impl App {
     }
 
     /// What takes documents into a workspace.
-    pub fn pipeline(&self, access: &Access) -> Result<Pipeline> {
+    pub fn pipeline(&self, access: &auth::Access) -> Result<Pipeline> {
         Ok(Pipeline {
             embedder: self.embedder(&access.workspace)?,
             workspace: access.workspace.clone(),
@@ -180,7 +185,8 @@ impl App {
 
     /// Removes for good what was deleted long enough ago.
     pub fn empty_trash(&self) -> Result<()> {
-        let cutoff = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_hours(24 * TRASH_DAYS));
+        let cutoff = jiff::Timestamp::now()
+            .saturating_sub(jiff::SignedDuration::from_hours(24 * i64::from(self.config.limits.trash_days)));
         self.tenancy.empty_trash(&clock::text(cutoff.map_err(|e| crate::error::Error::internal("clock", e))?))
     }
 

@@ -45,6 +45,10 @@ pub struct Limits {
     pub document_bytes: u64,
     /// All that an archive unpacks to, in bytes.
     pub archive_bytes: u64,
+    /// All that the archive of a workspace unpacks to, in bytes.
+    pub import_bytes: u64,
+    /// Days that a deleted workspace can be restored.
+    pub trash_days: u32,
     /// Documents in one ingestion job.
     pub job_documents: usize,
     /// Requests under way at once; beyond them 503.
@@ -69,7 +73,7 @@ pub struct Ingest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
-    /// Workspaces held open; the one that was idle longest makes room.
+    /// Workspaces held open; the one that was idle longest makes room. 0 is as many as the machine allows.
     pub open_workspaces: usize,
     /// Seconds without use after which a workspace is closed.
     pub idle_seconds: u64,
@@ -119,6 +123,8 @@ impl Default for Limits {
             upload_bytes: 1 << 30,
             document_bytes: 64 << 20,
             archive_bytes: 4 << 30,
+            import_bytes: 256 << 30,
+            trash_days: 30,
             job_documents: 100_000,
             requests: 1024,
             request_seconds: 300,
@@ -135,7 +141,7 @@ impl Default for Ingest {
 
 impl Default for Memory {
     fn default() -> Self {
-        Memory { open_workspaces: 64, idle_seconds: 60, embedding_threads: 0, cache_bytes: 1 << 30 }
+        Memory { open_workspaces: 0, idle_seconds: 60, embedding_threads: 0, cache_bytes: 1 << 30 }
     }
 }
 
@@ -185,11 +191,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let positive = [
-            ("limits.requests", self.limits.requests),
-            ("ingest.workers", self.ingest.workers),
-            ("memory.open_workspaces", self.memory.open_workspaces),
-        ];
+        let positive = [("limits.requests", self.limits.requests), ("ingest.workers", self.ingest.workers)];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::invalid(*name, "must be at least 1"));
         }

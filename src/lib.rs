@@ -19,6 +19,8 @@ pub mod workspace;
 
 pub mod tenancy;
 
+pub mod backup;
+
 pub mod agent;
 pub mod auth;
 pub mod ingest;

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 /// Readers kept open between uses; one more is opened where all are busy and closed afterwards.
 const IDLE_READERS: usize = 4;
 
+/// What is said of a database that cannot be believed.
+pub const DAMAGED: &str =
+    "the database is damaged: restore it from a snapshot or backup; `carrel workspace check` says what is wrong";
+
 /// One SQLite file in WAL mode. Writers take turns; readers wait for nobody.
 pub struct Database {
     path: PathBuf,
@@ -124,9 +128,12 @@ impl Database {
 
 /// Runs `query` on a file that nobody need have open, without making or changing it.
 pub fn peek<T>(path: &Path, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    // One that takes no writes cannot have a log beside it that somebody else is writing.
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).or_else(|_| connect_unchanging(path))?;
-    query(&connection)
+    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    // On a medium that takes no writes there is no log that somebody else is writing.
+    query(&opened.or_else(|_| connect_unchanging(path))?)
 }
 
 /// Runs `query` on a whole file that nobody else touches, without leaving anything beside it.
@@ -155,11 +162,21 @@ fn copy(db: &Connection, to: &Path) -> Result<()> {
 
 /// What is wrong with the structure of a database, in SQLite's words; nothing where it is whole. `thorough` also
 /// compares every index with its table.
-pub fn damage(db: &Connection, thorough: bool) -> Result<Vec<String>> {
+pub fn damage(db: &Connection, thorough: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    // What keeps SQLite from looking is a finding of its own.
+    if let Err(error) = look_for_damage(db, thorough, &mut found) {
+        found.push(error.to_string());
+    }
+    found
+}
+
+fn look_for_damage(db: &Connection, thorough: bool, found: &mut Vec<String>) -> rusqlite::Result<()> {
     let pragma = if thorough { "PRAGMA integrity_check(20)" } else { "PRAGMA quick_check(20)" };
     let mut check = db.prepare(pragma)?;
-    let mut found: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    found.retain(|line| line != "ok");
+    for line in check.query_map([], |row| row.get::<_, String>(0))? {
+        found.extend(Some(line?).filter(|line| line != "ok"));
+    }
     let mut keys = db.prepare("PRAGMA foreign_key_check")?;
     let mut rows = keys.query([])?;
     while let Some(row) = rows.next()? {
@@ -169,7 +186,7 @@ pub fn damage(db: &Connection, thorough: bool) -> Result<Vec<String>> {
             break;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Triggers and views of a database with their SQL: what can run without being called.
@@ -261,6 +278,10 @@ impl From<rusqlite::Error> for Error {
     fn from(cause: rusqlite::Error) -> Self {
         match cause.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Error::InsufficientStorage,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                tracing::error!(error = %cause, "a database is damaged");
+                Error::Unavailable(DAMAGED.to_owned())
+            }
             _ => Error::internal("sqlite", cause),
         }
     }

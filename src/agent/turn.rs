@@ -100,7 +100,7 @@ pub fn take_turn(
     let fulltext = workspace.fulltext();
     let most_tokens = agent.max_tokens as usize;
     let answer =
-        llm::answer(&question, &passages, fulltext.analyzer(), |terms| fulltext.idf(terms), embedder, most_tokens)?;
+        llm::answer(&question, &passages, fulltext.analyzer(), |terms| workspace.idf(terms), embedder, most_tokens)?;
     let citations = citations::resolve(workspace, &hits, &answer.quotes)?;
 
     let parts: Vec<String> = match citations.is_empty() {

@@ -44,12 +44,16 @@ const HEADERS: [(&str, &str); 6] = [
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
+/// Bounds the time until a request is answered.
+pub fn in_time(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    let seconds = Duration::from_secs(app.config.limits.request_seconds);
+    routes.layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, seconds))
+}
+
 /// Puts the layers around `routes`.
 pub fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    let seconds = Duration::from_secs(app.config.limits.request_seconds);
     let slots = Arc::new(Semaphore::new(app.config.limits.requests));
     routes
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, seconds))
         .layer(from_fn(move |request, next| admit(slots.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(linger))

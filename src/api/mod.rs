@@ -14,6 +14,7 @@ mod filter;
 mod health;
 mod jobs;
 mod legacy;
+mod maintenance;
 mod middleware;
 mod multipart;
 mod organizations;
@@ -21,6 +22,8 @@ mod page;
 mod problem;
 mod search;
 mod sessions;
+mod snapshots;
+mod stream;
 mod validate;
 mod workspaces;
 
@@ -33,7 +36,7 @@ use crate::app::App;
 
 /// Every route of the instance.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = resources().merge(legacy_routes());
+    let routes = middleware::in_time(resources().merge(legacy_routes()), &app).merge(whole_workspaces());
     let routes = routes.clone().nest("/v1", routes).merge(open_routes());
     middleware::around(routes, &app).with_state(app)
 }
@@ -86,6 +89,20 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/sessions/{session_id}", get(sessions::show).delete(sessions::delete))
         .route("/workspaces/{workspace_id}/sessions/{session_id}/messages", get(sessions::messages))
         .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(sessions::feedback))
+}
+
+/// Routes that take as long as a workspace is large; their streams are bounded by silence, not by time.
+fn whole_workspaces() -> Router<Arc<App>> {
+    Router::new()
+        .route("/workspaces/{workspace_id}/snapshot", post(snapshots::snapshot))
+        .route("/workspaces/{workspace_id}/copy", post(snapshots::copy))
+        .route("/workspaces/{workspace_id}/check", post(maintenance::check))
+        .route("/workspaces/{workspace_id}/freeze", post(maintenance::freeze).delete(maintenance::thaw))
+        .route("/workspaces/unadopted", get(snapshots::unadopted))
+        .route("/organizations/{organization_id}/workspaces/import", post(snapshots::import))
+        .route("/organizations/{organization_id}/workspaces/adopt", post(snapshots::adopt))
+        .route("/organizations/{organization_id}/trash", get(maintenance::trash))
+        .route("/organizations/{organization_id}/trash/{workspace_id}/restore", post(maintenance::restore))
 }
 
 /// Routes of the original system, for its clients: they act on the key's workspace.

@@ -162,14 +162,17 @@ pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, expla
         "search_type": search_type,
         "query_time_ms": started.elapsed().as_secs_f64() * 1e3,
     });
-    let failed = legs.iter().any(|leg| leg.outcome.is_err());
-    if (explain || failed)
+    let worth_telling = legs.iter().any(|leg| leg.outcome.is_err() || leg.is_behind);
+    if (explain || worth_telling)
         && let Some(answer) = answer.as_object_mut()
     {
         let legs: Vec<Value> = legs
             .into_iter()
             .map(|leg| match leg.outcome {
-                Ok(candidates) => json!({"leg": leg.name, "status": "ok", "candidates": candidates}),
+                Ok(candidates) => {
+                    let status = if leg.is_behind { "behind" } else { "ok" };
+                    json!({"leg": leg.name, "status": status, "candidates": candidates})
+                }
                 Err(why) => json!({"leg": leg.name, "status": "unavailable", "detail": why}),
             })
             .collect();

@@ -24,14 +24,15 @@ use crate::text::Analyzer;
 
 /// A workspace as it is told of.
 #[derive(Serialize)]
-struct View {
-    id: Uuid,
+pub struct View {
+    pub id: Uuid,
     organization_id: Uuid,
     name: String,
     slug: String,
     description: Option<String>,
     settings: Map<String, Value>,
-    document_count: u64,
+    /// `null` where the workspace cannot be read.
+    document_count: Option<u64>,
     /// Requests and tokens are not metered yet.
     monthly_requests: u64,
     total_tokens_used: u64,
@@ -41,9 +42,14 @@ struct View {
 }
 
 impl View {
-    fn of(app: &App, workspace: Workspace) -> Result<Self> {
+    /// The workspace of this row.
+    pub fn of(app: &App, workspace: Workspace) -> Result<Self> {
         Ok(View {
-            document_count: app.tenancy.document_count(workspace.id)?,
+            document_count: app
+                .tenancy
+                .document_count(workspace.id)
+                .inspect_err(|error| tracing::error!(workspace.id = %workspace.id, %error, "it cannot be read"))
+                .ok(),
             id: workspace.id,
             organization_id: workspace.organization_id,
             name: workspace.name,
@@ -224,6 +230,7 @@ pub async fn stats(entered: In<ReadWorkspace>) -> Answer<Response> {
             "embedding_model": {"name": model.name, "dimension": model.dimension, "sha256": model.sha256},
             "generation": stats.generation,
             "generations": {"fulltext": stats.fulltext_generation},
+            "indexes": {"fulltext": stats.fulltext_state.name()},
         }))
     });
     Ok(Json(stats.await?).into_response())

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::tenancy::{Tenancy, api_keys, workspaces};
-use crate::workspace::Workspace;
+use crate::workspace::{Report, Workspace};
 
 pub use api_key::Kind;
 pub use permission::{Permission, Role};
@@ -167,20 +167,39 @@ impl Auth {
         }
     }
 
+    /// Whether a workspace is whole, damaged though it may be; for those whom `permission` lets in.
+    ///
+    /// # Errors
+    /// As [`Auth::enter`].
+    pub fn inspect(
+        &self,
+        principal: &Principal,
+        permission: Permission,
+        workspace: Uuid,
+        repair: bool,
+    ) -> Result<Report> {
+        self.admit(principal, permission, workspace)?;
+        self.tenancy.check_workspace(workspace, repair)
+    }
+
     /// Lets `principal` into a workspace for what `permission` names, or refuses.
     ///
     /// # Errors
     /// [`Error::Forbidden`], in the same words whether or not the workspace exists, for all who may not see it;
     /// [`Error::NotFound`] for those who could.
     pub fn enter(&self, principal: &Principal, permission: Permission, workspace: Uuid) -> Result<Access> {
-        let record = self.tenancy.workspace(workspace);
-        let organization = record.as_ref().ok().map(|r| r.organization_id);
-        if !permission::allows(principal, permission, organization, Some(workspace)) {
-            return Err(refused(permission));
-        }
-        let record = record?;
+        let record = self.admit(principal, permission, workspace)?;
         let workspace = self.tenancy.open_workspace(workspace)?;
         Ok(Access { principal: principal.clone(), record, workspace })
+    }
+
+    fn admit(&self, principal: &Principal, permission: Permission, workspace: Uuid) -> Result<workspaces::Workspace> {
+        let record = self.tenancy.workspace(workspace);
+        let organization = record.as_ref().ok().map(|r| r.organization_id);
+        match permission::allows(principal, permission, organization, Some(workspace)) {
+            true => record,
+            false => Err(refused(permission)),
+        }
     }
 
     /// The workspace of a job that was accepted before: who filed it was authorized then.

@@ -33,6 +33,12 @@ enum Transport {
     Local { router: Router, app: Arc<App> },
 }
 
+/// A body as each way wants it.
+enum Sent {
+    Remote(reqwest::Body),
+    Local(Body),
+}
+
 /// An answer whose body has not been read.
 pub struct Reply {
     pub status: StatusCode,
@@ -82,6 +88,29 @@ impl Client {
 
     /// Sends a request whose body is of type `kind`.
     pub async fn send(&self, method: Method, path: &str, kind: &str, body: Bytes) -> Outcome<Reply> {
+        let body = match &self.transport {
+            Transport::Remote { .. } => Sent::Remote(body.into()),
+            Transport::Local { .. } => Sent::Local(body.into()),
+        };
+        self.dispatch(method, path, kind, body).await
+    }
+
+    /// Sends a request with a body of type `kind` as it comes.
+    pub async fn upload(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Outcome<Reply> {
+        let body = match &self.transport {
+            Transport::Remote { .. } => Sent::Remote(reqwest::Body::wrap_stream(body)),
+            Transport::Local { .. } => Sent::Local(Body::from_stream(body)),
+        };
+        self.dispatch(method, path, kind, body).await
+    }
+
+    async fn dispatch(&self, method: Method, path: &str, kind: &str, body: Sent) -> Outcome<Reply> {
         let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
         let request = |uri: String| {
             Request::builder()
@@ -91,8 +120,8 @@ impl Client {
                 .header(ACCEPT, "application/json, text/event-stream")
                 .header(CONTENT_TYPE, kind)
         };
-        match &self.transport {
-            Transport::Remote { http, base } => {
+        match (&self.transport, body) {
+            (Transport::Remote { http, base }, Sent::Remote(body)) => {
                 let request = request(format!("{base}{path}")).body(body).map_err(|e| failed(&e))?;
                 let request = reqwest::Request::try_from(request).map_err(|e| failed(&e))?;
                 let reply = http.execute(request).await.map_err(|e| {
@@ -102,13 +131,14 @@ impl Client {
                 let body = reply.bytes_stream().map_err(|e| e.without_url().to_string());
                 Ok(Reply { status, body: Box::pin(body) })
             }
-            Transport::Local { router, .. } => {
-                let request = request(path.to_owned()).body(Body::from(body)).map_err(|e| failed(&e))?;
+            (Transport::Local { router, .. }, Sent::Local(body)) => {
+                let request = request(path.to_owned()).body(body).map_err(|e| failed(&e))?;
                 let reply = router.clone().oneshot(request).await.map_err(|e| failed(&e))?;
                 let status = reply.status();
                 let body = reply.into_body().into_data_stream().map_err(|e| e.to_string());
                 Ok(Reply { status, body: Box::pin(body) })
             }
+            _ => Err(Failure::Failed("a body was made for another way".to_owned())),
         }
     }
 
@@ -120,6 +150,11 @@ impl Client {
 }
 
 impl Reply {
+    /// The body as it comes.
+    pub fn into_stream(self) -> Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>> {
+        self.body
+    }
+
     /// The whole body.
     pub async fn bytes(self) -> Outcome<Vec<u8>> {
         let pieces: Vec<Bytes> = self.body.try_collect().await.map_err(Failure::Failed)?;

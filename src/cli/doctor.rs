@@ -1,17 +1,27 @@
 //! `carrel doctor` and `carrel healthcheck`
 
+use clap::Args;
 use http::Method;
 use serde_json::Value;
 
 use super::client::Client;
 use super::{DONE, FAILED, Failure, Options, Outcome, say};
+use crate::config::Config;
 use crate::datadir::DataDir;
+use crate::embed::{Models, Purpose};
 
 /// One thing that was looked at: what, and what was found or is wrong.
 type Finding = (&'static str, Result<String, String>);
 
-pub async fn run(options: &Options) -> Outcome {
-    let findings = examine(options).await?;
+#[derive(Args)]
+pub struct Doctor {
+    /// Open no socket, not even to a server on this machine
+    #[arg(long)]
+    offline: bool,
+}
+
+pub async fn run(options: &Options, verb: Doctor) -> Outcome {
+    let findings = examine(options, verb.offline).await?;
     let healthy = findings.iter().all(|(_, found)| found.is_ok());
     if options.json {
         let checks = findings.iter().map(|(name, found)| {
@@ -30,7 +40,7 @@ pub async fn run(options: &Options) -> Outcome {
     Ok(if healthy { DONE } else { FAILED })
 }
 
-async fn examine(options: &Options) -> Outcome<Vec<Finding>> {
+async fn examine(options: &Options, offline: bool) -> Outcome<Vec<Finding>> {
     let config = match options.quiet_config() {
         Ok(config) => config,
         Err(failure) => return Ok(vec![("configuration", Err(failure.to_string()))]),
@@ -44,6 +54,17 @@ async fn examine(options: &Options) -> Outcome<Vec<Finding>> {
             Err(error) => Err(error.to_string()),
         },
     ));
+    let place = config.data.display().to_string();
+    if !config.data.join("control.db").exists() {
+        findings.push(("embedding", embeds(&config)));
+        findings.push(("data directory", Ok(format!("{place} is empty; the first start fills it"))));
+        return Ok(findings);
+    }
+    if offline && matches!(DataDir::owner(&config.data), Ok(Some(_)) | Err(_)) {
+        findings
+            .push(("data directory", Err(format!("{place} is in use, and no socket may be opened to ask its server"))));
+        return Ok(findings);
+    }
     // Opening brings up the lock, the format, the runtime, the model and the register, each with its own sentence.
     let client = match Client::open(options).await {
         Ok(client) => client,
@@ -52,7 +73,6 @@ async fn examine(options: &Options) -> Outcome<Vec<Finding>> {
             return Ok(findings);
         }
     };
-    let place = config.data.display().to_string();
     findings.push(("data directory", Ok(place)));
     let ready = client.json(Method::GET, "/readyz", None).await;
     findings.push((
@@ -62,47 +82,58 @@ async fn examine(options: &Options) -> Outcome<Vec<Finding>> {
             Err(failure) => Err(failure.to_string()),
         },
     ));
-    findings.extend(workspaces(&client).await);
+    if let Err(failure) = workspaces(&client, &mut findings).await {
+        findings.push(("workspaces", Err(failure.to_string())));
+    }
     client.close().await;
     Ok(findings)
 }
 
-/// Looks at every workspace: it opens, and its indexes have followed.
-async fn workspaces(client: &Client) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// Whether the runtime and the default model work, without a data directory.
+fn embeds(config: &Config) -> Result<String, String> {
+    let models = Models::open(&config.models, 1, &std::env::temp_dir()).map_err(|e| e.to_string())?;
+    let model = models.default_model();
+    model.embed(&["Is anybody there?"], Purpose::Query).map_err(|e| e.to_string())?;
+    Ok(format!("{} embeds", model.model().name))
+}
+
+/// Checks every workspace, reading all of it.
+async fn workspaces(client: &Client, findings: &mut Vec<Finding>) -> Outcome<()> {
     let mut whole = 0;
-    for organization in all(client, "/organizations").await {
+    for organization in all(client, "/organizations").await? {
         let path = format!("/organizations/{}/workspaces", organization["id"].as_str().unwrap_or_default());
-        for workspace in all(client, &path).await {
+        for workspace in all(client, &path).await? {
             let id = workspace["id"].as_str().unwrap_or_default();
-            let stats = client.json(Method::GET, &format!("/workspaces/{id}/stats"), None).await;
-            let wrong = match stats {
-                Err(failure) => Some(failure.to_string()),
-                Ok(stats) if stats["generation"] != stats["generations"]["fulltext"] => {
-                    Some("the full-text index has not followed".to_owned())
+            let report = client.json(Method::POST, &format!("/workspaces/{id}/check"), None).await;
+            match report {
+                Ok(report) if report["whole"] == true => whole += 1,
+                Ok(report) => {
+                    let found = report["findings"].as_array().into_iter().flatten();
+                    findings.extend(found.filter(|f| f["repaired"] != true).map(|finding| {
+                        let text = |name: &str| finding[name].as_str().unwrap_or_default();
+                        ("workspace", Err(format!("{id}: {}: {}", text("part"), text("problem"))))
+                    }));
                 }
-                Ok(stats) if stats["chunks"] != stats["vectors"] => {
-                    Some("chunks and vectors differ in number".to_owned())
-                }
-                Ok(_) => None,
-            };
-            match wrong {
-                Some(why) => findings.push(("workspace", Err(format!("{id}: {why}")))),
-                None => whole += 1,
+                Err(failure) => findings.push(("workspace", Err(format!("{id}: {failure}")))),
             }
         }
     }
     findings.push(("workspaces", Ok(format!("{whole} whole"))));
-    findings
+    let unadopted = client.json(Method::GET, "/workspaces/unadopted", None).await?;
+    for found in unadopted.as_array().into_iter().flatten() {
+        let directory = found["directory"].as_str().unwrap_or_default();
+        let hint = "belongs to nobody; `carrel workspace adopt` makes a workspace of it";
+        findings.push(("workspaces", Ok(format!("the directory {directory} {hint}"))));
+    }
+    Ok(())
 }
 
-async fn all(client: &Client, path: &str) -> Vec<Value> {
+async fn all(client: &Client, path: &str) -> Outcome<Vec<Value>> {
     let mut found = Vec::new();
     loop {
-        let page = client.json(Method::GET, &format!("{path}?limit=200&offset={}", found.len()), None).await;
-        match page {
-            Ok(Value::Array(items)) if !items.is_empty() => found.extend(items),
-            _ => return found,
+        match client.json(Method::GET, &format!("{path}?limit=200&offset={}", found.len()), None).await? {
+            Value::Array(items) if !items.is_empty() => found.extend(items),
+            _ => return Ok(found),
         }
     }
 }

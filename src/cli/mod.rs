@@ -3,6 +3,7 @@
 //! Every verb that works with data speaks the HTTP interface and nothing else ([`client`]), so that `--json` prints
 //! what the interface answered. Data goes to standard output, talk to standard error.
 
+mod backup;
 mod chat;
 mod client;
 mod doctor;
@@ -12,6 +13,7 @@ mod quickstart;
 mod resource;
 mod search;
 mod serve;
+mod workspace;
 
 use std::fmt;
 use std::io::Write;
@@ -85,15 +87,19 @@ enum Verb {
     Org(resource::Organization),
     /// Workspaces
     #[command(subcommand)]
-    Workspace(resource::Workspace),
+    Workspace(workspace::Workspace),
     /// Agents
     #[command(subcommand)]
     Agent(resource::Agent),
     /// API keys
     #[command(subcommand)]
     Key(resource::Key),
+    /// Back up the whole instance into a directory, while it serves or not
+    Backup(backup::Backup),
+    /// Put a backup into an empty data directory
+    Restore(backup::Restore),
     /// Tell what this machine lacks and whether the data directory is whole
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Print the effective configuration, secrets hidden
     Config,
     /// Ask the server at the configured address whether it is ready
@@ -203,7 +209,9 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Workspace(verb) => verb.run(&options).await,
             Verb::Agent(verb) => verb.run(&options).await,
             Verb::Key(verb) => verb.run(&options).await,
-            Verb::Doctor => doctor::run(&options).await,
+            Verb::Backup(verb) => backup::take(&options, verb).await,
+            Verb::Restore(verb) => backup::restore(&options, verb).await,
+            Verb::Doctor(verb) => doctor::run(&options, verb).await,
             Verb::Healthcheck => doctor::healthcheck(&options).await,
             Verb::Config => {
                 say(&options.config(&[])?.to_toml()?)?;

@@ -87,12 +87,17 @@ impl<C: Args + Collection, F: Args + Serialize> Verb<C, F> {
 }
 
 /// Sends one request and prints its answer.
-async fn request(options: &Options, method: Method, path: &str, body: Option<Value>, columns: &[&str]) -> Outcome {
+pub async fn request(options: &Options, method: Method, path: &str, body: Option<Value>, columns: &[&str]) -> Outcome {
     let client = Client::open(options).await?;
     let answer = client.json(method, path, body.as_ref()).await;
     client.close().await;
-    let answer = answer?;
-    match &answer {
+    print(options, &answer?, columns)?;
+    Ok(DONE)
+}
+
+/// Prints an answer: a list as a table of `columns`, an object by its fields.
+pub fn print(options: &Options, answer: &Value, columns: &[&str]) -> Outcome<()> {
+    match answer {
         _ if options.json => say(&answer.to_string())?,
         Value::Array(rows) => say(&table(rows, columns))?,
         Value::Object(fields) => {
@@ -102,7 +107,7 @@ async fn request(options: &Options, method: Method, path: &str, body: Option<Val
         }
         other => say(&other.to_string())?,
     }
-    Ok(DONE)
+    Ok(())
 }
 
 fn table(rows: &[Value], columns: &[&str]) -> String {
@@ -163,30 +168,11 @@ pub struct OrganizationFields {
     plan_tier: Option<String>,
 }
 
-#[derive(Subcommand)]
-pub enum Workspace {
-    #[command(flatten)]
-    Verb(Verb<Workspaces, WorkspaceFields>),
-    /// Show what one holds
-    Stats { id: String },
-}
-
-impl Workspace {
-    pub async fn run(self, options: &Options) -> Outcome {
-        match self {
-            Workspace::Verb(verb) => verb.run(options).await,
-            Workspace::Stats { id } => {
-                request(options, Method::GET, &format!("/workspaces/{id}/stats"), None, &[]).await
-            }
-        }
-    }
-}
-
 #[derive(Args)]
 pub struct Workspaces {
     /// The organization's id
     #[arg(long, default_value_t = DEFAULT_ORGANIZATION.to_string())]
-    org: String,
+    pub org: String,
 }
 
 impl Collection for Workspaces {

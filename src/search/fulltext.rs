@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 
 /// The `limit` chunks that match best.
 pub fn matching(workspace: &Workspace, query: &str, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Ranking> {
-    let matches = workspace.fulltext().search(query, limit, allowed)?;
+    let matches = workspace.ready_fulltext()?.search(query, limit, allowed)?;
     Ok(matches.into_iter().map(|found| (found.chunk, found.score)).collect())
 }
 

@@ -12,9 +12,9 @@ mod vector;
 use std::collections::HashMap;
 
 use crate::embed::Embedder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::workspace::chunks::Located;
-use crate::workspace::{Filter, Workspace};
+use crate::workspace::{Filter, IndexState, Workspace};
 
 pub use fusion::TEXT_WEIGHT;
 
@@ -71,6 +71,8 @@ pub struct Leg {
     pub name: &'static str,
     /// Candidates that it gave, or why it gave none.
     pub outcome: std::result::Result<usize, String>,
+    /// Whether it does not know the last changes yet.
+    pub is_behind: bool,
 }
 
 /// The answer to a [`SearchRequest`].
@@ -100,12 +102,17 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
         }
         match leg() {
             Ok(ranking) => {
-                legs.push(Leg { name, outcome: Ok(ranking.len()) });
+                legs.push(Leg { name, outcome: Ok(ranking.len()), is_behind: false });
                 Some(ranking)
+            }
+            Err(Error::Unavailable(why)) => {
+                legs.push(Leg { name, outcome: Err(why.clone()), is_behind: false });
+                errors.push(Error::Unavailable(why));
+                None
             }
             Err(error) => {
                 tracing::error!(search.leg = name, workspace.id = %workspace.id(), %error, "a leg of a search failed");
-                legs.push(Leg { name, outcome: Err("failed".to_owned()) });
+                legs.push(Leg { name, outcome: Err("failed".to_owned()), is_behind: false });
                 errors.push(error);
                 None
             }
@@ -117,8 +124,12 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
     let uses_text = matches!(kind, SearchType::Hybrid | SearchType::Fulltext);
     let by_vector = run("vector", uses_vector, &|| query.nearest(workspace, depth, allowed));
     let by_text = run("fulltext", uses_text, &|| fulltext::matching(workspace, &request.query, depth, allowed));
+    if uses_text && by_text.is_some() && workspace.index_state() == IndexState::Behind {
+        legs.iter_mut().filter(|leg| leg.name == "fulltext").for_each(|leg| leg.is_behind = true);
+    }
     if kind == SearchType::Graph {
-        legs.push(Leg { name: "graph", outcome: Err("this workspace has no knowledge graph".to_owned()) });
+        let outcome = Err("this workspace has no knowledge graph".to_owned());
+        legs.push(Leg { name: "graph", outcome, is_behind: false });
     }
     let ranked = match (&by_vector, &by_text) {
         (Some(by_vector), Some(by_text)) => {

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Tenancy;
@@ -35,6 +36,8 @@ pub struct Unadopted {
 pub struct Naming {
     pub name: Option<String>,
     pub slug: Option<String>,
+    pub description: Option<String>,
+    pub settings: Option<Map<String, Value>>,
 }
 
 /// A workspace that came in.
@@ -136,8 +139,10 @@ impl Tenancy {
             organization_id: organization,
             name: admitted.manifest.name.clone(),
             slug: String::new(),
-            description: None,
-            settings: [("language".to_owned(), admitted.manifest.language.clone().into())].into_iter().collect(),
+            description: naming.description,
+            settings: naming.settings.unwrap_or_else(|| {
+                [("language".to_owned(), Value::from(admitted.manifest.language.clone()))].into_iter().collect()
+            }),
             embedding_model: admitted.manifest.embedding_model.name.clone(),
             created_at: now.clone(),
             updated_at: now,

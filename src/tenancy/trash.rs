@@ -95,16 +95,24 @@ impl Tenancy {
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })?;
         for (workspace, over) in deleted {
-            self.move_to_trash(workspace)?;
-            if over {
-                let place = self.directory.trash().join(workspace.to_string());
-                if place.exists() {
-                    std::fs::remove_dir_all(place)?;
-                }
-                self.db.write(|tx| Ok(tx.execute("DELETE FROM workspaces WHERE id = ?1", [workspace.to_string()])?))?;
+            // One that makes difficulties must not keep the others from going.
+            if let Err(error) = self.move_to_trash(workspace).and_then(|()| self.discard(workspace, over)) {
+                tracing::error!(workspace.id = %workspace, %error, "a deleted workspace stays for now");
             }
         }
         self.put_back_the_living()
+    }
+
+    fn discard(&self, workspace: Uuid, over: bool) -> Result<()> {
+        if !over {
+            return Ok(());
+        }
+        let place = self.directory.trash().join(workspace.to_string());
+        if place.exists() {
+            std::fs::remove_dir_all(place)?;
+        }
+        self.db.write(|tx| Ok(tx.execute("DELETE FROM workspaces WHERE id = ?1", [workspace.to_string()])?))?;
+        Ok(())
     }
 
     /// Takes out of the trash what the register says is alive: a restoration that was cut off.

@@ -1,6 +1,6 @@
 //! Workspaces as rows: whose they are, what they are called, where their directory lies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Tenancy, id, json};
 use crate::error::{Error, Result};
-use crate::sqlite::conflict;
+use crate::sqlite::{conflict, read_file};
 use crate::workspace::{self, Manifest, ModelIdentity};
 
 /// What the register says of a workspace.
@@ -45,6 +45,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Workspace> {
         embedding_model: row.get("embedding_model")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
+    })
+}
+
+/// The live workspaces that a register says there are; it may be a copy of this instance's.
+pub fn ids_in(control: &Path) -> Result<Vec<Uuid>> {
+    read_file(control, |db| {
+        let mut query = db.prepare(&format!("SELECT w.id FROM {LIVE} ORDER BY w.id"))?;
+        Ok(query.query_map([], |row| id(row, "id"))?.collect::<rusqlite::Result<_>>()?)
     })
 }
 
@@ -144,6 +152,16 @@ impl Tenancy {
     /// The open workspace. For the authorization step alone.
     pub fn open_workspace(&self, workspace: Uuid) -> Result<Arc<workspace::Workspace>> {
         self.registry.open(workspace, &self.directory_of(workspace), self.directory.access())
+    }
+
+    /// Whether a workspace is whole; one that cannot be opened is looked at as it lies. For the authorization step
+    /// alone.
+    pub fn check_workspace(&self, workspace: Uuid, repair: bool) -> Result<workspace::Report> {
+        match self.open_workspace(workspace) {
+            Ok(open) => open.check(repair),
+            Err(Error::Unavailable(why)) => workspace::check_directory(&self.directory_of(workspace), why),
+            Err(error) => Err(error),
+        }
     }
 
     /// Every live workspace with its jobs that wait or were cut off.

@@ -55,12 +55,12 @@ pub fn admit(root: &Path, id: Uuid, name: Option<&str>, accept_loss: bool) -> Re
     }
     let opened = Database::open(&layout.database(), schema::MIGRATIONS, Access::Write);
     let opened = opened.map_err(|error| match error {
-        Error::Internal(why) => refuse(&why),
+        Error::Internal(why) | Error::Unavailable(why) => refuse(&why),
         other => other,
     })?;
     let generation = opened.read(|db| {
         let unreadable = |error: Error| match error {
-            Error::Internal(why) => refuse(&why),
+            Error::Internal(why) | Error::Unavailable(why) => refuse(&why),
             other => other,
         };
         for finding in check_truth(db, &layout).map_err(unreadable)? {

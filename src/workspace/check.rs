@@ -4,6 +4,7 @@
 //! The same questions are asked of an open workspace and of a directory that came from somewhere.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
@@ -76,7 +77,7 @@ impl Drop for Findings<'_> {
 }
 
 /// The originals that documents and jobs refer to.
-pub(super) fn referenced_originals(db: &Connection) -> Result<HashSet<String>> {
+pub fn referenced_originals(db: &Connection) -> Result<HashSet<String>> {
     let mut query = db.prepare("SELECT content_hash FROM documents UNION SELECT sha256 FROM job_items")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
@@ -86,23 +87,29 @@ pub(super) fn check_truth(db: &Connection, layout: &Layout) -> Result<Vec<Findin
     let mut found = Vec::new();
     check_structure(db, &mut found)?;
     // Rows of a file whose structure is broken tell nothing.
-    if found.is_empty() {
-        check_tallies(db, &mut found)?;
-        check_documents(db, &mut found)?;
-        check_vectors(db, &mut found)?;
-        check_originals(db, layout, &mut found)?;
+    if found.is_empty()
+        && let Err(error) = check_rows(db, layout, &mut found)
+    {
+        found.push(Finding { part: "database", problem: error.to_string(), repaired: false });
     }
     Ok(found)
+}
+
+fn check_rows(db: &Connection, layout: &Layout, found: &mut Vec<Finding>) -> Result<()> {
+    check_tallies(db, found)?;
+    check_documents(db, found)?;
+    check_vectors(db, found)?;
+    check_originals(db, layout, found)
 }
 
 fn check_structure(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
     let mut findings = Findings::of("database", found);
     let expected = schema::programs()?;
-    for program in sqlite::programs(db)?.difference(&expected) {
+    for program in sqlite::programs(db).unwrap_or_default().difference(&expected) {
         let start: String = program.chars().take(80).collect();
         findings.add(format!("it holds a program that Carrel did not write: {start}"));
     }
-    sqlite::damage(db, true)?.into_iter().for_each(|line| findings.add(line));
+    sqlite::damage(db, true).into_iter().for_each(|line| findings.add(line));
     Ok(())
 }
 
@@ -181,6 +188,21 @@ fn check_originals(db: &Connection, layout: &Layout, found: &mut Vec<Finding>) -
         }
     }
     Ok(())
+}
+
+/// Looks at a directory that cannot be opened, because of `why`, without changing it.
+pub fn check_directory(root: &Path, why: String) -> Result<Report> {
+    let layout = Layout::new(root);
+    let mut findings = vec![Finding { part: "database", problem: why, repaired: false }];
+    let looked = sqlite::peek(&layout.database(), |db| check_truth(db, &layout));
+    match looked {
+        Ok(found) => findings.extend(found),
+        Err(error) => {
+            let problem = format!("knowledge.db cannot be read: {error}");
+            findings.push(Finding { part: "database", problem, repaired: false });
+        }
+    }
+    Ok(Report { generation: 0, documents: 0, chunks: 0, findings })
 }
 
 impl Workspace {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Filter, Workspace, chunks, id, json, to_json};
+use super::{Change, Filter, Workspace, chunks, id, json, sessions, to_json};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
@@ -111,10 +111,11 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
     Ok(Stored { document, replaced: previous.is_some() })
 }
 
-/// Deletes a document and all that came of it. Returns how many chunks went.
+/// Deletes a document and all that came of it, down to its quotes in conversations. Returns how many chunks went.
 pub fn delete(change: &Change<'_>, document: Uuid) -> Result<u64> {
     let (number, found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;
     delete_row(change, number, &found.content_hash)?;
+    sessions::forget_quotes(change.db, document)?;
     Ok(found.chunk_count)
 }
 

@@ -207,7 +207,21 @@ impl Layout {
     }
 }
 
+impl Clean {
+    /// Whether the database of that rest is this one.
+    pub fn is_of(&self, database: &Sum) -> bool {
+        self.files.get(DATABASE) == Some(database)
+    }
+}
+
 impl Manifest {
+    /// The manifest of a directory that holds this database and nothing that is derived.
+    pub fn at_rest_with(&self, database: Sum) -> Self {
+        let generation = self.clean.as_ref().map_or(0, |clean| clean.generation);
+        let files = BTreeMap::from([(DATABASE.to_owned(), database)]);
+        Manifest { clean: Some(Clean { generation, files }), ..self.clone() }
+    }
+
     /// The manifest of a new workspace.
     pub fn new(id: Uuid, name: &str, language: &str, embedding_model: ModelIdentity) -> Self {
         Manifest {

@@ -32,7 +32,7 @@ use crate::fulltext::Fulltext;
 use crate::sqlite::{self, Access, Database};
 
 pub use admit::{Admitted, admit};
-pub use check::{Finding, Report};
+pub use check::{Finding, Report, check_directory, referenced_originals as originals_of};
 pub use commit::Change;
 pub use filter::{Comparison, Filter, Scalar};
 pub use layout::{Clean, Layout, Manifest, ModelIdentity, Sum};
@@ -145,6 +145,22 @@ impl Workspace {
         &self.fulltext
     }
 
+    /// The BM25 index, where it can be asked.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] while it is being made anew.
+    pub fn ready_fulltext(&self) -> Result<&Fulltext> {
+        match self.index_state() {
+            IndexState::Rebuilding => Err(Error::Unavailable("the full-text index is being rebuilt".into())),
+            IndexState::Ready | IndexState::Behind => Ok(&self.fulltext),
+        }
+    }
+
+    /// How telling each term is here, in the order given; all alike while the index is being made anew.
+    pub fn idf(&self, terms: &[String]) -> Result<Vec<f32>> {
+        self.ready_fulltext().map_or_else(|_| Ok(vec![1.0; terms.len()]), |fulltext| fulltext.idf(terms))
+    }
+
     /// Whether the medium takes no writes.
     pub fn is_read_only(&self) -> bool {
         self.access == Access::Read
@@ -205,10 +221,7 @@ impl Drop for Workspace {
 }
 
 fn damaged() -> Error {
-    Error::Unavailable(
-        "the workspace's database is damaged: restore it from a snapshot or backup; `carrel workspace check` says what is wrong"
-            .into(),
-    )
+    Error::Unavailable(sqlite::DAMAGED.to_owned())
 }
 
 fn meta(db: &Connection, key: &str) -> Result<u64> {

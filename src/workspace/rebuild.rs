@@ -138,7 +138,7 @@ impl Workspace {
     }
 
     fn check_structure(&self) -> Result<()> {
-        let damage = self.db.read(|db| sqlite::damage(db, false))?;
+        let damage = self.db.read(|db| Ok(sqlite::damage(db, false)))?;
         match damage.first() {
             None => Ok(()),
             Some(first) => Err(self.close_to_everyone(first)),

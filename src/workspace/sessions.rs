@@ -1,6 +1,6 @@
 //! Sessions (conversations with an agent) and their messages.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -63,6 +63,59 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
+/// What stands in an answer for a quote of a document that is gone.
+const FORGOTTEN: &str = "(deleted)";
+
+/// Takes the quotes of a deleted document out of the answers that cite it.
+pub(super) fn forget_quotes(db: &Connection, document: Uuid) -> Result<()> {
+    let document = document.to_string();
+    let mut citing = db.prepare_cached("SELECT * FROM messages WHERE instr(details, ?1) > 0")?;
+    let citing: Vec<Message> = citing.query_map([&document], read_message)?.collect::<rusqlite::Result<_>>()?;
+    for mut message in citing {
+        let Some(Value::Array(citations)) = message.details.get_mut("citations") else { continue };
+        let of_it = |citation: &Value| citation["document_id"].as_str() == Some(&document);
+        let markers: Vec<u64> = citations.iter().filter(|c| of_it(c)).filter_map(|c| c["marker"].as_u64()).collect();
+        citations.retain(|citation| !of_it(citation));
+        let content = without_marked(&message.content, &markers);
+        let (id, details) = (message.id.to_string(), to_json(&message.details)?);
+        db.prepare_cached("UPDATE messages SET content = ?2, details = ?3 WHERE id = ?1")?
+            .execute((id, content, details))?;
+    }
+    Ok(())
+}
+
+/// `content` without the passages that end in one of these markers: each reaches back to the marker before it.
+fn without_marked(content: &str, markers: &[u64]) -> String {
+    let mut kept = String::new();
+    let mut rest = content;
+    while let Some((passage, number, after)) = next_marker(rest) {
+        match markers.contains(&number) {
+            true => {
+                if !kept.is_empty() {
+                    kept.push(' ');
+                }
+                kept.push_str(FORGOTTEN);
+            }
+            false => kept.push_str(passage),
+        }
+        rest = after;
+    }
+    kept + rest
+}
+
+/// The text up to and with the first `[number]`, the number, and what follows.
+fn next_marker(text: &str) -> Option<(&str, u64, &str)> {
+    let mut from = 0;
+    loop {
+        let open = from + text.get(from..)?.find('[')?;
+        let close = open + text.get(open..)?.find(']')?;
+        if let Some(number) = text.get(open + 1..close).and_then(|inside| inside.parse().ok()) {
+            return Some((text.get(..=close)?, number, text.get(close + 1..)?));
+        }
+        from = open + 1;
+    }
+}
+
 impl Workspace {
     pub fn session(&self, session: Uuid) -> Result<Session> {
         let found = self.read(|db| {
@@ -90,8 +143,12 @@ impl Workspace {
         }
     }
 
-    /// Stores a question and its answer together, and the session where it is new.
+    /// Stores a question and its answer together, and the session where it is new. Where nothing can be written the
+    /// conversation is not remembered.
     pub fn add_turn(&self, session: &Session, question: &Message, answer: &Message) -> Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
         let metadata = to_json(&session.metadata)?;
         let messages = [(question, to_json(&question.details)?), (answer, to_json(&answer.details)?)];
         self.write(|tx| {
@@ -157,5 +214,18 @@ impl Workspace {
             let rated = tx.query_row("SELECT * FROM messages WHERE id = ?1", [message.to_string()], read_message);
             rated.optional()?.filter(|m| m.role == "assistant").ok_or(Error::NotFound("message"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_marked;
+
+    #[test]
+    fn a_passage_goes_with_its_marker_and_the_others_stay() {
+        let answer = "The fridge is cold. [1] It beeps [sic] loudly. [2] Call Joana. [3]";
+        assert_eq!(without_marked(answer, &[2]), "The fridge is cold. [1] (deleted) Call Joana. [3]");
+        assert_eq!(without_marked(answer, &[1, 3]), "(deleted) It beeps [sic] loudly. [2] (deleted)");
+        assert_eq!(without_marked("No marker [", &[1]), "No marker [");
     }
 }

@@ -18,6 +18,7 @@ const ROOMS: &[&str] = &[
     "datadir",
     "workspace",
     "tenancy", // state
+    "backup",  // of all state
     "auth",
     "search",
     "ingest",

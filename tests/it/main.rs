@@ -16,6 +16,7 @@ mod architecture;
 mod bad_input;
 mod chat;
 mod command_line;
+mod directory;
 mod documents;
 mod ingest_jobs;
 mod isolation;
