@@ -65,7 +65,7 @@ impl Instance {
             uploads.push(upload);
         }
         let pipeline = self.app.pipeline(access).unwrap();
-        let job = self.app.jobs.submit(&pipeline, items, uploads).unwrap();
+        let job = self.app.jobs.submit(&pipeline, items, uploads, Vec::new()).unwrap();
         loop {
             let now = access.workspace.job(job.id).unwrap();
             if now.status.is_final() {

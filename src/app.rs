@@ -1,7 +1,7 @@
 //! The composition root: every component of a running instance, made in order.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Map;
 use uuid::Uuid;
@@ -11,8 +11,8 @@ use crate::cache::Cache;
 use crate::clock;
 use crate::config::Config;
 use crate::datadir::{DataDir, Owner};
-use crate::embed::{Cached, Embedder, Models};
-use crate::error::Result;
+use crate::embed::{Cached, Embedder, Models, Purpose};
+use crate::error::{Error, Result};
 use crate::ingest::{Jobs, Pipeline};
 use crate::llm;
 use crate::sqlite::Access;
@@ -28,6 +28,8 @@ pub const DEFAULT_WORKSPACE: Uuid = Uuid::from_u128(2);
 /// The agent that the first start makes.
 pub const DEFAULT_AGENT: Uuid = Uuid::from_u128(3);
 
+/// How long the default model is believed to work after it was seen to.
+const LATELY: Duration = Duration::from_secs(10);
 /// The language whose words a new workspace stems where its settings name none.
 pub const DEFAULT_LANGUAGE: &str = "en";
 
@@ -46,6 +48,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// Ingestion that goes on after the answer.
     pub jobs: Arc<Jobs>,
+    /// When the default model was last seen to work.
+    embedded: Mutex<Option<Instant>>,
     /// A key with the instance admin's rights for the life of this process.
     pub local_token: String,
     /// The instance admin's key, where this start made it.
@@ -74,6 +78,7 @@ impl App {
             models,
             cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
             jobs: Arc::new(jobs),
+            embedded: Mutex::default(),
             local_token: opened.local_token,
             first_start: opened.admin_key,
             config,
@@ -153,6 +158,17 @@ impl App {
         embedder(&self.models, &self.cache, workspace)
     }
 
+    /// The name of the default model, once it has been seen to work lately: anybody may ask, so not each time.
+    pub fn embeds(&self) -> Result<String> {
+        let model = self.models.default_model();
+        let mut seen = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_none_or(|seen| seen.elapsed() > LATELY) {
+            model.embed(&["ready"], Purpose::Query)?;
+            *seen = Some(Instant::now());
+        }
+        Ok(model.model().name.clone())
+    }
+
     /// What takes documents into a workspace.
     pub fn pipeline(&self, access: &auth::Access) -> Result<Pipeline> {
         Ok(Pipeline {
@@ -178,8 +194,19 @@ impl App {
         }
     }
 
-    /// Closes workspaces that nobody uses.
+    /// Carries out what must go through even on a full disk: with the room that was set aside, where there is no other.
+    pub fn with_ballast<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+        match work() {
+            Err(Error::InsufficientStorage) if self.directory.release_ballast() => work(),
+            done => done,
+        }
+    }
+
+    /// Brings to rest what is left alone, and closes workspaces that nobody uses.
     pub fn close_idle(&self) {
+        if let Err(error) = self.directory.keep_ballast() {
+            tracing::debug!(%error, "no room was set aside");
+        }
         self.tenancy.registry().tidy(Duration::from_secs(self.config.memory.idle_seconds));
     }
 
@@ -195,9 +222,9 @@ impl App {
         self.directory.announce(&Owner { url, token: self.local_token.clone() })
     }
 
-    /// Closes every workspace.
+    /// Closes every workspace and the register.
     pub fn close(&self) {
-        self.tenancy.registry().close_all();
+        self.tenancy.close();
     }
 }
 

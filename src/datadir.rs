@@ -19,6 +19,11 @@ use crate::sqlite::Access;
 /// The version of the data format that this program writes.
 const FORMAT: &str = "1";
 
+/// Room that is set aside, in bytes: as much as this, or one part in so many of what is free, but no less than that.
+const BALLAST: u64 = 16 << 20;
+const BALLAST_PART: u64 = 32;
+const LEAST_BALLAST: u64 = 256 << 10;
+
 /// How to reach the process that owns a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
@@ -48,6 +53,9 @@ impl DataDir {
             check_format(&root.join("FORMAT"))?;
             return Ok(DataDir { root: root.to_owned(), lock: None });
         }
+        if !root.join("FORMAT").exists() && holds_other_things(root) {
+            return Err(Error::Unavailable(format!("{place} holds other files and is no data directory of Carrel")));
+        }
         make_private(root).map_err(failed)?;
         let mut lock = private_file(&root.join("LOCK")).map_err(failed)?;
         match lock.try_lock() {
@@ -70,6 +78,11 @@ impl DataDir {
         Ok(DataDir { root: root.to_owned(), lock: Some(lock) })
     }
 
+    /// Whether `root` is a data directory, of this process or of any other.
+    pub fn is_one(root: &Path) -> bool {
+        root.join("FORMAT").is_file() && root.join("control.db").is_file()
+    }
+
     /// The process that owns `root`, or `None` where none does. One that is still starting has no address yet:
     /// [`Error::Unavailable`].
     pub fn owner(root: &Path) -> Result<Option<Owner>> {
@@ -85,6 +98,29 @@ impl DataDir {
                 .map(Some)
                 .ok_or_else(|| Error::Unavailable("another carrel is just opening this data directory".into())),
         }
+    }
+
+    /// Sets some room aside, so that deleting works on a disk that has become full; where there is plenty.
+    pub fn keep_ballast(&self) -> Result<()> {
+        let ballast = self.root.join("ballast");
+        let free = free_bytes(&self.root).unwrap_or(0);
+        if self.access() == Access::Read || ballast.exists() || free / BALLAST_PART < LEAST_BALLAST {
+            return Ok(());
+        }
+        let size = BALLAST.min(free / BALLAST_PART);
+        let filled = private_file(&ballast).and_then(|file| {
+            let mut zeros = std::io::repeat(0).take(size);
+            std::io::copy(&mut zeros, &mut &file).map(drop)
+        });
+        if filled.is_err() {
+            self.release_ballast();
+        }
+        Ok(filled?)
+    }
+
+    /// Gives the room back that was set aside. `false` where there was none.
+    pub fn release_ballast(&self) -> bool {
+        std::fs::remove_file(self.root.join("ballast")).is_ok()
     }
 
     /// Tells other processes how to reach this one.
@@ -242,6 +278,16 @@ fn takes_no_writes(root: &Path) -> bool {
         .truncate(false)
         .open(root.join("LOCK"))
         .is_err_and(|error| forbidden.contains(&error.kind()))
+}
+
+/// Whether a directory without a format holds anything but what may lie in a fresh one.
+fn holds_other_things(root: &Path) -> bool {
+    let fresh = ["README.md", "LOCK", "lost+found"];
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        !name.starts_with('.') && !fresh.contains(&name.as_ref())
+    })
 }
 
 /// Bytes that can still be written to the file system of `path`; `None` where the system does not tell.

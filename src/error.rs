@@ -108,6 +108,7 @@ impl From<std::io::Error> for Error {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
                 Error::InsufficientStorage
             }
+            std::io::ErrorKind::ReadOnlyFilesystem => Error::Unavailable("this data cannot be written to".into()),
             _ => Error::internal("file", cause),
         }
     }

@@ -1,5 +1,6 @@
 //! The life of the process: listen, work, drain, close.
 
+use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::config::{Log, LogFormat};
 use crate::error::{Error, Result};
 
 /// How often idle workspaces are looked for.
-const TIDY_EVERY: Duration = Duration::from_secs(5);
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 /// How often the trash is looked through.
 const TRASH_EVERY: Duration = Duration::from_secs(3600);
 
@@ -23,7 +24,9 @@ const TRASH_EVERY: Duration = Duration::from_secs(3600);
 /// [`Error::Validation`] for a filter that cannot be understood.
 pub fn init_logging(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.with_target(false).with_ansi(colours);
     let set = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Pretty => lines.try_init(),

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// Readers kept open between uses; one more is opened where all are busy and closed afterwards.
 const IDLE_READERS: usize = 4;
 
+/// `PRAGMA auto_vacuum` of a file that can give pages back.
+const INCREMENTAL: i64 = 2;
+
 /// What is said of a database that cannot be believed.
 pub const DAMAGED: &str =
     "the database is damaged: restore it from a snapshot or backup; `carrel workspace check` says what is wrong";
@@ -54,6 +57,11 @@ impl Database {
                     "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;",
                 )?;
                 migrate(&mut writer, path, migrations)?;
+                let vacuums: i64 = writer.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
+                if vacuums == INCREMENTAL {
+                    // Freed pages leave the file with the next rest, so blanking them would be work for nothing.
+                    writer.execute_batch("PRAGMA secure_delete = FAST")?;
+                }
                 Some(Mutex::new(writer))
             }
             Access::Read => {
@@ -200,7 +208,19 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
 }
 
 /// Opens a file that nobody changes, without locks and without files beside it.
+///
+/// One that was left with a log beside it is more than the file: that needs SQLite's notes on the log to be there too.
 fn connect_unchanging(path: &Path) -> Result<Connection> {
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    if log.metadata().is_ok_and(|log| log.len() > 0) {
+        let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(connection)
+        });
+        return opened.map_err(|_| {
+            Error::Unavailable("this data was not at rest when it was put on a medium that takes no writes".into())
+        });
+    }
     let text = path.to_str().ok_or_else(|| Error::Unavailable("the data directory's path is no text".into()))?;
     let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

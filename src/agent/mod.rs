@@ -6,6 +6,7 @@
 mod citations;
 mod event;
 mod history;
+pub mod templates;
 mod tools;
 mod turn;
 

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::access::{Ids, In, ManageAgents, ReadAgents};
-use super::body::{JsonBody, given};
+use super::access::{Caller, Ids, In, ManageAgents, ReadAgents};
+use super::body::{JsonBody, given, set};
 use super::error::{Answer, blocking};
 use super::page::{Page, Params};
 use super::validate::Checks;
-use crate::agent::{TOOLS, check_tools};
+use crate::agent::{TOOLS, check_tools, templates};
 use crate::clock;
 use crate::error::Result;
 use crate::llm;
@@ -71,6 +71,8 @@ impl View {
 pub struct Create {
     name: String,
     slug: String,
+    /// The name of a template that gives what is not given here.
+    template: Option<String>,
     description: Option<String>,
     system_prompt: Option<String>,
     model_provider: Option<String>,
@@ -130,17 +132,21 @@ fn check(agent: &Agent) -> Result<()> {
 /// `POST /workspaces/{workspace_id}/agents`
 pub async fn create(entered: In<ManageAgents>, JsonBody(body): JsonBody<Create>) -> Answer<Response> {
     let now = clock::now();
+    let template = body.template.as_deref().map(templates::find).transpose()?;
+    let tools = template.map_or(TOOLS, |template| template.tools);
     let agent = Agent {
         id: Uuid::now_v7(),
         name: body.name,
         slug: body.slug,
-        description: body.description,
-        system_prompt: body.system_prompt.unwrap_or_default(),
+        description: body.description.or(template.map(|template| template.description.to_owned())),
+        system_prompt: body
+            .system_prompt
+            .unwrap_or_else(|| template.map_or(String::new(), |template| template.system_prompt.to_owned())),
         model_provider: body.model_provider.unwrap_or_else(|| llm::EXTRACTIVE.to_owned()),
         model_name: body.model_name.unwrap_or_else(|| llm::EXTRACTIVE.to_owned()),
         temperature: body.temperature.unwrap_or(0.0),
-        max_tokens: body.max_tokens.unwrap_or(1024),
-        enabled_tools: body.enabled_tools.unwrap_or_else(|| TOOLS.iter().map(|tool| tool.to_string()).collect()),
+        max_tokens: body.max_tokens.unwrap_or(template.map_or(1024, |template| template.max_tokens)),
+        enabled_tools: body.enabled_tools.unwrap_or_else(|| tools.iter().map(|tool| tool.to_string()).collect()),
         tool_config: body.tool_config.unwrap_or_default(),
         is_active: body.is_active.unwrap_or(true),
         settings: body.settings.unwrap_or_default(),
@@ -156,6 +162,20 @@ pub async fn create(entered: In<ManageAgents>, JsonBody(body): JsonBody<Create>)
     .await?;
     let location = [("location", format!("/workspaces/{}/agents/{}", view.workspace_id, view.id))];
     Ok((StatusCode::CREATED, location, Json(view)).into_response())
+}
+
+/// `GET /agent-templates`
+pub async fn templates(_: Caller) -> Json<Value> {
+    let view = |template: &templates::Template| {
+        json!({
+            "template": template.name,
+            "description": template.description,
+            "system_prompt": template.system_prompt,
+            "max_tokens": template.max_tokens,
+            "enabled_tools": template.tools,
+        })
+    };
+    Json(templates::TEMPLATES.iter().map(view).collect())
 }
 
 /// `GET /workspaces/{workspace_id}/agents?include_inactive=`
@@ -177,26 +197,22 @@ pub async fn show(entered: In<ReadAgents>, ids: Ids) -> Answer<Response> {
 pub async fn update(entered: In<ManageAgents>, ids: Ids, JsonBody(body): JsonBody<Update>) -> Answer<Response> {
     let (workspace, id) = (entered.access.workspace, ids.get("agent_id", "agent")?);
     let view = blocking(move || {
-        let old = workspace.agent(id)?;
-        let agent = Agent {
-            id: old.id,
-            name: body.name.unwrap_or(old.name),
-            slug: body.slug.unwrap_or(old.slug),
-            description: body.description.unwrap_or(old.description),
-            system_prompt: body.system_prompt.unwrap_or(old.system_prompt),
-            model_provider: body.model_provider.unwrap_or(old.model_provider),
-            model_name: body.model_name.unwrap_or(old.model_name),
-            temperature: body.temperature.unwrap_or(old.temperature),
-            max_tokens: body.max_tokens.unwrap_or(old.max_tokens),
-            enabled_tools: body.enabled_tools.unwrap_or(old.enabled_tools),
-            tool_config: body.tool_config.unwrap_or(old.tool_config),
-            is_active: body.is_active.unwrap_or(old.is_active),
-            settings: body.settings.unwrap_or(old.settings),
-            created_at: old.created_at,
-            updated_at: clock::now(),
-        };
-        check(&agent)?;
-        workspace.put_agent(&agent)?;
+        let agent = workspace.update_agent(id, |agent| {
+            set(&mut agent.name, body.name);
+            set(&mut agent.slug, body.slug);
+            set(&mut agent.description, body.description);
+            set(&mut agent.system_prompt, body.system_prompt);
+            set(&mut agent.model_provider, body.model_provider);
+            set(&mut agent.model_name, body.model_name);
+            set(&mut agent.temperature, body.temperature);
+            set(&mut agent.max_tokens, body.max_tokens);
+            set(&mut agent.enabled_tools, body.enabled_tools);
+            set(&mut agent.tool_config, body.tool_config);
+            set(&mut agent.is_active, body.is_active);
+            set(&mut agent.settings, body.settings);
+            agent.updated_at = clock::now();
+            check(agent)
+        })?;
         Ok(View::of(workspace.id(), agent))
     });
     Ok(Json(view.await?).into_response())

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::access::{Ids, In, ManageApiKeys};
-use super::body::{JsonBody, given};
+use super::body::{JsonBody, given, set};
 use super::error::{Answer, blocking};
 use super::page::Page;
 use super::validate::Checks;
@@ -148,18 +148,18 @@ pub async fn update(
 ) -> Answer<Response> {
     let (workspace, id) = (entered.access.record.id, ids.get("key_id", "API key")?);
     let changed = blocking(move || {
-        let mut key = app.tenancy.api_key(workspace, id)?;
-        if key.revoked_at.is_some() {
-            return Err(Error::Conflict("a revoked key stays revoked".into()));
-        }
-        key.name = body.name.unwrap_or(key.name);
-        key.scopes = body.scopes.map_or(key.scopes, unique);
-        key.rate_limit_per_minute = body.rate_limit_per_minute.unwrap_or(key.rate_limit_per_minute);
-        key.expires_at = body.expires_at.map_or(key.expires_at, |time| time.map(clock::text));
-        key.is_active = body.is_active.unwrap_or(key.is_active);
-        check(&key)?;
-        app.tenancy.put_api_key(&key)?;
-        app.auth.forget();
+        let key = app.tenancy.update_api_key(workspace, id, |key| {
+            if key.revoked_at.is_some() {
+                return Err(Error::Conflict("a revoked key stays revoked".into()));
+            }
+            set(&mut key.name, body.name);
+            set(&mut key.scopes, body.scopes.map(unique));
+            set(&mut key.rate_limit_per_minute, body.rate_limit_per_minute);
+            set(&mut key.expires_at, body.expires_at.map(|time| time.map(clock::text)));
+            set(&mut key.is_active, body.is_active);
+            check(key)
+        })?;
+        app.auth.forget(workspace);
         Ok(key)
     });
     Ok(Json(View::from(changed.await?)).into_response())
@@ -170,7 +170,7 @@ pub async fn revoke(entered: In<ManageApiKeys>, ids: Ids, State(app): State<Arc<
     let (workspace, id) = (entered.access.record.id, ids.get("key_id", "API key")?);
     blocking(move || {
         app.tenancy.revoke_api_key(workspace, id)?;
-        app.auth.forget();
+        app.auth.forget(workspace);
         Ok(())
     })
     .await?;

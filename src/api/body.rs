@@ -78,3 +78,10 @@ where
 {
     Option::deserialize(deserializer).map(Some)
 }
+
+/// Changes a field to what was given, where something was.
+pub fn set<T>(field: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *field = given;
+    }
+}

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::access::{Ids, In, ReadDocuments, WriteDocuments};
 use super::body;
 use super::error::{Answer, blocking};
-use super::filter::{check_key, meanings};
+use super::filter::{MOST_CONDITIONS, check_key, meanings};
 use super::multipart::{self, keep};
 use super::page::Page;
 use super::validate::Checks;
@@ -182,7 +182,10 @@ async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: R
     let limit = app.config.limits.document_bytes;
     let (incoming, bytes, upload) = match body::content_type(&request).as_deref() {
         Some("multipart/form-data") => {
-            let form = multipart::read(request, &app, 1, limit).await?;
+            let form = multipart::read(request, &app, 1, |_| limit).await?;
+            if let Some((_, error)) = form.refused.into_iter().next() {
+                return Err(error.into());
+            }
             check_words("", form.title.as_deref(), form.source.as_deref(), form.metadata.as_ref())?;
             let file = form.files.into_iter().next().ok_or_else(|| Error::invalid("file", "is missing"))?;
             let (title, source, metadata) = (form.title, form.source, form.metadata);
@@ -249,6 +252,11 @@ pub async fn listing(access: Access, page: Page, uri: &Uri) -> Answer<Response> 
         } else if let Some(key) = name.strip_prefix("metadata.") {
             check_key(key)?;
             listing.filter.metadata.push((key.to_owned(), Comparison::In(meanings(&value))));
+            if listing.filter.metadata.len() > MOST_CONDITIONS {
+                return Err(
+                    Error::invalid("metadata", format!("must have at most {MOST_CONDITIONS} conditions")).into()
+                );
+            }
         }
     }
     let workspace = access.workspace;
@@ -256,7 +264,8 @@ pub async fn listing(access: Access, page: Page, uri: &Uri) -> Answer<Response> 
     let (limit, offset) = (page.limit, page.offset);
     let (documents, total) = blocking(move || workspace.documents(&listing)).await?;
     let documents: Vec<View> = documents.into_iter().map(|document| View::of(id, document)).collect();
-    Ok(Json(json!({"documents": documents, "total": total, "limit": limit, "offset": offset})).into_response())
+    let body = json!({"documents": documents, "total": total, "limit": limit, "offset": offset});
+    Ok(page.shaped(&body, documents.len(), total))
 }
 
 /// `GET /workspaces/{workspace_id}/documents/{document_id}`
@@ -319,7 +328,11 @@ fn disposition(document: &Document) -> HeaderValue {
 /// `DELETE /workspaces/{workspace_id}/documents/{document_id}`
 pub async fn delete(entered: In<WriteDocuments>, ids: Ids, State(app): State<Arc<App>>) -> Answer<Response> {
     let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
-    let chunks = blocking(move || delete_document(&workspace, app.embedder(&workspace)?.as_ref(), id)).await?;
+    let deleted = blocking(move || {
+        let embedder = app.embedder(&workspace)?;
+        app.with_ballast(|| delete_document(&workspace, &embedder, id))
+    });
+    let chunks = deleted.await?;
     Ok(Json(json!({
         "status": "success",
         "message": "Document deleted",

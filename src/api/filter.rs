@@ -23,6 +23,11 @@ pub struct FilterBody {
 /// Values that one condition may list.
 const MOST_VALUES: usize = 1000;
 
+/// Conditions on metadata that a filter may have.
+pub const MOST_CONDITIONS: usize = 32;
+/// Values that all conditions may list together: what SQLite takes in one question, with room to spare.
+const MOST_VALUES_IN_ALL: usize = 10_000;
+
 impl FilterBody {
     pub fn checked(self) -> Result<Filter> {
         let mut checks = Checks::default();
@@ -30,12 +35,22 @@ impl FilterBody {
         checks.require(few(&self.document_ids), "filters.document_ids", "must have at most 1000 ids");
         checks.require(few(&self.sources), "filters.sources", "must have at most 1000 sources");
         let conditions = self.metadata.as_ref().map_or(0, Map::len);
-        checks.require(conditions <= 32, "filters.metadata", "must have at most 32 conditions");
+        checks.require(conditions <= MOST_CONDITIONS, "filters.metadata", "must have at most 32 conditions");
         checks.done()?;
         let mut metadata = Vec::new();
         for (key, value) in self.metadata.unwrap_or_default() {
             check_key(&key)?;
             metadata.push((key.clone(), comparison(&key, value)?));
+        }
+        let listed = metadata.iter().map(|(_, comparison)| match comparison {
+            Comparison::In(values) => values.len(),
+            Comparison::Between(..) => 2,
+        });
+        if listed.sum::<usize>() > MOST_VALUES_IN_ALL {
+            return Err(Error::invalid(
+                "filters.metadata",
+                format!("must list at most {MOST_VALUES_IN_ALL} values in all"),
+            ));
         }
         // What is no id is the id of no document: it matches nothing, and that is no error.
         let ids = self.document_ids.map(|ids| ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect());

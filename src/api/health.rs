@@ -19,13 +19,18 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: the register can be read and the default model embeds.
+/// `GET /readyz`: the register can be read and the default model embeds. How many open workspaces are rebuilding their
+/// full-text index is told, and does not make the instance less ready.
 pub async fn ready(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
     blocking(move || {
         app.tenancy.organizations(1, 0)?;
-        let model = app.models.default_model();
-        model.embed(&["ready"], crate::embed::Purpose::Query)?;
-        Ok(Json(json!({"status": "ready", "embedding_model": model.model().name})))
+        let model = app.embeds()?;
+        let (open, rebuilding) = app.tenancy.registry().state();
+        Ok(Json(json!({
+            "status": "ready",
+            "embedding_model": model,
+            "workspaces": {"open": open, "rebuilding": rebuilding},
+        })))
     })
     .await
 }

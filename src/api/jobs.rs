@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::access::{Ids, In, ReadJobs, WriteDocuments};
 use super::body;
 use super::documents::{Given, check_words};
-use super::error::{Answer, blocking};
+use super::error::{Answer, blocking, public_detail};
 use super::multipart::{self, keep};
 use super::page::Page;
 use crate::app::App;
@@ -63,9 +63,29 @@ struct Documents {
     documents: Vec<Given>,
 }
 
+/// What came in for a job.
+#[derive(Default)]
+struct Batch {
+    items: Vec<Item>,
+    uploads: Vec<Uploaded>,
+    /// What fails before the job begins.
+    refused: Vec<Failure>,
+}
+
+impl Batch {
+    fn add(&mut self, item: Item, upload: Uploaded) {
+        self.items.push(Item { sha256: upload.sha256.clone(), size: upload.size, ..item });
+        self.uploads.push(upload);
+    }
+
+    fn refuse(&mut self, source: String, error: &Error) {
+        self.refused.push(Failure { source, code: error.code().to_owned(), message: public_detail(error) });
+    }
+}
+
 /// `POST /workspaces/{workspace_id}/ingest`: documents in JSON, a form of files and archives, or an archive as the body.
 pub async fn ingest(entered: In<WriteDocuments>, State(app): State<Arc<App>>, request: Request) -> Answer<Response> {
-    let (items, uploads) = match body::content_type(&request).as_deref() {
+    let given = match body::content_type(&request).as_deref() {
         Some("application/json") => in_json(&app, request).await?,
         Some("multipart/form-data") => in_form(&app, request).await?,
         Some(
@@ -82,60 +102,64 @@ pub async fn ingest(entered: In<WriteDocuments>, State(app): State<Arc<App>>, re
         }
     };
     let access = entered.access;
-    let job =
-        blocking(move || app.jobs.submit(&app.pipeline(&access)?, items, uploads).map(|job| (access.record.id, job)));
+    let job = blocking(move || {
+        let Batch { items, uploads, refused } = given;
+        app.jobs.submit(&app.pipeline(&access)?, items, uploads, refused).map(|job| (access.record.id, job))
+    });
     let (workspace, job) = job.await?;
     let location = [("location", format!("/workspaces/{workspace}/jobs/{}", job.id))];
     Ok((StatusCode::ACCEPTED, location, Json(View::from(job))).into_response())
 }
 
-async fn in_json(app: &Arc<App>, request: Request) -> Answer<(Vec<Item>, Vec<Uploaded>)> {
+async fn in_json(app: &Arc<App>, request: Request) -> Answer<Batch> {
     let bytes = body::read(request.into_body(), app.config.limits.json_bytes).await?;
     let app = app.clone();
     blocking(move || {
         let documents = body::parse::<Documents>(&bytes)?.documents;
-        let most = app.config.limits.job_documents;
-        if documents.is_empty() || documents.len() > most {
-            return Err(Error::invalid("documents", format!("must have 1 to {most} documents")));
+        let limits = &app.config.limits;
+        if documents.is_empty() || documents.len() > limits.job_documents {
+            return Err(Error::invalid("documents", format!("must have 1 to {} documents", limits.job_documents)));
         }
-        let mut items = Vec::with_capacity(documents.len());
-        let mut uploads = Vec::with_capacity(documents.len());
+        let mut batch = Batch::default();
         for (place, given) in documents.into_iter().enumerate() {
             let (incoming, bytes) = given.checked(&format!("documents[{place}]."))?;
-            let upload = keep(&app, &bytes)?;
-            items.push(Item {
-                file_name: None,
+            if bytes.len() as u64 > limits.document_bytes {
+                let why =
+                    format!("the document has {} bytes; at most {} are taken", bytes.len(), limits.document_bytes);
+                let source = incoming.source.or(incoming.title).unwrap_or_else(|| format!("documents[{place}]"));
+                batch.refuse(source, &Error::PayloadTooLarge(why));
+                continue;
+            }
+            let item = Item {
                 content_type: incoming.content_type,
                 title: incoming.title,
                 source: incoming.source,
                 metadata: incoming.metadata,
-                archive: false,
-                sha256: upload.sha256.clone(),
-                size: upload.size,
-            });
-            uploads.push(upload);
+                ..Item::default()
+            };
+            batch.add(item, keep(&app, &bytes)?);
         }
-        Ok((items, uploads))
+        Ok(batch)
     })
     .await
 }
 
-async fn in_form(app: &Arc<App>, request: Request) -> Answer<(Vec<Item>, Vec<Uploaded>)> {
+async fn in_form(app: &Arc<App>, request: Request) -> Answer<Batch> {
     let limits = &app.config.limits;
-    let form = multipart::read(request, app, 10_000, limits.upload_bytes).await?;
+    let largest = |name: &str| if is_archive(name) { limits.upload_bytes } else { limits.document_bytes };
+    let form = multipart::read(request, app, 10_000, largest).await?;
     check_words("", form.title.as_deref(), form.source.as_deref(), form.metadata.as_ref())?;
     if form.files.is_empty() {
-        return Err(Error::invalid("file", "is missing").into());
+        // Where nothing at all can be taken, there is no job to speak of.
+        let missing = || Error::invalid("file", "is missing");
+        return Err(form.refused.into_iter().next().map_or_else(missing, |(_, error)| error).into());
     }
-    let single = form.files.len() == 1;
-    let mut items = Vec::with_capacity(form.files.len());
-    let mut uploads = Vec::with_capacity(form.files.len());
+    let single = form.files.len() + form.refused.len() == 1;
+    let mut batch = Batch::default();
+    form.refused.into_iter().for_each(|(name, error)| batch.refuse(name, &error));
     for file in form.files {
         let archive = file.name.as_deref().is_some_and(is_archive);
-        if !archive && file.upload.size > limits.document_bytes {
-            return Err(Error::PayloadTooLarge(format!("a file is larger than {} bytes", limits.document_bytes)).into());
-        }
-        items.push(Item {
+        let item = Item {
             // Title and source name one document; of many, each has its own.
             title: form.title.clone().filter(|_| single && !archive),
             source: form.source.clone().filter(|_| single && !archive).or(file.name.clone()),
@@ -143,27 +167,18 @@ async fn in_form(app: &Arc<App>, request: Request) -> Answer<(Vec<Item>, Vec<Upl
             content_type: file.content_type,
             metadata: form.metadata.clone(),
             archive,
-            sha256: file.upload.sha256.clone(),
-            size: file.upload.size,
-        });
-        uploads.push(file.upload);
+            ..Item::default()
+        };
+        batch.add(item, file.upload);
     }
-    Ok((items, uploads))
+    Ok(batch)
 }
 
-async fn in_archive(app: &Arc<App>, request: Request) -> Answer<(Vec<Item>, Vec<Uploaded>)> {
+async fn in_archive(app: &Arc<App>, request: Request) -> Answer<Batch> {
     let upload = multipart::receive_body(request, app).await?;
-    let item = Item {
-        file_name: None,
-        content_type: None,
-        title: None,
-        source: Some("archive".to_owned()),
-        metadata: None,
-        archive: true,
-        sha256: upload.sha256.clone(),
-        size: upload.size,
-    };
-    Ok((vec![item], vec![upload]))
+    let mut batch = Batch::default();
+    batch.add(Item { source: Some("archive".to_owned()), archive: true, ..Item::default() }, upload);
+    Ok(batch)
 }
 
 /// `GET /workspaces/{workspace_id}/jobs`

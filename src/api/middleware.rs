@@ -99,6 +99,11 @@ async fn security_headers(request: Request, next: Next) -> Response {
 
 /// Turns requests away that are too many, rather than let all of them wait.
 async fn admit(slots: Arc<Semaphore>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if ["/health", "/livez", "/healthz", "/readyz"].contains(&path.strip_prefix("/v1").unwrap_or(path)) {
+        // A busy server is no dead one.
+        return next.run(request).await;
+    }
     match slots.try_acquire() {
         Ok(_slot) => next.run(request).await,
         Err(_) => {

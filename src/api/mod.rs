@@ -49,11 +49,15 @@ fn open_routes() -> Router<Arc<App>> {
         .route("/livez", get(health::live))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/v1/livez", get(health::live))
+        .route("/v1/healthz", get(health::live))
+        .route("/v1/readyz", get(health::ready))
 }
 
 fn resources() -> Router<Arc<App>> {
     Router::new()
         .route("/auth/me", get(access::me))
+        .route("/agent-templates", get(agents::templates))
         .route("/organizations", get(organizations::list).post(organizations::create))
         .route(
             "/organizations/{organization_id}",

@@ -19,6 +19,9 @@ const FIELDS: usize = 256 << 10;
 /// Bytes gathered before they are written.
 const BUFFER: usize = 256 << 10;
 
+/// Characters of a refused file's name that are told.
+const SHOWN: usize = 200;
+
 /// A file that came in.
 pub struct File {
     /// The name that it came with, checked.
@@ -31,13 +34,16 @@ pub struct File {
 #[derive(Default)]
 pub struct Form {
     pub files: Vec<File>,
+    /// Files that cannot be taken, by the names that they came with, and why.
+    pub refused: Vec<(String, Error)>,
     pub title: Option<String>,
     pub source: Option<String>,
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// Reads a form of files and the fields `title`, `source` and `metadata`; at most `most` files of `file_bytes` each.
-pub async fn read(request: Request, app: &Arc<App>, most: usize, file_bytes: u64) -> Answer<Form> {
+/// Reads a form of files and the fields `title`, `source` and `metadata`; at most `most` files, each of as many bytes
+/// as `largest` allows for its name. A file that cannot be taken is noted, and the others are read on.
+pub async fn read(request: Request, app: &Arc<App>, most: usize, largest: impl Fn(&str) -> u64) -> Answer<Form> {
     let mut parts = Multipart::from_request(request, app)
         .await
         .map_err(|e| Error::Malformed(format!("the body is no multipart form: {}", e.body_text())))?;
@@ -47,16 +53,23 @@ pub async fn read(request: Request, app: &Arc<App>, most: usize, file_bytes: u64
     while let Some(mut field) = parts.next_field().await.map_err(broken)? {
         let name = field.name().unwrap_or_default().to_owned();
         if field.file_name().is_some() || matches!(name.as_str(), "file" | "files" | "files[]") {
-            if form.files.len() >= most {
+            if form.files.len() + form.refused.len() >= most {
                 return Err(Error::invalid("file", format!("at most {most} files are taken at once")).into());
             }
-            let given = field.file_name().filter(|name| !name.is_empty());
-            let file_name = given.map(|name| check_name("file", name)).transpose()?;
+            let given = field.file_name().filter(|name| !name.is_empty()).map(str::to_owned);
+            let checked = given.as_deref().map(|name| check_name("file", name)).transpose();
             let content_type = field.content_type().map(str::to_owned);
-            let room = app.config.limits.upload_bytes.saturating_sub(total).min(file_bytes);
-            let upload = receive(&mut field, app, room).await?;
-            total += upload.size;
-            form.files.push(File { name: file_name, content_type, upload });
+            let limit = largest(given.as_deref().unwrap_or_default());
+            let (upload, size) = receive(&mut field, app, limit, &mut total).await?;
+            let shown = given.map_or_else(|| "file".to_owned(), |name| name.chars().take(SHOWN).collect());
+            match (checked, upload) {
+                (Err(error), _) => form.refused.push((shown, error)),
+                (Ok(_), None) => {
+                    let why = format!("the file has {size} bytes; at most {limit} are taken");
+                    form.refused.push((shown, Error::PayloadTooLarge(why)));
+                }
+                (Ok(name), Some(upload)) => form.files.push(File { name, content_type, upload }),
+            }
             continue;
         }
         let mut text = Vec::new();
@@ -82,27 +95,41 @@ pub async fn read(request: Request, app: &Arc<App>, most: usize, file_bytes: u64
     Ok(form)
 }
 
-/// Writes a file as it comes.
-async fn receive(field: &mut Field<'_>, app: &Arc<App>, room: u64) -> Answer<Uploaded> {
-    let directory = app.directory.clone();
-    let mut upload = blocking(move || directory.upload()).await?;
+/// Writes a file as it comes. Of one that is larger than `limit` nothing is kept, but its size is told. `total` is what
+/// the whole body came to so far.
+async fn receive(
+    field: &mut Field<'_>,
+    app: &Arc<App>,
+    limit: u64,
+    total: &mut u64,
+) -> Answer<(Option<Uploaded>, u64)> {
+    let (directory, most) = (app.directory.clone(), app.config.limits.upload_bytes);
+    let mut upload = Some(blocking(move || directory.upload()).await?);
     let mut waiting: Vec<Bytes> = Vec::new();
-    let mut gathered = 0;
-    let mut size = 0;
+    let (mut gathered, mut size) = (0, 0);
     while let Some(bytes) = field.chunk().await.map_err(broken)? {
         size += bytes.len() as u64;
-        if size > room {
-            return Err(Error::PayloadTooLarge(format!("a file is larger than {room} bytes")).into());
+        *total += bytes.len() as u64;
+        if *total > most {
+            return Err(Error::PayloadTooLarge(format!("the body is larger than {most} bytes")).into());
         }
+        if size > limit {
+            upload = None;
+            waiting.clear();
+        }
+        let Some(writing) = upload.take() else { continue };
         gathered += bytes.len();
         waiting.push(bytes);
-        if gathered >= BUFFER {
-            upload = write(upload, std::mem::take(&mut waiting)).await?;
+        upload = Some(if gathered >= BUFFER {
             gathered = 0;
-        }
+            write(writing, std::mem::take(&mut waiting)).await?
+        } else {
+            writing
+        });
     }
+    let Some(upload) = upload else { return Ok((None, size)) };
     let upload = write(upload, waiting).await?;
-    blocking(move || upload.finish()).await
+    Ok((Some(blocking(move || upload.finish()).await?), size))
 }
 
 /// Writes a whole body that is one file.

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::access::{Ids, ManageInstance, ManageOrganization, May, ReadOrganization};
-use super::body::{JsonBody, given};
+use super::access::{Caller, Ids, ManageInstance, ManageOrganization, May, ReadOrganization};
+use super::body::{JsonBody, given, set};
 use super::error::{Answer, blocking};
 use super::page::{Page, Params};
 use super::validate::Checks;
 use crate::app::App;
+use crate::auth::Permission;
 use crate::clock;
 use crate::tenancy::organizations::{Organization, PlanTier};
 
@@ -140,11 +141,22 @@ pub async fn show(_: May<ReadOrganization>, ids: Ids, State(app): State<Arc<App>
 /// `PATCH /organizations/{organization_id}`
 pub async fn update(
     _: May<ManageOrganization>,
+    Caller(principal): Caller,
     ids: Ids,
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody<Update>,
 ) -> Answer<Response> {
     let id = ids.get("organization_id", "organization")?;
+    let limits = [
+        body.max_workspaces,
+        body.max_documents_per_workspace,
+        body.max_agents_per_workspace,
+        body.max_monthly_requests,
+    ];
+    if body.plan_tier.is_some() || limits.iter().any(Option::is_some) {
+        // What a plan allows is not for those to say who live by it.
+        app.auth.permit(&principal, Permission::ManageInstance, None)?;
+    }
     let mut checks = Checks::default();
     body.name.iter().for_each(|name| checks.name("name", name));
     body.contact_email.iter().for_each(|email| checks.email("contact_email", email));
@@ -152,29 +164,28 @@ pub async fn update(
     body.settings.iter().for_each(|settings| checks.object("settings", settings));
     checks.done()?;
     let changed = blocking(move || {
-        let mut organization = app.tenancy.organization(id)?;
-        if let Some(tier) = body.plan_tier {
-            organization.plan_tier = tier;
-            organization.limits = tier.limits();
-        }
-        organization.name = body.name.unwrap_or(organization.name);
-        organization.contact_email = body.contact_email.unwrap_or(organization.contact_email);
-        organization.contact_name = body.contact_name.unwrap_or(organization.contact_name);
-        organization.settings = body.settings.unwrap_or(organization.settings);
-        let limits = &mut organization.limits;
-        for (limit, given) in [
-            (&mut limits.workspaces, body.max_workspaces),
-            (&mut limits.documents_per_workspace, body.max_documents_per_workspace),
-            (&mut limits.agents_per_workspace, body.max_agents_per_workspace),
-            (&mut limits.monthly_requests, body.max_monthly_requests),
-        ] {
-            if let Some(given) = given {
-                *limit = given.map(u64::from);
+        app.tenancy.update_organization(id, |organization| {
+            if let Some(tier) = body.plan_tier {
+                organization.plan_tier = tier;
+                organization.limits = tier.limits();
             }
-        }
-        organization.updated_at = clock::now();
-        app.tenancy.put_organization(&organization)?;
-        Ok(organization)
+            set(&mut organization.name, body.name);
+            set(&mut organization.contact_email, body.contact_email);
+            set(&mut organization.contact_name, body.contact_name);
+            set(&mut organization.settings, body.settings);
+            let kept = &mut organization.limits;
+            let kept = [
+                &mut kept.workspaces,
+                &mut kept.documents_per_workspace,
+                &mut kept.agents_per_workspace,
+                &mut kept.monthly_requests,
+            ];
+            for (limit, given) in kept.into_iter().zip(limits) {
+                set(limit, given.map(|given| given.map(u64::from)));
+            }
+            organization.updated_at = clock::now();
+            Ok(())
+        })
     });
     Ok(Json(View::from(changed.await?)).into_response())
 }
@@ -188,8 +199,11 @@ pub async fn delete(
 ) -> Answer<Response> {
     let id = ids.get("organization_id", "organization")?;
     blocking(move || {
-        app.tenancy.delete_organization(id, query.force)?;
-        app.auth.forget();
+        let deleted = app.with_ballast(|| app.tenancy.delete_organization(id, query.force))?;
+        for workspace in deleted {
+            app.auth.forget(workspace);
+            app.cache.remove_prefix(workspace.as_bytes());
+        }
         Ok(())
     })
     .await?;

@@ -56,8 +56,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 impl Page {
     /// A bare array with the headers that tell how it goes on.
     pub fn answer<T: Serialize>(&self, items: Vec<T>, total: u64) -> Response {
-        let next = self.offset + items.len();
-        let mut response = Json(items).into_response();
+        self.shaped(&items, items.len(), total)
+    }
+
+    /// `body`, which holds `shown` items, with the headers that tell how it goes on.
+    pub fn shaped(&self, body: &impl Serialize, shown: usize, total: u64) -> Response {
+        let next = self.offset + shown;
+        let mut response = Json(body).into_response();
         response.headers_mut().insert("x-total-count", HeaderValue::from(total));
         if (next as u64) < total
             && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", self.link(next)))

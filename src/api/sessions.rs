@@ -111,9 +111,11 @@ pub async fn messages(entered: In<ReadSessions>, ids: Ids, page: Page) -> Answer
 
 /// The messages of a session of a workspace that the caller was let into.
 pub async fn said(access: Access, id: Uuid, page: Page) -> Answer<Response> {
-    let (messages, total) = blocking(move || access.workspace.messages(id, page.limit, page.offset)).await?;
+    let (limit, offset) = (page.limit, page.offset);
+    let (messages, total) = blocking(move || access.workspace.messages(id, limit, offset)).await?;
     let messages: Vec<MessageView> = messages.into_iter().map(MessageView::from).collect();
-    Ok(Json(json!({"session_id": id, "messages": messages, "total": total})).into_response())
+    let body = json!({"session_id": id, "messages": messages, "total": total});
+    Ok(page.shaped(&body, messages.len(), total))
 }
 
 /// `POST /workspaces/{workspace_id}/messages/{message_id}/feedback`

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::access::{Caller, Ids, In, ManageWorkspace, ManageWorkspaces, May, ReadOrganization, ReadWorkspace};
-use super::body::{JsonBody, given};
+use super::body::{JsonBody, given, set};
 use super::error::{Answer, blocking};
 use super::page::Page;
 use super::validate::Checks;
@@ -164,7 +164,7 @@ pub async fn update(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody<Update>,
 ) -> Answer<Response> {
-    let mut workspace = entered.access.record;
+    let record = entered.access.record;
     let mut checks = Checks::default();
     body.name.iter().for_each(|name| checks.name("name", name));
     body.slug.iter().for_each(|slug| checks.slug("slug", slug));
@@ -172,26 +172,28 @@ pub async fn update(
     if let Some(settings) = &body.settings {
         checks.object("settings", settings);
         for name in FIXED {
-            let changed = settings.contains_key(name) && settings.get(name) != workspace.settings.get(name);
+            let changed = settings.contains_key(name) && settings.get(name) != record.settings.get(name);
             checks.require(!changed, &format!("settings.{name}"), "is chosen when the workspace is made");
         }
     }
     checks.done()?;
-    if let Some(mut settings) = body.settings {
-        for name in FIXED {
-            if let Some(kept) = workspace.settings.get(name) {
-                settings.insert(name.to_owned(), kept.clone());
-            }
-        }
-        workspace.settings = settings;
-    }
-    workspace.name = body.name.unwrap_or(workspace.name);
-    workspace.slug = body.slug.unwrap_or(workspace.slug);
-    workspace.description = body.description.unwrap_or(workspace.description);
-    workspace.updated_at = clock::now();
     let view = blocking(move || {
-        app.tenancy.update_workspace(&workspace)?;
-        View::of(&app, workspace)
+        let changed = app.tenancy.update_workspace(record.id, |workspace| {
+            if let Some(mut settings) = body.settings {
+                for name in FIXED {
+                    if let Some(kept) = workspace.settings.get(name) {
+                        settings.insert(name.to_owned(), kept.clone());
+                    }
+                }
+                workspace.settings = settings;
+            }
+            set(&mut workspace.name, body.name);
+            set(&mut workspace.slug, body.slug);
+            set(&mut workspace.description, body.description);
+            workspace.updated_at = clock::now();
+            Ok(())
+        })?;
+        View::of(&app, changed)
     })
     .await?;
     Ok(Json(view).into_response())
@@ -205,8 +207,8 @@ pub async fn delete(Caller(principal): Caller, ids: Ids, State(app): State<Arc<A
         let organization = found.as_ref().ok().map(|workspace| workspace.organization_id);
         app.auth.permit(&principal, Permission::ManageWorkspaces, organization)?;
         found?;
-        app.tenancy.delete_workspace(id)?;
-        app.auth.forget();
+        app.with_ballast(|| app.tenancy.delete_workspace(id))?;
+        app.auth.forget(id);
         app.cache.remove_prefix(id.as_bytes());
         Ok(())
     })

@@ -25,7 +25,7 @@ pub struct Chat {
 }
 
 pub async fn run(options: &Options, verb: Chat) -> Outcome {
-    let client = Client::open(options).await?;
+    let client = Client::open_existing(options).await?;
     let outcome = talk(options, &verb, &client).await;
     client.close().await;
     outcome
@@ -63,17 +63,28 @@ async fn ask(
     let body = json!({"agent_id": agent, "query": question, "session_id": session, "stream": true});
     let path = format!("/workspaces/{workspace}/chat");
     let reply = client.send(Method::POST, &path, "application/json", body.to_string().into()).await?;
+    let mut ended = false;
     reply
         .events(|event| {
+            ended |= event["type"] == "end";
             if let Some(id) = event["session_id"].as_str() {
                 *session = Some(id.to_owned());
             }
             if options.json {
-                return say(&event.to_string());
+                say(&event.to_string())?;
+                return failed(&event);
             }
             show(&event)
         })
-        .await
+        .await?;
+    if ended { Ok(()) } else { Err(Failure::Failed("the answer broke off".to_owned())) }
+}
+
+fn failed(event: &Value) -> Outcome<()> {
+    match event["type"].as_str() {
+        Some("error") => Err(Failure::Failed(event["content"].as_str().unwrap_or("the answer broke off").to_owned())),
+        _ => Ok(()),
+    }
 }
 
 fn show(event: &Value) -> Outcome<()> {
@@ -87,8 +98,7 @@ fn show(event: &Value) -> Outcome<()> {
             say("")?;
             event["citations"].as_array().into_iter().flatten().try_for_each(|citation| say(&cite(citation)))
         }
-        Some("error") => Err(Failure::Failed(event["content"].as_str().unwrap_or("the answer broke off").to_owned())),
-        _ => Ok(()),
+        _ => failed(event),
     }
 }
 

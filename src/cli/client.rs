@@ -46,6 +46,18 @@ pub struct Reply {
 }
 
 impl Client {
+    /// As [`Client::open`], for a command that only asks: where there is no data, there is nothing to ask.
+    pub async fn open_existing(options: &Options) -> Outcome<Client> {
+        let config = options.quiet_config()?;
+        if options.url.is_none() && !DataDir::is_one(&config.data) {
+            return Err(Failure::Failed(format!(
+                "there is no data directory at {}; start `carrel serve`, or name it with --data",
+                config.data.display()
+            )));
+        }
+        Client::open(options).await
+    }
+
     /// The server at `--url`, else the one that holds the data directory, else the directory itself.
     pub async fn open(options: &Options) -> Outcome<Client> {
         let config = options.quiet_config()?;
@@ -64,7 +76,8 @@ impl Client {
         if let Some(key) = &app.first_start {
             eprintln!("admin key: {key}\nIt is shown this once; keep it.");
         }
-        Ok(Client::local(app))
+        let client = Client::local(app);
+        Ok(Client { token: key.unwrap_or(client.token), ..client })
     }
 
     /// The interface of `app`, in this process.

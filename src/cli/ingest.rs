@@ -1,6 +1,6 @@
 //! `carrel ingest`: files and folders into a workspace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,6 +17,7 @@ use walkdir::WalkDir;
 use super::client::Client;
 use super::{DONE, FAILED, Failure, Options, Outcome, PARTLY, multipart, say};
 use crate::app::DEFAULT_WORKSPACE;
+use crate::datadir::DataDir;
 use crate::ingest::is_archive;
 
 #[derive(Args)]
@@ -55,6 +56,8 @@ struct Found {
 struct Tally {
     counts: BTreeMap<&'static str, u64>,
     chunks: u64,
+    /// Failures of which only the number is known.
+    unnamed: u64,
     errors: Vec<Value>,
 }
 
@@ -64,8 +67,14 @@ pub async fn run(options: &Options, verb: Ingest) -> Outcome {
         return Err(Failure::Usage("name files or folders to take in".to_owned()));
     }
     let mut files = Vec::new();
-    for root in roots {
-        files.extend(find(root)?);
+    for root in &roots {
+        // Of several folders, each keeps its name, so that files of one name stay apart.
+        files.extend(find(root, roots.len() > 1)?);
+    }
+    let mut sources = HashSet::new();
+    if let Some(twice) = files.iter().find(|file| !sources.insert(file.source.as_str())) {
+        let why = format!("two files would be the document {}; name the folder that holds both", twice.source);
+        return Err(Failure::Usage(why));
     }
     if verb.dry_run {
         files.iter().try_for_each(|file| say(&file.source))?;
@@ -100,7 +109,7 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, files: Vec<F
     bar.finish_and_clear();
     let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     let count = |name| tally.counts.get(name).copied().unwrap_or(0);
-    let (failed, seconds) = (tally.errors.len() as u64, started.elapsed().as_secs_f64());
+    let (failed, seconds) = (tally.errors.len() as u64 + tally.unnamed, started.elapsed().as_secs_f64());
     for error in &tally.errors {
         let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
         eprintln!("failed: {}: {}", text("source"), text("message"));
@@ -145,6 +154,7 @@ impl Tally {
                             self.chunks += chunks;
                         }
                         Sent::Failed(error) => self.errors.push(error),
+                        Sent::Unnamed(more) => self.unnamed += more,
                     }
                 }
             }
@@ -156,6 +166,8 @@ enum Sent {
     /// How, how many documents, how many chunks.
     Stored(&'static str, u64, u64),
     Failed(Value),
+    /// So many more, of which no more is known.
+    Unnamed(u64),
 }
 
 async fn send(client: &Client, workspace: &str, file: &Found) -> Outcome<Vec<Sent>> {
@@ -194,25 +206,41 @@ async fn send_archive(client: &Client, workspace: &str, file: &Found, bytes: &[u
         })
         .await?;
     let mut sent = vec![Sent::Stored("added", job["done"].as_u64().unwrap_or(0), 0)];
-    sent.extend(job["errors"].as_array().into_iter().flatten().cloned().map(Sent::Failed));
+    let errors = job["errors"].as_array().cloned().unwrap_or_default();
+    let unnamed = job["failed"].as_u64().unwrap_or(0).saturating_sub(errors.len() as u64);
+    sent.extend(errors.into_iter().map(Sent::Failed));
+    sent.push(Sent::Unnamed(unnamed));
+    let (status, failed) = (job["status"].as_str().unwrap_or("unknown"), job["failed"].as_u64().unwrap_or(0));
+    if status != "succeeded" && failed == 0 {
+        let message = format!("the job did not go through: it is {status}");
+        sent.push(Sent::Failed(json!({"source": file.source, "code": "failed", "message": message})));
+    }
     Ok(sent)
 }
 
-/// Every file under `root` that is not hidden; links are not followed.
-fn find(root: &Path) -> Outcome<Vec<Found>> {
+/// Every file under `root` that is neither hidden nor data of Carrel; links are not followed.
+fn find(root: &Path, with_name: bool) -> Outcome<Vec<Found>> {
     let about = |e: String| Failure::Failed(format!("{}: {e}", root.display()));
     let root_is_file = std::fs::metadata(root).map_err(|e| about(e.to_string()))?.is_file();
     let mut found = Vec::new();
-    let hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
-    for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(|entry| !hidden(entry)) {
+    let wanted = |entry: &walkdir::DirEntry| {
+        let hidden = entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
+        let ours = entry.file_type().is_dir() && DataDir::is_one(entry.path());
+        if ours {
+            eprintln!("{} is a data directory of Carrel, and is left out", entry.path().display());
+        }
+        !hidden && !ours
+    };
+    for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(wanted) {
         let entry = entry.map_err(|e| about(e.to_string()))?;
         if !entry.file_type().is_file() {
             continue;
         }
         let below =
             if root_is_file { entry.path().file_name().map(Path::new) } else { entry.path().strip_prefix(root).ok() };
-        let parts =
-            below.unwrap_or(entry.path()).components().map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let name = root.file_name().filter(|_| with_name && !root_is_file).map(Path::new);
+        let parts = name.into_iter().chain([below.unwrap_or(entry.path())]);
+        let parts = parts.flat_map(Path::components).map(|part| part.as_os_str().to_string_lossy().into_owned());
         found.push(Found { source: parts.collect::<Vec<_>>().join("/"), path: entry.into_path() });
     }
     Ok(found)

@@ -27,7 +27,7 @@ pub struct Search {
 }
 
 pub async fn run(options: &Options, verb: Search) -> Outcome {
-    let client = Client::open(options).await?;
+    let client = Client::open_existing(options).await?;
     let body = json!({"query": verb.query.join(" "), "search_type": verb.search_type, "limit": verb.limit});
     let found = client.json(Method::POST, &format!("/workspaces/{}/search", verb.workspace), Some(&body)).await;
     client.close().await;

@@ -41,7 +41,7 @@ impl Embedder for Cached {
     }
 
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
-        if purpose == Purpose::Query {
+        if purpose != Purpose::Passage {
             return self.inner.embed(texts, purpose);
         }
         let keys: Vec<Vec<u8>> = texts.iter().map(|text| self.key(text)).collect();
@@ -119,8 +119,11 @@ mod tests {
         assert_eq!(inner.1.load(Ordering::Relaxed), 3);
         other.embed(&["a"], Purpose::Passage).unwrap();
         assert_eq!(inner.1.load(Ordering::Relaxed), 4);
+        one.embed(&["d"], Purpose::Glance).unwrap();
+        one.embed(&["d"], Purpose::Glance).unwrap();
+        assert_eq!(inner.1.load(Ordering::Relaxed), 6);
         one.forget(&["a".to_owned()]);
         one.embed(&["a"], Purpose::Passage).unwrap();
-        assert_eq!(inner.1.load(Ordering::Relaxed), 5);
+        assert_eq!(inner.1.load(Ordering::Relaxed), 7);
     }
 }

@@ -21,7 +21,10 @@ pub use models::Models;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Query,
+    /// What is stored and found.
     Passage,
+    /// A passage that is looked at once, while somebody waits: as urgent as a query, and remembered nowhere.
+    Glance,
 }
 
 /// What there is to know of an embedding model.

@@ -55,7 +55,7 @@ impl Model {
     fn vector(&self, text: &str, purpose: Purpose) -> Result<Vec<f32>> {
         let prompt = match purpose {
             Purpose::Query => &self.prompts.query,
-            Purpose::Passage => &self.prompts.passage,
+            Purpose::Passage | Purpose::Glance => &self.prompts.passage,
         };
         let prompted = format!("{prompt}{text}");
         let encoding = self.tokenizer.encode_fast(prompted.as_str(), true);
@@ -63,7 +63,7 @@ impl Model {
         let parts = if encoding.len() > self.window { self.parts(text) } else { Vec::new() };
         if parts.is_empty() {
             let mut engine = match purpose {
-                Purpose::Query => self.engines.take_urgently(),
+                Purpose::Query | Purpose::Glance => self.engines.take_urgently(),
                 Purpose::Passage => self.engines.take(),
             };
             return engine.run(&prompted, &encoding).map(unit);

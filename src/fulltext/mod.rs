@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::text::Analyzer;
 
 /// Raised when an index written by an older version must be made anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Name under which the analyzer is registered with tantivy.
 const TOKENIZER: &str = "carrel";
 /// Bytes that a writer may fill before it flushes a segment: tantivy's minimum.
@@ -97,15 +97,29 @@ impl Fulltext {
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the full-text index is damaged and is made anew"),
         }
-        let (schema, _) = schema();
+        Self::create(directory, language, read_only)
+    }
+
+    /// Makes an empty index in place of whatever is in `directory`; in memory where `read_only`, or where there is no
+    /// room on the disk: then it is made again when it is opened next.
+    pub fn create(directory: &Path, language: &str, read_only: bool) -> Result<Self> {
+        let in_memory = || Self::with(Index::create_in_ram(schema().0), language);
         if read_only {
-            return Self::with(Index::create_in_ram(schema), language);
+            return in_memory();
         }
+        Self::create_on_disk(directory, language).or_else(|error| {
+            tracing::warn!(%error, "the full-text index cannot be written, and lies in memory");
+            in_memory()
+        })
+    }
+
+    fn create_on_disk(directory: &Path, language: &str) -> Result<Self> {
+        let (schema, _) = schema();
         if directory.exists() {
             std::fs::remove_dir_all(directory)?;
         }
         std::fs::create_dir_all(directory)?;
-        let files = Files::open(directory, read_only).map_err(engine)?;
+        let files = Files::open(directory, false).map_err(engine)?;
         let index = Index::create(files, schema, IndexSettings::default()).map_err(engine)?;
         Self::with(index, language)
     }
@@ -405,7 +419,7 @@ impl Tokenizer for Words {
     type TokenStream<'a> = WordStream;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
-        WordStream { words: self.0.words(text).into_iter(), token: Token::default() }
+        WordStream { words: self.0.indexed_words(text).into_iter(), token: Token::default() }
     }
 }
 

@@ -69,9 +69,14 @@ impl Taker<'_> {
             match entry {
                 Ok(entry) if entry.is_dir() => {}
                 Ok(entry) => {
-                    let name = entry.name().map_err(broken)?.into_owned();
-                    let is_file = entry.is_file();
-                    self.entry(name, is_file, entry)?;
+                    // A name that cannot be read is its entry's fault alone.
+                    match entry.name().map(|name| name.into_owned()) {
+                        Ok(name) => {
+                            let is_file = entry.is_file();
+                            self.entry(name, is_file, entry)?;
+                        }
+                        Err(cause) => self.refuse(format!("entry {index}"), broken(cause))?,
+                    }
                 }
                 Err(cause) => self.refuse(format!("entry {index}"), broken(cause))?,
             }

@@ -4,7 +4,9 @@
 //! with the note that it is done, so a job that is cut off goes on where it stopped. Workers wake on a channel;
 //! whoever follows a job listens to [`Jobs::changes`].
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 use uuid::Uuid;
@@ -23,6 +25,11 @@ const BATCH: usize = 256;
 /// Bytes of documents that are committed together, about.
 const BATCH_BYTES: u64 = 1 << 20;
 
+/// How long a job that stopped waits before it is tried again; doubled each time, up to about a minute.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Tries after which what a job fails at is given up, where neither room nor time will help.
+const TRIES: u32 = 3;
+
 /// Opens what a job works with, by the workspace's id.
 type Open = dyn Fn(Uuid) -> Result<Pipeline> + Send + Sync;
 
@@ -33,6 +40,8 @@ pub struct Jobs {
     changed: broadcast::Sender<Uuid>,
     directory: Arc<DataDir>,
     bounds: Bounds,
+    /// How often each job that has not gone through was tried.
+    tried: Mutex<HashMap<Uuid, u32>>,
 }
 
 impl Jobs {
@@ -40,14 +49,30 @@ impl Jobs {
     pub fn new(directory: Arc<DataDir>, files: usize, file_bytes: u64, bytes: u64) -> Self {
         let (queue, receiver) = mpsc::unbounded_channel();
         let bounds = Bounds { files, file_bytes, bytes };
-        Jobs { queue, waiting: Mutex::new(Some(receiver)), changed: broadcast::channel(256).0, directory, bounds }
+        Jobs {
+            queue,
+            waiting: Mutex::new(Some(receiver)),
+            changed: broadcast::channel(256).0,
+            directory,
+            bounds,
+            tried: Mutex::default(),
+        }
     }
 
-    /// Files a job of `items` whose bytes are `uploads`, in a workspace that the caller was let into.
-    pub fn submit(&self, pipeline: &Pipeline, items: Vec<Item>, uploads: Vec<Uploaded>) -> Result<Job> {
+    /// Files a job of `items` whose bytes are `uploads`, in a workspace that the caller was let into. What was
+    /// `refused` beforehand is among its failures.
+    pub fn submit(
+        &self,
+        pipeline: &Pipeline,
+        items: Vec<Item>,
+        uploads: Vec<Uploaded>,
+        refused: Vec<Failure>,
+    ) -> Result<Job> {
         let job = pipeline.workspace.commit(move |change| {
             uploads.iter().try_for_each(|upload| change.keep_file(upload))?;
-            jobs::create(change, "ingest", &items)
+            let job = jobs::create(change, "ingest", &items)?;
+            refused.into_iter().try_for_each(|failure| jobs::note_failure(change, job.id, failure))?;
+            Ok(job)
         })?;
         self.enqueue(pipeline.workspace.id(), job.id);
         Ok(job)
@@ -81,22 +106,69 @@ impl Jobs {
                 loop {
                     let next = receiver.lock().await.recv().await;
                     let Some((workspace, job)) = next else { return };
-                    let (jobs, open) = (jobs.clone(), open.clone());
-                    let work = tokio::task::spawn_blocking(move || jobs.run(workspace, job, open.as_ref()));
-                    if let Err(error) = work.await {
-                        tracing::error!(job.id = %job, %error, "a job's worker ended early");
-                    }
+                    let work = tokio::task::spawn_blocking({
+                        let (jobs, open) = (jobs.clone(), open.clone());
+                        move || jobs.run(workspace, job, open.as_ref())
+                    });
+                    let outcome = work.await.unwrap_or_else(|panic| Err(Error::internal("a panic", panic)));
+                    let Some(pause) = jobs.judge(workspace, job, outcome, &open).await else { continue };
+                    let jobs = jobs.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(pause).await;
+                        jobs.enqueue(workspace, job);
+                    });
                 }
             });
         }
     }
 
-    fn run(&self, workspace: Uuid, job: Uuid, open: &Open) {
+    fn run(&self, workspace: Uuid, job: Uuid, open: &Open) -> Result<()> {
         let outcome = open(workspace).and_then(|pipeline| self.work(&pipeline, job));
-        if let Err(error) = outcome {
-            tracing::error!(workspace.id = %workspace, job.id = %job, %error, "a job stopped; it goes on after a restart");
-        }
         self.announce(job);
+        outcome
+    }
+
+    /// What a job's outcome means for it: over, or to be tried again after the time that is given back.
+    async fn judge(
+        self: &Arc<Self>,
+        workspace: Uuid,
+        job: Uuid,
+        outcome: Result<()>,
+        open: &Arc<Open>,
+    ) -> Option<Duration> {
+        let tries = {
+            let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            match &outcome {
+                Ok(()) | Err(Error::NotFound(_)) => {
+                    tried.remove(&job);
+                    return None;
+                }
+                Err(_) => {
+                    let tries = tried.entry(job).or_insert(0);
+                    *tries += 1;
+                    *tries
+                }
+            }
+        };
+        let error = outcome.err()?;
+        tracing::error!(workspace.id = %workspace, job.id = %job, tries, %error, "a job stopped and is tried again");
+        let own_fault = !matches!(error, Error::Unavailable(_) | Error::InsufficientStorage);
+        if own_fault && tries.is_multiple_of(TRIES) {
+            // The first thing to do is what it fails at; so that fails, and the rest goes on.
+            let (jobs, open) = (self.clone(), open.clone());
+            let struck = tokio::task::spawn_blocking(move || jobs.give_up_first(workspace, job, &error, open.as_ref()));
+            if let Ok(Err(error)) = struck.await {
+                tracing::error!(job.id = %job, %error, "what a job fails at could not be struck off");
+            }
+        }
+        Some(PAUSE.saturating_mul(1 << (tries - 1).min(6)))
+    }
+
+    fn give_up_first(&self, workspace: Uuid, job: Uuid, error: &Error, open: &Open) -> Result<()> {
+        let pipeline = open(workspace)?;
+        let Some(first) = pipeline.workspace.pending_items(job, 1)?.pop() else { return Ok(()) };
+        let failure = failure(name_of(&first.item), error);
+        pipeline.workspace.commit(move |change| jobs::strike(change, job, &first, Some(failure)))
     }
 
     fn work(&self, pipeline: &Pipeline, job: Uuid) -> Result<()> {
@@ -145,7 +217,9 @@ impl Jobs {
             for (pending, prepared) in batch.iter().zip(prepared) {
                 let stored = prepared.and_then(|prepared| match prepared {
                     Prepared::Unchanged(_) => Ok(()),
-                    Prepared::Draft { draft, .. } => documents::put(change, None, &draft).map(|_| ()),
+                    Prepared::Draft { draft, .. } => {
+                        change.attempt(|change| documents::put(change, None, &draft)).map(|_| ())
+                    }
                 });
                 let failure = match stored {
                     // The machine's fault is not the document's: the job stops and goes on later.

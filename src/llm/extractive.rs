@@ -82,10 +82,9 @@ pub fn answer(
         .iter()
         .filter_map(|s| passages.get(s.passage).map(|p| format!("{}: {}", p.context, slice(p, &s.range))))
         .collect();
-    let mut batch: Vec<&str> = texts.iter().map(String::as_str).collect();
-    batch.push(question);
-    let mut vectors = embedder.embed(&batch, Purpose::Passage)?;
-    let asked = vectors.pop().unwrap_or_default();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = embedder.embed(&texts, Purpose::Glance)?;
+    let asked = embedder.embed(&[question], Purpose::Query)?.pop().unwrap_or_default();
     for (sentence, vector) in sentences.iter_mut().zip(vectors) {
         sentence.similarity = vector.iter().zip(&asked).map(|(a, b)| a * b).sum::<f32>().max(0.0);
         sentence.score = by_words(sentence) + sentence.similarity * WEIGHTS.1;

@@ -143,8 +143,8 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
             None => Vec::new(),
         },
     };
-    let analyzer = workspace.fulltext().analyzer();
-    let marker = highlight::Marker::new(analyzer, &request.query);
+    let fulltext = workspace.fulltext();
+    let marker = highlight::Marker::new(fulltext.analyzer(), &request.query);
     let ranks = |ranking: &Option<Ranking>| -> HashMap<u32, usize> {
         ranking.iter().flatten().enumerate().map(|(place, (chunk, _))| (*chunk, place + 1)).collect()
     };

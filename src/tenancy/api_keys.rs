@@ -1,6 +1,6 @@
 //! API keys as rows: hashes beside prefixes, never a key.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -65,40 +65,59 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     })
 }
 
-impl Tenancy {
-    /// Stores a key, new or changed.
-    pub fn put_api_key(&self, key: &ApiKey) -> Result<()> {
-        let scopes = serde_json::to_string(&key.scopes).map_err(|e| Error::internal("scopes", e))?;
-        self.db.write(|tx| {
-            tx.execute(
-                "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, rate_limit_per_minute, expires_at,
+fn find(db: &Connection, workspace: Uuid, key: Uuid) -> Result<ApiKey> {
+    let mut query = db.prepare_cached("SELECT * FROM api_keys WHERE workspace_id = ?1 AND id = ?2")?;
+    let found = query.query_row([workspace.to_string(), key.to_string()], read).optional()?;
+    found.ok_or(Error::NotFound("API key"))
+}
+
+fn put(db: &Connection, key: &ApiKey) -> Result<()> {
+    let scopes = serde_json::to_string(&key.scopes).map_err(|e| Error::internal("scopes", e))?;
+    db.execute(
+        "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, rate_limit_per_minute, expires_at,
                                        is_active, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                  ON CONFLICT (id) DO UPDATE SET name = ?3, scopes = ?6, rate_limit_per_minute = ?7, expires_at = ?8,
                     is_active = ?9",
-                rusqlite::params![
-                    key.id.to_string(),
-                    key.workspace_id.to_string(),
-                    key.name,
-                    key.prefix,
-                    key.hash,
-                    scopes,
-                    key.rate_limit_per_minute,
-                    key.expires_at,
-                    key.is_active,
-                    key.created_at,
-                ],
-            )?;
-            Ok(())
+        rusqlite::params![
+            key.id.to_string(),
+            key.workspace_id.to_string(),
+            key.name,
+            key.prefix,
+            key.hash,
+            scopes,
+            key.rate_limit_per_minute,
+            key.expires_at,
+            key.is_active,
+            key.created_at,
+        ],
+    )?;
+    Ok(())
+}
+
+impl Tenancy {
+    /// Stores a new key.
+    pub fn put_api_key(&self, key: &ApiKey) -> Result<()> {
+        self.db.write(|tx| put(tx, key))
+    }
+
+    /// Changes a key; nobody else's change comes in between.
+    pub fn update_api_key(
+        &self,
+        workspace: Uuid,
+        key: Uuid,
+        change: impl FnOnce(&mut ApiKey) -> Result<()>,
+    ) -> Result<ApiKey> {
+        self.db.write(|tx| {
+            let mut key = find(tx, workspace, key)?;
+            change(&mut key)?;
+            put(tx, &key)?;
+            Ok(key)
         })
     }
 
     /// A key of this workspace.
     pub fn api_key(&self, workspace: Uuid, key: Uuid) -> Result<ApiKey> {
-        let found = self.db.read(|db| {
-            let mut query = db.prepare_cached("SELECT * FROM api_keys WHERE workspace_id = ?1 AND id = ?2")?;
-            Ok(query.query_row([workspace.to_string(), key.to_string()], read).optional()?)
-        })?;
-        found.ok_or(Error::NotFound("API key"))
+        self.db.read(|db| find(db, workspace, key))
     }
 
     /// The key with this prefix, of a workspace that lives.

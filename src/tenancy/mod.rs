@@ -17,7 +17,7 @@ use rusqlite::OptionalExtension;
 
 use crate::datadir::DataDir;
 use crate::error::Result;
-use crate::sqlite::Database;
+use crate::sqlite::{Access, Database};
 
 pub use registry::Registry;
 
@@ -92,6 +92,16 @@ impl Tenancy {
     /// The open workspaces.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Closes every workspace and brings the register to rest.
+    pub fn close(&self) {
+        self.registry.close_all();
+        if self.directory.access() == Access::Write
+            && let Err(error) = self.db.checkpoint()
+        {
+            tracing::warn!(%error, "the register was closed in the middle of its work");
+        }
     }
 
     /// A value of the instance itself.

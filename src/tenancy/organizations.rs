@@ -1,6 +1,6 @@
 //! Organizations: the tenants.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -97,47 +97,65 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Organization> {
     })
 }
 
-impl Tenancy {
-    /// Stores an organization, new or changed. A slug that another one has is [`Error::Conflict`].
-    pub fn put_organization(&self, organization: &Organization) -> Result<()> {
-        let settings = Value::Object(organization.settings.clone()).to_string();
-        let limits = &organization.limits;
-        self.db.write(|tx| {
-            let stored = tx.execute(
-                &format!(
-                    "INSERT INTO organizations ({COLUMNS})
+fn find(db: &Connection, organization: Uuid) -> Result<Organization> {
+    let sql = format!("SELECT {COLUMNS} FROM organizations WHERE id = ?1 AND deleted_at IS NULL");
+    let found = db.prepare_cached(&sql)?.query_row([organization.to_string()], read).optional()?;
+    found.ok_or(Error::NotFound("organization"))
+}
+
+fn put(db: &Connection, organization: &Organization) -> Result<()> {
+    let settings = Value::Object(organization.settings.clone()).to_string();
+    let limits = &organization.limits;
+    let stored = db.execute(
+        &format!(
+            "INSERT INTO organizations ({COLUMNS})
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                      ON CONFLICT (id) DO UPDATE SET name = ?2, plan_tier = ?4, max_workspaces = ?5,
                         max_documents_per_workspace = ?6, max_agents_per_workspace = ?7, max_monthly_requests = ?8,
                         contact_email = ?9, contact_name = ?10, settings = ?11, updated_at = ?13"
-                ),
-                rusqlite::params![
-                    organization.id.to_string(),
-                    organization.name,
-                    organization.slug,
-                    organization.plan_tier.name(),
-                    limits.workspaces,
-                    limits.documents_per_workspace,
-                    limits.agents_per_workspace,
-                    limits.monthly_requests,
-                    organization.contact_email,
-                    organization.contact_name,
-                    settings,
-                    organization.created_at,
-                    organization.updated_at,
-                ],
-            );
-            conflict(stored, "another organization has this slug")?;
-            Ok(())
+        ),
+        rusqlite::params![
+            organization.id.to_string(),
+            organization.name,
+            organization.slug,
+            organization.plan_tier.name(),
+            limits.workspaces,
+            limits.documents_per_workspace,
+            limits.agents_per_workspace,
+            limits.monthly_requests,
+            organization.contact_email,
+            organization.contact_name,
+            settings,
+            organization.created_at,
+            organization.updated_at,
+        ],
+    );
+    conflict(stored, "another organization has this slug")?;
+    Ok(())
+}
+
+impl Tenancy {
+    /// Stores an organization, new or in its old one's place. A slug that another one has is [`Error::Conflict`].
+    pub fn put_organization(&self, organization: &Organization) -> Result<()> {
+        self.db.write(|tx| put(tx, organization))
+    }
+
+    /// Changes an organization; nobody else's change comes in between.
+    pub fn update_organization(
+        &self,
+        organization: Uuid,
+        change: impl FnOnce(&mut Organization) -> Result<()>,
+    ) -> Result<Organization> {
+        self.db.write(|tx| {
+            let mut organization = find(tx, organization)?;
+            change(&mut organization)?;
+            put(tx, &organization)?;
+            Ok(organization)
         })
     }
 
     pub fn organization(&self, organization: Uuid) -> Result<Organization> {
-        let found = self.db.read(|db| {
-            let sql = format!("SELECT {COLUMNS} FROM organizations WHERE id = ?1 AND deleted_at IS NULL");
-            Ok(db.prepare_cached(&sql)?.query_row([organization.to_string()], read).optional()?)
-        })?;
-        found.ok_or(Error::NotFound("organization"))
+        self.db.read(|db| find(db, organization))
     }
 
     /// The organizations in the order they were made, and how many there are.
@@ -154,9 +172,10 @@ impl Tenancy {
     }
 
     /// Deletes an organization softly. While it has workspaces this is [`Error::Conflict`], unless `force` sends
-    /// them to the trash first.
-    pub fn delete_organization(&self, organization: Uuid, force: bool) -> Result<()> {
+    /// them to the trash first. Returns those.
+    pub fn delete_organization(&self, organization: Uuid, force: bool) -> Result<Vec<Uuid>> {
         self.organization(organization)?;
+        let mut deleted = Vec::new();
         if force {
             loop {
                 let (workspaces, _) = self.workspaces(organization, 100, 0)?;
@@ -165,6 +184,7 @@ impl Tenancy {
                 }
                 for workspace in workspaces {
                     self.delete_workspace(workspace.id)?;
+                    deleted.push(workspace.id);
                 }
             }
         }
@@ -177,7 +197,7 @@ impl Tenancy {
             }
             let sql = "UPDATE organizations SET deleted_at = ?2 WHERE id = ?1";
             tx.execute(sql, (organization.to_string(), clock::now()))?;
-            Ok(())
+            Ok(deleted)
         })
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::sqlite::Access;
-use crate::workspace::Workspace;
+use crate::workspace::{IndexState, Workspace};
 
 /// How long a workspace must have been left alone before it is brought to rest.
 const QUIET: Duration = Duration::from_secs(2);
@@ -138,8 +138,7 @@ impl Registry {
     /// Lets go of one workspace and gives it back, where it is open.
     pub fn take(&self, id: Uuid) -> Option<Arc<Workspace>> {
         let slot = lock(&self.slots).remove(&id)?;
-        let open = lock(&slot.state).open.take();
-        open
+        lock(&slot.state).open.take()
     }
 
     /// Lets go of all.
@@ -150,9 +149,12 @@ impl Registry {
         }
     }
 
-    /// Workspaces open now.
-    pub fn count(&self) -> usize {
+    /// Workspaces open now, and how many of them are making their full-text index anew. One that is being opened or
+    /// closed just now is not counted.
+    pub fn state(&self) -> (usize, usize) {
         let slots: Vec<Arc<Slot>> = lock(&self.slots).values().cloned().collect();
-        slots.iter().filter(|slot| lock(&slot.state).open.is_some()).count()
+        let open: Vec<Arc<Workspace>> =
+            slots.iter().filter_map(|slot| slot.state.try_lock().ok()?.open.clone()).collect();
+        (open.len(), open.iter().filter(|workspace| workspace.index_state() == IndexState::Rebuilding).count())
     }
 }

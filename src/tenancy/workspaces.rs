@@ -56,6 +56,12 @@ pub fn ids_in(control: &Path) -> Result<Vec<Uuid>> {
     })
 }
 
+fn find(db: &Connection, workspace: Uuid) -> Result<Workspace> {
+    let sql = format!("SELECT {COLUMNS} FROM {LIVE} AND w.id = ?1");
+    let found = db.prepare_cached(&sql)?.query_row([workspace.to_string()], read).optional()?;
+    found.ok_or(Error::NotFound("workspace"))
+}
+
 /// Stores the row of a new workspace.
 ///
 /// # Errors
@@ -101,11 +107,7 @@ impl Tenancy {
     }
 
     pub fn workspace(&self, workspace: Uuid) -> Result<Workspace> {
-        let found = self.db.read(|db| {
-            let sql = format!("SELECT {COLUMNS} FROM {LIVE} AND w.id = ?1");
-            Ok(db.prepare_cached(&sql)?.query_row([workspace.to_string()], read).optional()?)
-        })?;
-        found.ok_or(Error::NotFound("workspace"))
+        self.db.read(|db| find(db, workspace))
     }
 
     /// The workspaces of an organization in the order they were made, and how many there are.
@@ -122,12 +124,18 @@ impl Tenancy {
         })
     }
 
-    /// Stores the changed name, slug, description and settings of a workspace.
-    pub fn update_workspace(&self, workspace: &Workspace) -> Result<()> {
+    /// Changes name, slug, description and settings of a workspace; nobody else's change comes in between.
+    pub fn update_workspace(
+        &self,
+        workspace: Uuid,
+        change: impl FnOnce(&mut Workspace) -> Result<()>,
+    ) -> Result<Workspace> {
         self.db.write(|tx| {
+            let mut workspace = find(tx, workspace)?;
+            change(&mut workspace)?;
             let stored = tx.execute(
                 "UPDATE workspaces SET name = ?2, slug = ?3, description = ?4, settings = ?5, updated_at = ?6
-                 WHERE id = ?1 AND deleted_at IS NULL",
+                 WHERE id = ?1",
                 (
                     workspace.id.to_string(),
                     &workspace.name,
@@ -137,10 +145,8 @@ impl Tenancy {
                     &workspace.updated_at,
                 ),
             );
-            match conflict(stored, SLUG_TAKEN)? {
-                0 => Err(Error::NotFound("workspace")),
-                _ => Ok(()),
-            }
+            conflict(stored, SLUG_TAKEN)?;
+            Ok(workspace)
         })
     }
 

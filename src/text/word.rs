@@ -70,6 +70,20 @@ impl Analyzer {
         words
     }
 
+    /// The words of `text` as an index holds them: where pairs stand for a run, its single characters too, so that
+    /// a question of one character finds it.
+    pub fn indexed_words(&self, text: &str) -> Vec<Word> {
+        let mut words = self.words(text);
+        let singles = text.char_indices().filter(|(_, c)| is_unspaced(*c)).map(|(start, c)| {
+            let end = start + c.len_utf8();
+            Word { start, end, term: fold(text.get(start..end).unwrap_or_default()) }
+        });
+        words.extend(singles);
+        words.sort_by_key(|word| (word.start, word.end));
+        words.dedup();
+        words
+    }
+
     /// The words of `text` that carry its meaning: without those that English or the language has everywhere.
     pub fn content_words(&self, text: &str) -> Vec<Word> {
         let mut words = self.words(text);
@@ -161,6 +175,8 @@ mod tests {
         assert_eq!(terms("en", "東京都へ"), ["東京", "京都", "都へ"]);
         assert_eq!(terms("en", "水 ok 한국어"), ["水", "ok", "한국", "국어"]);
         assert_eq!(terms("en", "が"), ["が"]);
+        let indexed: Vec<_> = Analyzer::new("en").indexed_words("水道 a").into_iter().map(|w| w.term).collect();
+        assert_eq!(indexed, ["水", "水道", "道", "a"]);
     }
 
     proptest! {

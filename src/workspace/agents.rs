@@ -1,6 +1,6 @@
 //! Agents: who answers, and how.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -54,48 +54,61 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Agent> {
     })
 }
 
-impl Workspace {
-    /// Stores an agent, new or changed. A slug that another one has is [`Error::Conflict`].
-    pub fn put_agent(&self, agent: &Agent) -> Result<()> {
-        let (tools, config) = (to_json(&agent.enabled_tools)?, to_json(&agent.tool_config)?);
-        let settings = to_json(&agent.settings)?;
-        self.write(|tx| {
-            let stored = tx.execute(
-                &format!(
-                    "INSERT INTO agents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+fn find(db: &Connection, agent: Uuid) -> Result<Agent> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM agents WHERE id = ?1"))?;
+    query.query_row([agent.to_string()], read).optional()?.ok_or(Error::NotFound("agent"))
+}
+
+fn put(db: &Connection, agent: &Agent) -> Result<()> {
+    let (tools, config) = (to_json(&agent.enabled_tools)?, to_json(&agent.tool_config)?);
+    let settings = to_json(&agent.settings)?;
+    let stored = db.execute(
+        &format!(
+            "INSERT INTO agents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                      ON CONFLICT (id) DO UPDATE SET name = ?2, slug = ?3, description = ?4, system_prompt = ?5,
                         model_provider = ?6, model_name = ?7, temperature = ?8, max_tokens = ?9, enabled_tools = ?10,
                         tool_config = ?11, is_active = ?12, settings = ?13, updated_at = ?15"
-                ),
-                rusqlite::params![
-                    agent.id.to_string(),
-                    agent.name,
-                    agent.slug,
-                    agent.description,
-                    agent.system_prompt,
-                    agent.model_provider,
-                    agent.model_name,
-                    agent.temperature,
-                    agent.max_tokens,
-                    tools,
-                    config,
-                    agent.is_active,
-                    settings,
-                    agent.created_at,
-                    agent.updated_at,
-                ],
-            );
-            conflict(stored, "another agent of this workspace has this slug")?;
-            Ok(())
+        ),
+        rusqlite::params![
+            agent.id.to_string(),
+            agent.name,
+            agent.slug,
+            agent.description,
+            agent.system_prompt,
+            agent.model_provider,
+            agent.model_name,
+            agent.temperature,
+            agent.max_tokens,
+            tools,
+            config,
+            agent.is_active,
+            settings,
+            agent.created_at,
+            agent.updated_at,
+        ],
+    );
+    conflict(stored, "another agent of this workspace has this slug")?;
+    Ok(())
+}
+
+impl Workspace {
+    /// Stores an agent, new or in its old one's place. A slug that another one has is [`Error::Conflict`].
+    pub fn put_agent(&self, agent: &Agent) -> Result<()> {
+        self.write(|tx| put(tx, agent))
+    }
+
+    /// Changes an agent; nobody else's change comes in between.
+    pub fn update_agent(&self, agent: Uuid, change: impl FnOnce(&mut Agent) -> Result<()>) -> Result<Agent> {
+        self.write(|tx| {
+            let mut agent = find(tx, agent)?;
+            change(&mut agent)?;
+            put(tx, &agent)?;
+            Ok(agent)
         })
     }
 
     pub fn agent(&self, agent: Uuid) -> Result<Agent> {
-        let found = self.read(|db| {
-            let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM agents WHERE id = ?1"))?;
-            Ok(query.query_row([agent.to_string()], read).optional()?)
-        })?;
-        found.ok_or(Error::NotFound("agent"))
+        self.read(|db| find(db, agent))
     }
 
     /// The agents in the order they were made, the inactive ones only where asked for, and how many there are.

@@ -248,13 +248,15 @@ impl Workspace {
     }
 
     fn index_problem(&self) -> Result<Option<&'static str>> {
-        if !self.fulltext.is_whole() {
+        if !self.fulltext().is_whole() {
             return Ok(Some("files of the full-text index are damaged"));
         }
         let chunks: RoaringBitmap = self.db.read(|db| {
             let mut query = db.prepare("SELECT number FROM chunks")?;
             Ok(query.query_map([], |row| row.get::<_, u32>(0))?.collect::<rusqlite::Result<_>>()?)
         })?;
-        Ok((self.fulltext.chunks()? != chunks).then_some("the full-text index holds other chunks than the database"))
+        let indexed = self.fulltext().chunks();
+        let same = indexed.is_ok_and(|indexed| indexed == chunks) && self.fulltext().stamp().is_ok();
+        Ok((!same).then_some("the full-text index holds other chunks than the database"))
     }
 }

@@ -117,8 +117,8 @@ impl Workspace {
             }
             let _writing = self.begin(state)?;
             self.catch_up_if_behind()?;
-            self.fulltext.purge()?;
-            self.fulltext.rest();
+            self.fulltext().purge()?;
+            self.fulltext().rest();
             self.remove_unreferenced_files();
             self.db.reclaim()?;
             self.forget_migration_copies()?;

@@ -81,6 +81,11 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Carries out a part of the change that may fail alone: then it leaves no trace.
+    pub fn attempt<T>(&self, part: impl FnOnce(&Change<'_>) -> Result<T>) -> Result<T> {
+        in_savepoint(self, part)
+    }
+
     /// Notes that an original lost a reference; it is removed after the commit if that was the last one.
     pub(super) fn release_file(&self, sha256: &str) -> Result<()> {
         self.db.execute("INSERT OR IGNORE INTO unreferenced_files VALUES (?1)", [sha256])?;
@@ -140,7 +145,8 @@ impl Workspace {
             if touched {
                 set_meta(tx, "generation", next)?;
                 tx.execute("INSERT INTO generations VALUES (?1, random())", [next as i64])?;
-                rebuild::prune_history(tx, self.fulltext.stamp()?)?;
+                // An index that cannot say where it stands is made anew, and needs no history.
+                rebuild::prune_history(tx, self.fulltext().stamp().unwrap_or_default())?;
             }
             Ok(touched)
         });

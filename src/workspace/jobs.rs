@@ -68,7 +68,7 @@ pub struct Failure {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     /// The name that the bytes came with.
     pub file_name: Option<String>,

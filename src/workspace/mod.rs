@@ -22,7 +22,7 @@ mod snapshot;
 mod vectors;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
@@ -45,7 +45,7 @@ pub struct Workspace {
     layout: Layout,
     db: Database,
     access: Access,
-    fulltext: Fulltext,
+    fulltext: RwLock<Arc<Fulltext>>,
     index: rebuild::Index,
     commits: commit::Queue,
     activity: Arc<checkpoint::Activity>,
@@ -109,7 +109,7 @@ impl Workspace {
             layout,
             db,
             access,
-            fulltext,
+            fulltext: RwLock::new(Arc::new(fulltext)),
             index: rebuild::Index::default(),
             commits: commit::Queue::default(),
             activity: Arc::new(checkpoint::Activity::new(clean, as_left)),
@@ -140,19 +140,19 @@ impl Workspace {
         &self.manifest.embedding_model
     }
 
-    /// The BM25 index.
-    pub fn fulltext(&self) -> &Fulltext {
-        &self.fulltext
+    /// The BM25 index as it is now.
+    pub fn fulltext(&self) -> Arc<Fulltext> {
+        self.fulltext.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The BM25 index, where it can be asked.
     ///
     /// # Errors
     /// [`Error::Unavailable`] while it is being made anew.
-    pub fn ready_fulltext(&self) -> Result<&Fulltext> {
+    pub fn ready_fulltext(&self) -> Result<Arc<Fulltext>> {
         match self.index_state() {
             IndexState::Rebuilding => Err(Error::Unavailable("the full-text index is being rebuilt".into())),
-            IndexState::Ready | IndexState::Behind => Ok(&self.fulltext),
+            IndexState::Ready | IndexState::Behind => Ok(self.fulltext()),
         }
     }
 
@@ -194,7 +194,8 @@ impl Workspace {
     }
 
     pub fn stats(&self) -> Result<Stats> {
-        let (fulltext_generation, fulltext_state) = (self.fulltext.stamp()?.generation, self.index_state());
+        let (fulltext_generation, fulltext_state) =
+            (self.fulltext().stamp().unwrap_or_default().generation, self.index_state());
         let bytes_on_disk = self.layout.size_bytes();
         self.read(|db| {
             let count = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0));
@@ -216,7 +217,7 @@ impl Drop for Workspace {
         if let Err(error) = self.checkpoint() {
             tracing::warn!(workspace.id = %self.id(), %error, "the workspace was closed in the middle of its work");
         }
-        self.fulltext.rest();
+        self.fulltext().rest();
     }
 }
 

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::checkpoint::Writing;
 use super::{Workspace, json, meta};
-use crate::error::Result;
-use crate::fulltext::{Entry, Stamp};
+use crate::error::{Error, Result};
+use crate::fulltext::{Entry, Fulltext, Stamp};
 use crate::sqlite;
 
 /// Bytes of an index whose checksums are verified before the workspace is opened; of a larger one, afterwards.
@@ -71,15 +71,23 @@ impl Workspace {
     /// `as_left` where the directory looks as it was left at rest.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unavailable`] for a database that is found damaged at once.
+    /// [`Error::Unavailable`] for a database that is found damaged at once.
     pub(super) fn bring_up(self: &Arc<Self>, as_left: bool) -> Result<()> {
         let stopped = !as_left && !self.is_read_only();
         let check_later = stopped && self.layout.database().metadata()?.len() > CHECKED_AT_ONCE;
         if stopped && !check_later {
             self.check_structure()?;
         }
-        let verify_later = self.fulltext.size_bytes() > VERIFIED_AT_ONCE;
-        let whole = verify_later || self.fulltext.is_whole();
+        let verify_later = self.fulltext().size_bytes() > VERIFIED_AT_ONCE;
+        let mut whole = verify_later || self.fulltext().is_whole();
+        if !whole && self.chunk_count()? <= FOLLOWED_AT_ONCE {
+            tracing::warn!(workspace.id = %self.id(), "the full-text index is damaged and is made anew");
+            if let Err(error) = self.rebuild_index() {
+                tracing::error!(workspace.id = %self.id(), %error, "the full-text index cannot be made");
+                return Ok(());
+            }
+            whole = true;
+        }
         let follow_later = !whole || self.distance()? > FOLLOWED_AT_ONCE;
         // An index that was left at rest is believed until it is found damaged; any other is not.
         if !follow_later && (as_left || !verify_later) {
@@ -104,7 +112,7 @@ impl Workspace {
             tracing::error!(workspace.id = %self.id(), %error, "the workspace is closed to everyone");
             return;
         }
-        if !whole || (verify && !self.fulltext.is_whole()) {
+        if !whole || (verify && !self.fulltext().is_whole()) {
             tracing::warn!(workspace.id = %self.id(), "the full-text index is damaged and is made anew");
             if let Err(error) = self.rebuild_index() {
                 tracing::error!(workspace.id = %self.id(), %error, "the full-text index cannot be made");
@@ -154,9 +162,18 @@ impl Workspace {
     pub fn rebuild_index(&self) -> Result<()> {
         let _writing = self.writing_index()?;
         *self.index.lock() = IndexState::Rebuilding;
-        self.catch_up(true)?;
+        {
+            let _following = self.index.following.lock().unwrap_or_else(PoisonError::into_inner);
+            self.fulltext().rest();
+            let directory = self.layout.fulltext();
+            let fresh = Fulltext::create(&directory, &self.manifest.language, self.is_read_only())?;
+            *self.fulltext.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        }
         self.follow();
-        Ok(())
+        match self.index_state() {
+            IndexState::Ready => Ok(()),
+            _ => Err(Error::Unavailable("the full-text index could not be made anew".into())),
+        }
     }
 
     /// Lets the index follow a commit, unless it is being made anew: then it follows when that is done. What fails
@@ -169,7 +186,7 @@ impl Workspace {
 
     fn follow(&self) {
         loop {
-            if let Err(error) = self.catch_up(false) {
+            if let Err(error) = self.catch_up() {
                 tracing::error!(workspace.id = %self.id(), %error, "the full-text index does not follow");
                 *self.index.lock() = IndexState::Behind;
                 return;
@@ -187,15 +204,19 @@ impl Workspace {
     pub(super) fn catch_up_if_behind(&self) -> Result<()> {
         let _turn = self.commits.turn();
         if self.index_state() == IndexState::Behind {
-            self.catch_up(false)?;
+            self.catch_up()?;
             *self.index.lock() = IndexState::Ready;
         }
         Ok(())
     }
 
+    fn chunk_count(&self) -> Result<u64> {
+        self.db.read(|db| Ok(db.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?))
+    }
+
     /// How many chunks, and at least how many commits, the index is away from the truth.
     fn distance(&self) -> Result<u64> {
-        let stamped = self.fulltext.stamp()?;
+        let stamped = self.fulltext().stamp()?;
         self.db.read(|db| {
             let target = stamp(db)?;
             if stamped == target {
@@ -207,19 +228,19 @@ impl Workspace {
         })
     }
 
-    /// Brings the index to the last commit: by what changed since its stamp, or with all there is where `anew` says
-    /// so, or where the stamp is none of this history (a restored copy's).
-    fn catch_up(&self, anew: bool) -> Result<()> {
+    /// Brings the index to the last commit: by what changed since its stamp, or with all there is where the stamp is
+    /// none of this history (a restored copy's, or that of nothing).
+    fn catch_up(&self) -> Result<()> {
         let _following = self.index.following.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamped = self.fulltext.stamp()?;
+        let stamped = self.fulltext().stamp()?;
         self.db.read(|db| {
             // One view for all that follows.
             let db = db.unchecked_transaction()?;
             let target = stamp(&db)?;
-            if stamped == target && !anew {
+            if stamped == target {
                 return Ok(());
             }
-            let anew = anew || !knows(&db, stamped)?;
+            let anew = !knows(&db, stamped)?;
             let since = if anew { 0 } else { stamped.generation as i64 };
             let mut deleted = db.prepare_cached("SELECT number FROM deleted_chunks WHERE generation > ?1")?;
             let deleted: Vec<u32> = deleted.query_map([since], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -228,7 +249,7 @@ impl Workspace {
                  FROM chunks c JOIN documents d ON d.number = c.document WHERE c.generation > ?1 ORDER BY c.number",
             )?;
             let added = chunks.query_map([since], entry)?.map(|row| Ok(row?));
-            self.fulltext.apply(target, anew, deleted, added)
+            self.fulltext().apply(target, anew, deleted, added)
         })
     }
 }

@@ -116,3 +116,35 @@ async fn an_inactive_one_is_listed_only_where_asked_for() {
     all.sort();
     assert_eq!(all, ["first", "second"]);
 }
+
+#[tokio::test]
+async fn a_template_gives_what_is_not_given() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let templates = tenant.client.get("/v1/agent-templates").await.is(200).json();
+    let support = templates.as_array().unwrap().iter().find(|template| template["template"] == "support").unwrap();
+    let body = json!({"template": "support", "name": "Help", "slug": "help", "max_tokens": 77});
+    let agent = tenant.client.post(&tenant.path("/agents"), &body).await.is(201).json();
+    assert_eq!(agent["system_prompt"], support["system_prompt"]);
+    assert_eq!(agent["enabled_tools"], support["enabled_tools"]);
+    assert_eq!(agent["max_tokens"], 77, "what is given counts");
+    let body = json!({"template": "chef", "name": "Chef", "slug": "chef"});
+    let problem = tenant.client.post(&tenant.path("/agents"), &body).await.problem(422, "validation_failed");
+    assert!(problem["errors"][0]["message"].as_str().unwrap().contains("support"), "{problem}");
+}
+
+#[tokio::test]
+async fn changes_of_different_fields_at_once_all_hold() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let path = tenant.path(&format!("/agents/{}", tenant.agent));
+    for round in 0..20 {
+        let name = json!({"name": format!("Name {round}")});
+        let prompt = json!({"system_prompt": format!("Prompt {round}")});
+        let (one, other) = tokio::join!(tenant.client.patch(&path, &name), tenant.client.patch(&path, &prompt));
+        one.is(200);
+        other.is(200);
+        let agent = tenant.client.get(&path).await.is(200).json();
+        assert_eq!((&agent["name"], &agent["system_prompt"]), (&name["name"], &prompt["system_prompt"]));
+    }
+}

@@ -316,12 +316,15 @@ async fn bodies_beyond_the_limits_are_refused() {
         .client
         .upload("POST", &tenant.path("/ingest"), &[file("a.txt", text(60_000).as_bytes()), file("b.txt", b"Fits.")])
         .await;
-    if job.status == 202 {
-        let job = tenant.finished(&id(&job.json())).await;
-        assert_eq!((&job["done"], &job["errors"][0]["code"]), (&json!(1), &json!("payload_too_large")), "{job}");
-    } else {
-        job.problem(413, "payload_too_large");
-    }
+    let job = tenant.finished(&id(&job.is(202).json())).await;
+    assert_eq!((&job["done"], &job["failed"], &job["total"]), (&json!(1), &json!(1), &json!(2)), "{job}");
+    let error = &job["errors"][0];
+    assert_eq!((&error["source"], &error["code"]), (&json!("a.txt"), &json!("payload_too_large")), "{job}");
+    assert!(error["message"].as_str().unwrap().contains("50000"), "the limit is told: {error}");
+    let parts = [file("../../climbs.txt", b"Climbs."), file("stays.txt", b"Stays.")];
+    let job = tenant.client.upload("POST", &tenant.path("/ingest"), &parts).await;
+    let job = tenant.finished(&id(&job.is(202).json())).await;
+    assert_eq!((&job["done"], &job["errors"][0]["source"]), (&json!(1), &json!("../../climbs.txt")), "{job}");
 
     // Without a length: the limit holds while the bytes come in.
     let pieces = futures_util::stream::iter((0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1000])));

@@ -44,6 +44,11 @@ impl Client {
         self.send("POST", path, Some(body)).await
     }
 
+    /// The status of an answer, or nothing where the server went away.
+    pub async fn try_post(&self, path: &str, body: &Value) -> Option<u16> {
+        self.request("POST", path, Some(body)).send().await.ok().map(|response| response.status().as_u16())
+    }
+
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send("PUT", path, Some(body)).await
     }

@@ -255,3 +255,43 @@ async fn the_quickstart_answers_a_first_question_and_serves() {
         assert!(kinds.iter().any(|source| source.ends_with(ending)), "{ending} in {kinds:?}");
     }
 }
+
+#[tokio::test]
+async fn files_of_one_name_stay_apart_and_data_of_carrel_stays_out() {
+    let server = Server::start();
+    let home = server.home();
+    for (folder, code) in [("a", "1111"), ("b", "2222")] {
+        std::fs::create_dir(home.path().join(folder)).unwrap();
+        std::fs::write(
+            home.path().join(folder).join("README.md"),
+            format!("The door code of site {folder} is {code}."),
+        )
+        .unwrap();
+    }
+    home.run(&["ingest", "a/README.md", "b/README.md"]).exits(2);
+    let both = home.run(&["ingest", "a", "b", "--json"]).exits(0).json();
+    assert_eq!((&both["added"], &both["replaced"]), (&json!(2), &json!(0)), "{both}");
+    let found = home.run(&["search", "--json", "door code of site a"]).exits(0).json();
+    assert_eq!(found["results"][0]["document_source"], "a/README.md", "{found}");
+    // The data directory lies in the folder that is taken in here.
+    let all = home.run(&["ingest", ".", "--json"]).exits(3);
+    assert!(all.stderr.contains("is a data directory of Carrel"), "{}", all.stderr);
+    let documents = server.admin().get("/v1/documents?limit=200").await.is(200).text();
+    assert!(!documents.contains("LOCK") && !documents.contains("files/"), "{documents}");
+}
+
+#[test]
+fn a_command_that_only_asks_makes_no_data_directory() {
+    let home = Home::new();
+    for command in [["search", "anything"], ["chat", "--agent"]] {
+        let arguments = if command[0] == "chat" { vec!["chat", "--agent", "general"] } else { command.to_vec() };
+        let run = home.run(&arguments).exits(1);
+        assert!(run.stderr.contains("there is no data directory"), "{}", run.stderr);
+    }
+    home.run(&["doctor"]).exits(0);
+    assert!(!home.data().exists());
+    std::fs::create_dir(home.path().join("photos")).unwrap();
+    std::fs::write(home.path().join("photos").join("cat.jpg"), "meow").unwrap();
+    let run = home.run(&["serve", "--data", "photos", "--listen", "127.0.0.1:0"]).exits(1);
+    assert!(run.stderr.contains("is no data directory of Carrel"), "{}", run.stderr);
+}

@@ -352,3 +352,17 @@ async fn the_list_is_filtered_and_paged() {
     assert_eq!(paged, ["r0.md", "r1.md", "r2.md", "r3.md", "r4.md"]);
     tenant.client.get(&tenant.path("/documents?limit=201")).await.problem(422, "validation_failed");
 }
+
+#[tokio::test]
+async fn a_list_takes_only_so_many_conditions() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let conditions: Vec<String> = (0..1200).map(|n| format!("metadata.k{n}=1")).collect();
+    let path = tenant.path(&format!("/documents?{}", conditions.join("&")));
+    tenant.client.get(&path).await.problem(422, "validation_failed");
+    let values: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+    let metadata: serde_json::Map<String, serde_json::Value> =
+        (0..32).map(|n| (format!("k{n}"), json!({"$in": values}))).collect();
+    let body = json!({"query": "kettles", "filters": {"metadata": metadata}});
+    tenant.client.post(&tenant.path("/search"), &body).await.problem(422, "validation_failed");
+}

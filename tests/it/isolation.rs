@@ -147,11 +147,26 @@ async fn a_word_of_one_tenant_never_reaches_another() {
     let organizations = attacker.client.get("/v1/organizations").await;
     assert!(!organizations.text().contains(&victim.organization), "{}", organizations.text());
     let (theirs, nowhere) = (victim.organization.clone(), Uuid::now_v7().to_string());
-    for rest in ["", "/workspaces"] {
-        let answers = [&theirs, &nowhere].map(|id| format!("/v1/organizations/{id}{rest}"));
-        let there = attacker.client.get(&answers[0]).await;
-        there.problem(403, "forbidden");
-        assert_eq!(there.without_ids(), attacker.client.get(&answers[1]).await.without_ids());
+    let restore = format!("/trash/{}/restore", victim.workspace);
+    let routes = [
+        ("GET", "", None),
+        ("PATCH", "", Some(json!({"name": "Taken"}))),
+        ("DELETE", "?force=true", None),
+        ("GET", "/workspaces", None),
+        ("POST", "/workspaces", Some(json!({"name": "Mine", "slug": "mine"}))),
+        ("POST", "/workspaces/import", None),
+        ("POST", "/workspaces/adopt", Some(json!({"directory": "any"}))),
+        ("GET", "/trash", None),
+        ("POST", restore.as_str(), None),
+    ];
+    for (method, rest, body) in routes {
+        for prefix in ["/v1", ""] {
+            let at = |organization: &str| format!("{prefix}/organizations/{organization}{rest}");
+            let there = attacker.client.send(method, &at(&theirs), body.as_ref()).await;
+            there.problem(403, "forbidden");
+            let not_there = attacker.client.send(method, &at(&nowhere), body.as_ref()).await;
+            assert_eq!(there.without_ids(), not_there.without_ids(), "{method} {rest}");
+        }
     }
 }
 

@@ -18,6 +18,8 @@ mod chat;
 mod command_line;
 mod directory;
 mod documents;
+#[cfg(unix)]
+mod faults;
 mod ingest_jobs;
 mod isolation;
 mod legacy;

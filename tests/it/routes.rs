@@ -42,6 +42,9 @@ pub const ROUTES: &[Route] = &[
     route("PATCH",  "/workspaces/{workspace}",  r#"{"description": "changed"}"#, 200, "----+"),
     route("DELETE", "/workspaces/{workspace}",                         "", 200, "-----"),
     route("GET",    "/workspaces/{workspace}/stats",                   "", 200, "--+-+"),
+    route("POST",   "/workspaces/{workspace}/snapshot",                "", 200, "----+"),
+    route("POST",   "/workspaces/{workspace}/copy", r#"{"name": "A copy", "slug": "a-copy"}"#, 201, "-----"),
+    route("POST",   "/workspaces/{workspace}/check",                   "", 200, "----+"),
     route("GET",    "/workspaces/{workspace}/agents",                  "", 200, "--+-+"),
     route("POST",   "/workspaces/{workspace}/agents", r#"{"name": "Another", "slug": "another"}"#, 201, "----+"),
     route("GET",    "/workspaces/{workspace}/agents/{agent}",          "", 200, "--+-+"),
@@ -49,6 +52,7 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/workspaces/{workspace}/agents/{agent}",          "", 200, "----+"),
     route("GET",    "/workspaces/{workspace}/api-keys",                "", 200, "----+"),
     route("POST",   "/workspaces/{workspace}/api-keys", r#"{"name": "Another", "scopes": ["admin"]}"#, 201, "----+"),
+    route("GET",    "/workspaces/{workspace}/api-keys/{key}",          "", 200, "----+"),
     route("PATCH",  "/workspaces/{workspace}/api-keys/{key}", r#"{"name": "Changed"}"#, 200, "----+"),
     route("DELETE", "/workspaces/{workspace}/api-keys/{key}",          "", 200, "----+"),
     route("GET",    "/workspaces/{workspace}/documents",               "", 200, "--+--"),
@@ -115,6 +119,39 @@ impl Route {
             b'-' => Verdict::Refused,
             _ => Verdict::Either,
         }
+    }
+}
+
+/// Routes that concern the instance or an organization, or nobody's data.
+const OTHERS: &[&str] = &[
+    "/health",
+    "/livez",
+    "/healthz",
+    "/readyz",
+    "/auth/me",
+    "/agent-templates",
+    "/organizations",
+    "/organizations/{organization}",
+    "/organizations/{organization}/workspaces",
+    "/organizations/{organization}/workspaces/import",
+    "/organizations/{organization}/workspaces/adopt",
+    "/organizations/{organization}/trash",
+    "/organizations/{organization}/trash/{workspace}/restore",
+    "/workspaces/unadopted",
+    // It would keep the other routes from working.
+    "/workspaces/{workspace}/freeze",
+];
+
+#[test]
+fn every_route_of_the_program_is_in_the_table() {
+    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api/mod.rs")).unwrap();
+    let quoted = source.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/'));
+    let paths: Vec<String> = quoted.map(|path| path.replace("_id}", "}")).collect();
+    assert!(paths.len() > 30, "the routes have been found: {paths:?}");
+    for path in paths {
+        let bare = path.strip_prefix("/v1").filter(|rest| !rest.is_empty()).unwrap_or(&path);
+        let known = OTHERS.contains(&bare) || ROUTES.iter().any(|route| route.path == bare) || bare == "/v1";
+        assert!(known, "{path} is in no table");
     }
 }
 

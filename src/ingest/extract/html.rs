@@ -16,18 +16,32 @@ const DEEPEST_LIST: usize = 8;
 
 /// The text of an HTML document as Markdown, its title and its `meta` facts.
 pub fn extract(text: &str) -> Extracted {
-    let mut page = read(text, true);
-    if page.skipping > 0 {
-        // A boilerplate element that was never closed would have taken the rest of the page with it.
-        page = read(text, false);
+    let mut page = read(text, Leave::Boilerplate);
+    // An element that was never closed would have taken the rest of the page with it: so leave out less.
+    for leave in [Leave::Controls, Leave::Code] {
+        if page.skipping > 0 {
+            page = read(text, leave);
+        }
     }
     page.finish()
 }
 
-fn read(text: &str, drop_boilerplate: bool) -> Page {
+/// What is left out of a page; each leaves out less than the one before.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Leave {
+    /// Navigation, controls and code.
+    #[default]
+    Boilerplate,
+    /// Controls and code.
+    Controls,
+    /// What the tokenizer itself ends: scripts and styles.
+    Code,
+}
+
+fn read(text: &str, leave: Leave) -> Page {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(text));
-    let sink = Sink(RefCell::new(Page { drop_boilerplate, ..Page::default() }));
+    let sink = Sink(RefCell::new(Page { leave, ..Page::default() }));
     let tokenizer = Tokenizer::new(sink, Default::default());
     // Scripts are never run, so the tokenizer never stops for one.
     let _ = tokenizer.feed(&input);
@@ -70,7 +84,7 @@ struct Page {
     title: Option<String>,
     heading: Option<String>,
     metadata: Map<String, Value>,
-    drop_boilerplate: bool,
+    leave: Leave,
     /// Open elements whose text is left out.
     skipping: usize,
     in_title: bool,
@@ -88,9 +102,10 @@ struct Page {
 impl Page {
     fn is_left_out(&self, name: &str) -> bool {
         match name {
-            "script" | "style" | "noscript" | "template" | "svg" | "math" | "iframe" | "object" | "select"
-            | "button" | "textarea" | "noembed" | "noframes" | "canvas" | "audio" | "video" => true,
-            "nav" | "footer" => self.drop_boilerplate,
+            "script" | "style" | "iframe" | "textarea" | "noembed" | "noframes" => true,
+            "noscript" | "template" | "svg" | "math" | "object" | "select" | "button" | "canvas" | "audio"
+            | "video" => self.leave != Leave::Code,
+            "nav" | "footer" => self.leave == Leave::Boilerplate,
             _ => false,
         }
     }
@@ -363,6 +378,14 @@ fn is_block(name: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_element_that_is_never_closed_takes_nothing_with_it() {
+        for name in ["nav", "footer", "button", "select", "object", "video", "audio", "svg", "template", "noscript"] {
+            let page = extract(&format!("<p>Before.</p><{name}>Inside.<p>The rest of the page.</p>"));
+            assert!(page.content.contains("The rest of the page."), "{name}: {}", page.content);
+        }
+    }
 
     #[test]
     fn structure_survives_and_boilerplate_goes() {

@@ -1,0 +1,214 @@
+//! What happens to a directory that is treated badly, counted.
+//!
+//! `cargo bench --bench reliability [-- KILLS COPIES]` (200 and 200 unless told otherwise). Kills the server at random
+//! moments of writing, and copies a workspace's directory in every way while it is at rest, frozen and being written.
+
+// The very harness that the tests use.
+#[allow(dead_code)]
+#[path = "../tests/it/client.rs"]
+mod client;
+#[allow(dead_code)]
+#[path = "../tests/it/handbook.rs"]
+mod handbook;
+#[allow(dead_code)]
+#[path = "../tests/it/server.rs"]
+mod server;
+#[allow(dead_code)]
+#[path = "../tests/it/tenant.rs"]
+mod tenant;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use client::Client;
+use server::Server;
+use tenant::Tenant;
+
+fn main() {
+    let given: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let (kills, copies) = (given.first().copied().unwrap_or(200), given.get(1).copied().unwrap_or(200));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        sudden_deaths(kills).await;
+        live_copies(copies).await;
+    });
+}
+
+/// The same tenant on the server that took the other's place.
+fn again(tenant: &Tenant, server: &Server) -> Tenant {
+    Tenant {
+        admin: server.admin(),
+        client: server.admin().with_token(tenant.client.token()),
+        organization: tenant.organization.clone(),
+        workspace: tenant.workspace.clone(),
+        agent: tenant.agent.clone(),
+    }
+}
+
+/// Stores documents one after another, numbered from `first`; `stored` is how many were answered.
+async fn write(client: Client, path: String, first: usize, stop: Arc<AtomicBool>, stored: Arc<AtomicUsize>) {
+    let mut number = first;
+    while !stop.load(Ordering::SeqCst) {
+        let content = format!("Document {number} of a series, about {}.", "kettles and lids ".repeat(number % 7));
+        let body = json!({"source": format!("{number:06}"), "content": content});
+        match client.try_post(&path, &body).await {
+            Some(201) => {
+                number += 1;
+                stored.store(number, Ordering::SeqCst);
+            }
+            Some(_) => {}
+            None => return,
+        }
+    }
+}
+
+async fn is_whole(tenant: &Tenant) -> bool {
+    tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json()["whole"] == true
+}
+
+/// The number of documents, if they are 0, 1, 2, … without a gap.
+async fn prefix(tenant: &Tenant) -> Option<usize> {
+    let mut sources: Vec<String> = Vec::new();
+    loop {
+        let path = tenant.path(&format!("/documents?limit=200&offset={}", sources.len()));
+        let page = tenant.client.get(&path).await.is(200).json();
+        let page = page["documents"].as_array().unwrap();
+        if page.is_empty() {
+            break;
+        }
+        sources.extend(page.iter().map(|document| document["source"].as_str().unwrap().to_owned()));
+    }
+    sources.sort();
+    let gapless = sources.iter().enumerate().all(|(number, source)| *source == format!("{number:06}"));
+    gapless.then_some(sources.len())
+}
+
+async fn sudden_deaths(kills: usize) {
+    let mut server = Server::start();
+    let mut tenant = Tenant::new(&server.admin()).await;
+    let stored = Arc::new(AtomicUsize::new(0));
+    let (mut lost, mut damaged, mut starts) = (0, 0, Vec::new());
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..kills {
+        let stop = Arc::new(AtomicBool::new(false));
+        let first = stored.load(Ordering::SeqCst);
+        let writer = tokio::spawn(write(tenant.client.clone(), tenant.path("/documents"), first, stop, stored.clone()));
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        tokio::time::sleep(Duration::from_micros(random >> 46)).await;
+        let home = server.kill();
+        writer.await.unwrap();
+        let started = Instant::now();
+        server = Server::within(home, &[]);
+        tenant = again(&tenant, &server);
+        let found = prefix(&tenant).await;
+        starts.push(started.elapsed().as_secs_f64() * 1e3);
+        lost += usize::from(found.is_none_or(|found| found < stored.load(Ordering::SeqCst)));
+        damaged += usize::from(!is_whole(&tenant).await);
+        // What was in flight may have been stored without its answer.
+        stored.store(found.unwrap_or(0), Ordering::SeqCst);
+    }
+    starts.sort_by(f64::total_cmp);
+    let at = |quantile: f64| starts[((starts.len() - 1) as f64 * quantile) as usize];
+    println!(
+        "{kills} kills, {} documents answered: {lost} times something lost, {damaged} times not whole; start to first \
+         complete answer p50 {:.0} ms, p99 {:.0} ms",
+        stored.load(Ordering::SeqCst),
+        at(0.5),
+        at(0.99)
+    );
+    server.kill();
+}
+
+async fn live_copies(copies: usize) {
+    let server = Server::start();
+    let ways: [(&str, bool, bool, bool); 6] = [
+        ("at rest", false, false, false),
+        ("frozen", false, false, false),
+        ("busy, fast", true, false, false),
+        ("busy, slow", true, true, false),
+        ("busy, fast, without the log", true, false, true),
+        ("busy, slow, without the log", true, true, true),
+    ];
+    println!("copies            whole  refused  wrong");
+    for (name, busy, slow, without_log) in ways {
+        let tenant = Tenant::new(&server.admin()).await;
+        let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let start = || {
+            tokio::spawn(write(tenant.client.clone(), tenant.path("/documents"), 0, stop.clone(), stored.clone()))
+        };
+        let mut writer = Some(start());
+        while stored.load(Ordering::SeqCst) < 20 {
+            tokio::task::yield_now().await;
+        }
+        if !busy {
+            stop.store(true, Ordering::SeqCst);
+            writer.take().unwrap().await.unwrap();
+            tenant.client.post(&tenant.path("/freeze"), &json!({"seconds": 3600})).await.is(200);
+            if name == "at rest" {
+                tenant.client.delete(&tenant.path("/freeze")).await.is(200);
+            }
+        }
+        let (mut whole, mut refused, mut wrong) = (0, 0, 0);
+        for number in 0..copies {
+            let directory = format!("copy-{number}");
+            let place = server.home().workspace(&directory);
+            let from = server.home().workspace(&tenant.workspace);
+            tokio::task::spawn_blocking(move || copy(&from, &place, slow, without_log)).await.unwrap();
+            let adopted = adopt(&server.admin(), &tenant.organization, &directory).await;
+            match adopted {
+                None => {
+                    refused += 1;
+                    std::fs::remove_dir_all(server.home().workspace(&directory)).unwrap();
+                }
+                Some(copy) => {
+                    let is_prefix = prefix(&copy).await.is_some();
+                    if is_prefix && is_whole(&copy).await { whole += 1 } else { wrong += 1 }
+                    server.admin().delete(&copy.path("")).await.is(200);
+                }
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+        if let Some(writer) = writer {
+            writer.await.unwrap();
+        }
+        println!("{name:28} {whole:5} {refused:8} {wrong:6}");
+    }
+    server.kill();
+}
+
+fn copy(from: &Path, to: &Path, slow: bool, without_log: bool) {
+    for entry in walkdir::WalkDir::new(from).into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+        if without_log && entry.path().ends_with("knowledge.db-wal") {
+            continue;
+        }
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        // A file may go while others are being copied.
+        let _ = std::fs::copy(entry.path(), target);
+        if slow {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+async fn adopt(admin: &Client, organization: &str, directory: &str) -> Option<Tenant> {
+    let path = format!("/v1/organizations/{organization}/workspaces/adopt");
+    let answer = admin.post(&path, &json!({"directory": directory})).await;
+    if answer.status == 409 {
+        return None;
+    }
+    let row: Value = answer.is(201).json();
+    let mut tenant = Tenant {
+        admin: admin.clone(),
+        organization: organization.to_owned(),
+        workspace: tenant::id(&row),
+        agent: String::new(),
+        client: admin.anonymous(),
+    };
+    tenant.client = tenant.key(&["read"]).await;
+    Some(tenant)
+}
