@@ -137,9 +137,8 @@ async fn live_copies(copies: usize) {
     for (name, busy, slow, without_log) in ways {
         let tenant = Tenant::new(&server.admin()).await;
         let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let start = || {
-            tokio::spawn(write(tenant.client.clone(), tenant.path("/documents"), 0, stop.clone(), stored.clone()))
-        };
+        let start =
+            || tokio::spawn(write(tenant.client.clone(), tenant.path("/documents"), 0, stop.clone(), stored.clone()));
         let mut writer = Some(start());
         while stored.load(Ordering::SeqCst) < 20 {
             tokio::task::yield_now().await;
@@ -166,7 +165,11 @@ async fn live_copies(copies: usize) {
                 }
                 Some(copy) => {
                     let is_prefix = prefix(&copy).await.is_some();
-                    if is_prefix && is_whole(&copy).await { whole += 1 } else { wrong += 1 }
+                    if is_prefix && is_whole(&copy).await {
+                        whole += 1
+                    } else {
+                        wrong += 1
+                    }
                     server.admin().delete(&copy.path("")).await.is(200);
                 }
             }

@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::failpoint;
 
 /// Readers kept open between uses; one more is opened where all are busy and closed afterwards.
 const IDLE_READERS: usize = 4;
@@ -287,7 +288,9 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Res
     }
     for (number, sql) in migrations.iter().enumerate().skip(seen) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        failpoint::reach("migration.copied");
         transaction.execute_batch(sql)?;
+        failpoint::reach("migration.written");
         transaction.pragma_update(None, "user_version", number as i64 + 1)?;
         transaction.commit()?;
     }

@@ -48,8 +48,11 @@ pub async fn run(options: &Options, verb: Search) -> Outcome {
 fn show(hit: &Value, bold: bool) -> String {
     let text = |name: &str| hit[name].as_str().unwrap_or_default().to_owned();
     let headings: Vec<&str> = hit["heading_path"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let title = std::iter::once(text("document_title")).chain(headings.into_iter().map(str::to_owned));
-    let title = title.collect::<Vec<_>>().join(" › ");
+    let mut title: Vec<String> =
+        std::iter::once(text("document_title")).chain(headings.into_iter().map(str::to_owned)).collect();
+    // A document's title is often its first heading.
+    title.dedup();
+    let title = title.join(" › ");
     let score = hit["score"].as_f64().unwrap_or(0.0);
     let content = if bold { marked(hit) } else { text("content") };
     let lines: Vec<String> = content.lines().map(|line| format!("      {line}")).collect();

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Tenancy;
 use super::workspaces::{Workspace, insert};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::workspace::{Layout, Snapshot, admit};
 
 /// A directory under `workspaces/` that no row knows.
@@ -96,6 +97,7 @@ impl Tenancy {
         let place = self.directory_of(workspace);
         // Under its new name nobody who copies into the old one can change it while it is being checked.
         std::fs::rename(&from, &place)?;
+        failpoint::reach("adopt.moved");
         let arrival = self.take_in(organization, workspace, &place, naming, accept_loss);
         if arrival.is_err() {
             std::fs::rename(place, from)?;
@@ -133,6 +135,7 @@ impl Tenancy {
         accept_loss: bool,
     ) -> Result<Arrival> {
         let admitted = admit(root, workspace, naming.name.as_deref(), accept_loss)?;
+        failpoint::reach("adopt.admitted");
         let now = crate::clock::now();
         let mut record = Workspace {
             id: workspace,
@@ -157,6 +160,7 @@ impl Tenancy {
             if root != place {
                 std::fs::rename(root, &place)?;
             }
+            failpoint::reach("adopt.placed");
             Ok(())
         })?;
         Ok(Arrival { workspace: record, generation: admitted.generation, losses: admitted.losses })

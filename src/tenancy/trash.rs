@@ -7,6 +7,7 @@ use super::workspaces::SLUG_TAKEN;
 use super::{Tenancy, id};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::sqlite::conflict;
 
 /// A workspace in the trash.
@@ -29,6 +30,7 @@ impl Tenancy {
             tx.execute("DELETE FROM api_keys WHERE workspace_id = ?1", [workspace.to_string()])?;
             Ok(())
         })?;
+        failpoint::reach("trash.marked");
         self.move_to_trash(workspace)
     }
 
@@ -82,7 +84,9 @@ impl Tenancy {
             );
             conflict(restored, SLUG_TAKEN)?;
             // Should the commit fail, the next look at the trash moves it back.
-            Ok(std::fs::rename(place, self.directory_of(workspace))?)
+            std::fs::rename(place, self.directory_of(workspace))?;
+            failpoint::reach("trash.returned");
+            Ok(())
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Workspace, meta};
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::workspace::layout::{Clean, Manifest};
 
 /// How long freezing waits for changes that are under way.
@@ -119,6 +120,7 @@ impl Workspace {
             self.catch_up_if_behind()?;
             self.fulltext().purge()?;
             self.fulltext().rest();
+            failpoint::reach("checkpoint.purged");
             self.remove_unreferenced_files();
             self.db.reclaim()?;
             self.forget_migration_copies()?;
@@ -133,6 +135,7 @@ impl Workspace {
         if !self.db.checkpoint()? {
             return Ok(false);
         }
+        failpoint::reach("checkpoint.emptied");
         let generation = self.db.read(|db| meta(db, "generation"))?;
         let clean = Clean { generation, files: self.layout.sums(before.as_ref())? };
         let mut state = self.activity.lock();
@@ -140,6 +143,7 @@ impl Workspace {
             return Ok(false);
         }
         self.layout.write_manifest(&Manifest { clean: Some(clean.clone()), ..self.manifest.clone() })?;
+        failpoint::reach("checkpoint.told");
         state.clean = true;
         state.sums = Some(clean);
         Ok(true)

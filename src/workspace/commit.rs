@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use super::{Workspace, meta, rebuild, set_meta};
 use crate::datadir::{Uploaded, make_durable};
 use crate::error::{Error, Result};
+use crate::failpoint;
 
 /// Changes that share a commit at most, so that the first is not kept waiting for too many others.
 const GROUP: usize = 128;
@@ -141,21 +142,27 @@ impl Workspace {
             kept = change.kept.take();
             // A row must not outlive its file, so the files become durable first, all of the group together.
             let files: Vec<PathBuf> = kept.iter().map(|(place, _)| place.clone()).collect();
+            failpoint::reach("commit.moved");
             make_durable(&files)?;
+            failpoint::reach("commit.durable");
             if touched {
                 set_meta(tx, "generation", next)?;
                 tx.execute("INSERT INTO generations VALUES (?1, random())", [next as i64])?;
                 // An index that cannot say where it stands is made anew, and needs no history.
                 rebuild::prune_history(tx, self.fulltext().stamp().unwrap_or_default())?;
             }
+            failpoint::reach("commit.written");
             Ok(touched)
         });
         match committed {
             Ok(touched) => {
+                failpoint::reach("commit.committed");
                 self.remove_unreferenced_files();
+                failpoint::reach("commit.released");
                 if touched {
                     self.follow_commit();
                 }
+                failpoint::reach("commit.followed");
                 reports.into_iter().for_each(|report| report(None));
             }
             Err(error) => {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::digest::hex;
 use crate::error::{Error, Result};
+use crate::failpoint;
 
 /// The version of the directory's format.
 const FORMAT: u32 = 1;
@@ -176,7 +177,9 @@ impl Layout {
         let (path, fresh) = (self.root.join(MANIFEST), self.root.join("workspace.json.new"));
         std::fs::write(&fresh, text)?;
         File::open(&fresh)?.sync_all()?;
+        failpoint::reach("manifest.fresh");
         std::fs::rename(fresh, path)?;
+        failpoint::reach("manifest.renamed");
         // The name must be durable too, before what it speaks of is changed.
         #[cfg(unix)]
         File::open(&self.root)?.sync_all()?;

@@ -8,6 +8,7 @@ const ROOMS: &[&str] = &[
     "config",
     "clock",
     "digest",
+    "failpoint",
     "text", // words
     "sqlite",
     "cache",

@@ -49,6 +49,11 @@ impl Client {
         self.request("POST", path, Some(body)).send().await.ok().map(|response| response.status().as_u16())
     }
 
+    /// The same for a deletion.
+    pub async fn try_delete(&self, path: &str) -> Option<u16> {
+        self.request("DELETE", path, None).send().await.ok().map(|response| response.status().as_u16())
+    }
+
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
         self.send("PUT", path, Some(body)).await
     }

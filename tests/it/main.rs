@@ -18,6 +18,8 @@ mod chat;
 mod command_line;
 mod directory;
 mod documents;
+#[cfg(all(unix, feature = "failpoints"))]
+mod failpoints;
 #[cfg(unix)]
 mod faults;
 mod ingest_jobs;

@@ -1,0 +1,130 @@
+//! Sudden death at every step of what must not be half done. Needs a build with the feature `failpoints`.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::directory::copy;
+use crate::server::{Home, Server};
+use crate::tenant::{Tenant, id};
+
+fn dying_at(place: &str, home: Arc<Home>) -> Server {
+    Server::within(home, &[("CARREL_FAILPOINT", place)])
+}
+
+fn again(tenant: &Tenant, server: &Server) -> Tenant {
+    Tenant {
+        admin: server.admin(),
+        client: server.admin().with_token(tenant.client.token()),
+        organization: tenant.organization.clone(),
+        workspace: tenant.workspace.clone(),
+        agent: tenant.agent.clone(),
+    }
+}
+
+async fn assert_whole(tenant: &Tenant) {
+    let report = tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json();
+    assert_eq!(report["whole"], true, "{report}");
+}
+
+async fn furnished() -> (Tenant, Arc<Home>) {
+    let server = Server::start();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.handbook().await;
+    tenant.document("changes.md", "The kestrel hovers over the first version.").await;
+    (tenant, server.stop())
+}
+
+/// How often `word` is found by its letters, and in how many documents it stands.
+async fn found(tenant: &Tenant, word: &str) -> u64 {
+    tenant.search(json!({"query": word, "search_type": "fulltext"})).await["total_results"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_commit_is_whole_or_has_left_no_trace_wherever_it_is_cut_off() {
+    let places = [
+        "manifest.fresh",
+        "manifest.renamed",
+        "commit.moved",
+        "commit.durable",
+        "commit.written",
+        "commit.committed",
+        "commit.released",
+        "commit.followed",
+    ];
+    for place in places {
+        let (tenant, home) = furnished().await;
+        let server = dying_at(place, home);
+        let dying = again(&tenant, &server);
+        let body = json!({"source": "changes.md", "content": "The falcon dives in the second version."});
+        assert_eq!(dying.client.try_post(&dying.path("/documents"), &body).await, None, "{place}: it died");
+        let server = Server::within(server.kill(), &[]);
+        let tenant = again(&tenant, &server);
+        let (before, after) = (found(&tenant, "kestrel").await, found(&tenant, "falcon").await);
+        let expected =
+            if matches!(place, "commit.committed" | "commit.released" | "commit.followed") { (0, 1) } else { (1, 0) };
+        assert_eq!((before, after), expected, "{place}");
+        assert_whole(&tenant).await;
+        tenant.client.post(&tenant.path("/documents"), &body).await;
+        assert_eq!((found(&tenant, "kestrel").await, found(&tenant, "falcon").await), (0, 1), "{place}: once more");
+        assert_whole(&tenant).await;
+        let files = home_files(&server, &tenant);
+        assert_eq!(files as u64, tenant.document_count().await, "{place}: no original is left over");
+    }
+}
+
+fn home_files(server: &Server, tenant: &Tenant) -> usize {
+    let originals = server.home().workspace(&tenant.workspace).join("files");
+    walkdir::WalkDir::new(originals).into_iter().flatten().filter(|entry| entry.file_type().is_file()).count()
+}
+
+#[tokio::test]
+async fn a_rest_that_is_cut_off_loses_nothing() {
+    for place in ["checkpoint.purged", "checkpoint.emptied", "checkpoint.told"] {
+        let (tenant, home) = furnished().await;
+        let server = dying_at(place, home);
+        let dying = again(&tenant, &server);
+        let body = json!({"source": "changes.md", "content": "The falcon dives in the second version."});
+        dying.client.post(&dying.path("/documents"), &body).await.is(201);
+        assert_eq!(dying.client.try_post(&dying.path("/freeze"), &json!({})).await, None, "{place}: it died");
+        let server = Server::within(server.kill(), &[]);
+        let tenant = again(&tenant, &server);
+        assert_eq!((found(&tenant, "kestrel").await, found(&tenant, "falcon").await), (0, 1), "{place}");
+        assert_whole(&tenant).await;
+    }
+}
+
+#[tokio::test]
+async fn an_adoption_that_is_cut_off_can_be_taken_up_again() {
+    for place in ["adopt.moved", "adopt.admitted", "adopt.placed"] {
+        let (tenant, home) = furnished().await;
+        copy(&home.workspace(&tenant.workspace), &home.workspace("stick"), |_| {});
+        let server = dying_at(place, home);
+        let path = format!("/v1/organizations/{}/workspaces/adopt", tenant.organization);
+        let died = server.admin().try_post(&path, &json!({"directory": "stick"})).await;
+        assert_eq!(died, None, "{place}: it died");
+        let server = Server::within(server.kill(), &[]);
+        let left = server.admin().get("/v1/workspaces/unadopted").await.is(200).json();
+        assert_eq!(left.as_array().unwrap().len(), 1, "{place}: {left}");
+        let adopted = server.admin().post(&path, &json!({"directory": left[0]["directory"]})).await.is(201).json();
+        let check = format!("/v1/workspaces/{}/check", id(&adopted));
+        assert_eq!(server.admin().send("POST", &check, None).await.is(200).json()["whole"], true, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_and_a_restoration_that_are_cut_off_end_on_one_side() {
+    let (tenant, home) = furnished().await;
+    let server = dying_at("trash.marked", home);
+    assert!(server.admin().try_delete(&tenant.path("")).await.is_none(), "it died");
+    let home = server.kill();
+    let server = dying_at("trash.returned", home);
+    server.admin().get(&tenant.path("")).await.is(404);
+    let restore = format!("/v1/organizations/{}/trash/{}/restore", tenant.organization, tenant.workspace);
+    assert_eq!(server.admin().try_post(&restore, &json!({})).await, None, "it died");
+    let server = Server::within(server.kill(), &[]);
+    server.admin().get(&tenant.path("")).await.is(404);
+    server.admin().send("POST", &restore, None).await.is(200);
+    let tenant = again(&tenant, &server);
+    assert_whole(&tenant).await;
+}
