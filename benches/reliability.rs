@@ -1,7 +1,8 @@
 //! What happens to a directory that is treated badly, counted.
 //!
-//! `cargo bench --bench reliability [-- KILLS COPIES]` (200 and 200 unless told otherwise). Kills the server at random
-//! moments of writing, and copies a workspace's directory in every way while it is at rest, frozen and being written.
+//! `cargo bench --bench reliability [-- KILLS COPIES WORKSPACES]` (200, 200 and 2000 unless told otherwise). Kills the
+//! server at random moments of writing; copies a workspace's directory in every way while it is at rest, frozen and
+//! being written; opens many workspaces on one instance, each for the first time.
 
 // The very harness that the tests use.
 #[allow(dead_code)]
@@ -28,6 +29,9 @@ use client::Client;
 use server::Server;
 use tenant::Tenant;
 
+/// Copies that are taken of one workspace.
+const BATCH: usize = 10;
+
 fn main() {
     let given: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
     let (kills, copies) = (given.first().copied().unwrap_or(200), given.get(1).copied().unwrap_or(200));
@@ -35,6 +39,7 @@ fn main() {
     runtime.block_on(async {
         sudden_deaths(kills).await;
         live_copies(copies).await;
+        many_workspaces(given.get(2).copied().unwrap_or(2_000)).await;
     });
 }
 
@@ -135,52 +140,65 @@ async fn live_copies(copies: usize) {
     ];
     println!("copies            whole  refused  wrong");
     for (name, busy, slow, without_log) in ways {
-        let tenant = Tenant::new(&server.admin()).await;
-        let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let start =
-            || tokio::spawn(write(tenant.client.clone(), tenant.path("/documents"), 0, stop.clone(), stored.clone()));
-        let mut writer = Some(start());
-        while stored.load(Ordering::SeqCst) < 20 {
-            tokio::task::yield_now().await;
+        let mut counts = [0; 3];
+        // A workspace that is written to grows, so each serves for a few copies only.
+        for batch in 0..copies.div_ceil(BATCH) {
+            let some = BATCH.min(copies - batch * BATCH);
+            let found = copies_of_one(&server, name, busy, slow, without_log, some).await;
+            counts.iter_mut().zip(found).for_each(|(count, found)| *count += found);
         }
-        if !busy {
-            stop.store(true, Ordering::SeqCst);
-            writer.take().unwrap().await.unwrap();
-            tenant.client.post(&tenant.path("/freeze"), &json!({"seconds": 3600})).await.is(200);
-            if name == "at rest" {
-                tenant.client.delete(&tenant.path("/freeze")).await.is(200);
-            }
-        }
-        let (mut whole, mut refused, mut wrong) = (0, 0, 0);
-        for number in 0..copies {
-            let directory = format!("copy-{number}");
-            let place = server.home().workspace(&directory);
-            let from = server.home().workspace(&tenant.workspace);
-            tokio::task::spawn_blocking(move || copy(&from, &place, slow, without_log)).await.unwrap();
-            let adopted = adopt(&server.admin(), &tenant.organization, &directory).await;
-            match adopted {
-                None => {
-                    refused += 1;
-                    std::fs::remove_dir_all(server.home().workspace(&directory)).unwrap();
-                }
-                Some(copy) => {
-                    let is_prefix = prefix(&copy).await.is_some();
-                    if is_prefix && is_whole(&copy).await {
-                        whole += 1
-                    } else {
-                        wrong += 1
-                    }
-                    server.admin().delete(&copy.path("")).await.is(200);
-                }
-            }
-        }
-        stop.store(true, Ordering::SeqCst);
-        if let Some(writer) = writer {
-            writer.await.unwrap();
-        }
-        println!("{name:28} {whole:5} {refused:8} {wrong:6}");
+        println!("{name:28} {:5} {:8} {:6}", counts[0], counts[1], counts[2]);
     }
     server.kill();
+}
+
+/// Copies a new workspace so many times. How many copies were whole, refused and wrong.
+async fn copies_of_one(
+    server: &Server,
+    name: &str,
+    busy: bool,
+    slow: bool,
+    without_log: bool,
+    copies: usize,
+) -> [usize; 3] {
+    let tenant = Tenant::new(&server.admin()).await;
+    let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let path = tenant.path("/documents");
+    let mut writer = Some(tokio::spawn(write(tenant.client.clone(), path, 0, stop.clone(), stored.clone())));
+    while stored.load(Ordering::SeqCst) < 20 {
+        tokio::task::yield_now().await;
+    }
+    if !busy {
+        stop.store(true, Ordering::SeqCst);
+        writer.take().unwrap().await.unwrap();
+        tenant.client.post(&tenant.path("/freeze"), &json!({"seconds": 3600})).await.is(200);
+        if name == "at rest" {
+            tenant.client.delete(&tenant.path("/freeze")).await.is(200);
+        }
+    }
+    let mut counts = [0; 3];
+    for number in 0..copies {
+        let directory = format!("copy-{number}");
+        let place = server.home().workspace(&directory);
+        let from = server.home().workspace(&tenant.workspace);
+        tokio::task::spawn_blocking(move || copy(&from, &place, slow, without_log)).await.unwrap();
+        match adopt(&server.admin(), &tenant.organization, &directory).await {
+            None => {
+                counts[1] += 1;
+                std::fs::remove_dir_all(server.home().workspace(&directory)).unwrap();
+            }
+            Some(copy) => {
+                let right = prefix(&copy).await.is_some() && is_whole(&copy).await;
+                counts[if right { 0 } else { 2 }] += 1;
+                server.admin().delete(&copy.path("")).await.is(200);
+            }
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    if let Some(writer) = writer {
+        writer.await.unwrap();
+    }
+    counts
 }
 
 fn copy(from: &Path, to: &Path, slow: bool, without_log: bool) {
@@ -214,4 +232,49 @@ async fn adopt(admin: &Client, organization: &str, directory: &str) -> Option<Te
     };
     tenant.client = tenant.key(&["read"]).await;
     Some(tenant)
+}
+
+async fn many_workspaces(count: usize) {
+    let server = Server::with(&[("CARREL_MEMORY_OPEN_WORKSPACES", "64")]);
+    let admin = server.admin();
+    let organization = "00000000-0000-0000-0000-000000000001";
+    let mut workspaces = Vec::with_capacity(count);
+    for number in 0..count {
+        let body = json!({"name": format!("Workspace {number}"), "slug": format!("w{number}")});
+        let path = format!("/v1/organizations/{organization}/workspaces");
+        let workspace = tenant::id(&admin.post(&path, &body).await.is(201).json());
+        let body =
+            json!({"source": "only.md", "content": format!("Workspace {number} keeps its kettles in room {number}.")});
+        admin.post(&format!("/v1/workspaces/{workspace}/documents"), &body).await.is(201);
+        workspaces.push(workspace);
+    }
+    let home = server.stop();
+    let started = Instant::now();
+    let server = Server::within(home, &[("CARREL_MEMORY_OPEN_WORKSPACES", "64")]);
+    let start = started.elapsed().as_secs_f64() * 1e3;
+    let (mut cold, mut warm, mut wrong) = (Vec::new(), Vec::new(), 0);
+    for (number, workspace) in workspaces.iter().enumerate() {
+        let ask = json!({"query": "kettles", "search_type": "fulltext"});
+        let path = format!("/v1/workspaces/{workspace}/search");
+        for times in [&mut cold, &mut warm] {
+            let started = Instant::now();
+            let found = server.admin().post(&path, &ask).await.is(200).json();
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+            let content = found["results"][0]["content"].as_str().unwrap_or_default();
+            wrong += usize::from(!content.contains(&format!("room {number}.")));
+        }
+    }
+    let at = |times: &mut Vec<f64>, quantile: f64| {
+        times.sort_by(f64::total_cmp);
+        times[((times.len() - 1) as f64 * quantile) as usize]
+    };
+    println!(
+        "{count} workspaces, 64 open at most: start {start:.0} ms; first question p50 {:.1} p99 {:.1} ms, second p50 {:.1} p99 {:.1} ms; \
+         {wrong} wrong answers",
+        at(&mut cold, 0.5),
+        at(&mut cold, 0.99),
+        at(&mut warm, 0.5),
+        at(&mut warm, 0.99)
+    );
+    server.stop();
 }

@@ -27,9 +27,9 @@ pub const DAMAGED: &str =
 pub struct Database {
     path: PathBuf,
     access: Access,
-    /// None where the medium takes no writes.
-    writer: Option<Mutex<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    /// None where the medium takes no writes. Closed after the readers: only who may write takes SQLite's log away.
+    writer: Option<Mutex<Connection>>,
 }
 
 /// What may be done to a file.
@@ -53,10 +53,13 @@ impl Database {
         let writer = match access {
             Access::Write => {
                 let mut writer = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-                // Must come before the first table; so freed pages can be given back to the file system.
-                writer.execute_batch(
-                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;",
-                )?;
+                version(&writer, migrations)?;
+                // Must come before the first table, so that freed pages can be given back to the file system; on a
+                // file that has tables it would be a change of every opening.
+                if writer.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+                    writer.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+                }
+                writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 67108864;")?;
                 migrate(&mut writer, path, migrations)?;
                 let vacuums: i64 = writer.query_row("PRAGMA auto_vacuum", [], |row| row.get(0))?;
                 if vacuums == INCREMENTAL {

@@ -564,6 +564,18 @@ async fn a_database_of_an_older_version_is_brought_up_and_kept() {
     tenant.handbook().await;
     let home = server.stop();
     let directory = home.workspace(&tenant.workspace);
+    downgrade(&directory);
+    let server = Server::within(home, &[]);
+    let tenant = Tenant { client: server.admin().with_token(tenant.client.token()), admin: server.admin(), ..tenant };
+    let found = tenant.search(json!({"query": "centrifuge", "search_type": "fulltext"})).await;
+    assert_eq!(found["results"][0]["document_source"], "laboratory.md");
+    tenant.document("new.md", "A violet umbrella arrived.").await;
+    assert_eq!(check(&tenant).await["whole"], true);
+    assert!(directory.join("knowledge.db.before-2").exists(), "the older file is kept for a while");
+}
+
+/// Makes a workspace's database one of the first version.
+pub fn downgrade(directory: &Path) {
     let db = rusqlite::Connection::open(directory.join("knowledge.db")).unwrap();
     let triggers: Vec<String> = db
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
@@ -582,11 +594,120 @@ async fn a_database_of_an_older_version_is_brought_up_and_kept() {
     )
     .unwrap();
     drop(db);
+}
+
+#[tokio::test]
+async fn one_directory_copied_twice_is_two_workspaces_of_whoever_adopts_them() {
+    let server = Server::start();
+    let (tenant, other) = (Tenant::new(&server.admin()).await, Tenant::new(&server.admin()).await);
+    tenant.handbook().await;
+    let directory = server.home().workspace(&tenant.workspace);
+    at_rest(&tenant, &directory).await;
+    for name in ["one", "two"] {
+        copy(&directory, &server.home().workspace(name), |_| {});
+    }
+    let one = adopt(&server.admin(), &tenant.organization, json!({"directory": "one"})).await.is(201);
+    let two = adopt(&server.admin(), &other.organization, json!({"directory": "two"})).await.is(201);
+    let one = arrived(&server.admin(), &tenant.organization, &one).await;
+    let two = arrived(&server.admin(), &other.organization, &two).await;
+    assert_ne!(one.workspace, two.workspace);
+    one.document("canary.md", "The kestrel is in the first alone.").await;
+    for elsewhere in [&two, &tenant] {
+        let found = elsewhere.search(json!({"query": "kestrel", "search_type": "fulltext"})).await;
+        assert_eq!(found["total_results"], 0);
+        one.client.get(&elsewhere.path("/documents")).await.is(403);
+    }
+    tenant.client.get(&one.path("/documents")).await.is(403);
+}
+
+#[tokio::test]
+async fn a_log_of_another_database_is_never_believed() {
+    let server = Server::start();
+    let (tenant, other) = (Tenant::new(&server.admin()).await, Tenant::new(&server.admin()).await);
+    tenant.handbook().await;
+    let directory = server.home().workspace(&tenant.workspace);
+    at_rest(&tenant, &directory).await;
+    other.handbook().await;
+    other.document("more.md", "Another workspace, with other pages in its log.").await;
+    let log = server.home().workspace(&other.workspace).join("knowledge.db-wal");
+    let foreign = std::fs::read(log).unwrap();
+    // Beside a database at rest it is left aside.
+    let place = server.home().workspace("rest");
+    copy(&directory, &place, |_| {});
+    std::fs::write(place.join("knowledge.db-wal"), &foreign).unwrap();
+    std::fs::write(place.join("knowledge.db-shm"), vec![0xAB; 32768]).unwrap();
+    let adopted = adopt(&server.admin(), &tenant.organization, json!({"directory": "rest"})).await.is(201);
+    assert_alike(&tenant, &arrived(&server.admin(), &tenant.organization, &adopted).await).await;
+    // Beside one that does not say that it was at rest, the whole is refused, or is what it was.
+    let place = server.home().workspace("busy");
+    copy(&directory, &place, |_| {});
+    let manifest = std::fs::read_to_string(place.join("workspace.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+    manifest.as_object_mut().unwrap().remove("clean");
+    std::fs::write(place.join("workspace.json"), manifest.to_string()).unwrap();
+    std::fs::write(place.join("knowledge.db-wal"), &foreign).unwrap();
+    let answer = adopt(&server.admin(), &tenant.organization, json!({"directory": "busy"})).await;
+    match answer.status {
+        409 => {}
+        201 => {
+            let adopted = arrived(&server.admin(), &tenant.organization, &answer).await;
+            let sources = sources(&adopted).await;
+            let (ours, theirs) = (self::sources(&tenant).await, self::sources(&other).await);
+            assert!(sources == ours || sources == theirs, "a state that was committed, of one of both: {sources:?}");
+            assert_eq!(check(&adopted).await["whole"], true);
+        }
+        status => panic!("{status}: {}", answer.text()),
+    }
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_refused_and_not_touched() {
+    let server = Server::start();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.handbook().await;
+    let home = server.stop();
+    let directory = home.workspace(&tenant.workspace);
+    let database = directory.join("knowledge.db");
+    let db = rusqlite::Connection::open(&database).unwrap();
+    db.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
+    drop(db);
+    let before = std::fs::read(&database).unwrap();
     let server = Server::within(home, &[]);
-    let tenant = Tenant { client: server.admin().with_token(tenant.client.token()), admin: server.admin(), ..tenant };
-    let found = tenant.search(json!({"query": "centrifuge", "search_type": "fulltext"})).await;
-    assert_eq!(found["results"][0]["document_source"], "laboratory.md");
-    tenant.document("new.md", "A violet umbrella arrived.").await;
-    assert_eq!(check(&tenant).await["whole"], true);
-    assert!(directory.join("knowledge.db.before-2").exists(), "the older file is kept for a while");
+    let client = server.admin().with_token(tenant.client.token());
+    let answer = client.get(&tenant.path("/documents")).await.is(503);
+    assert!(answer.text().contains("newer version"), "{}", answer.text());
+    client.post(&tenant.path("/documents"), &json!({"content": "No."})).await.is(503);
+    let home = server.stop();
+    assert!(std::fs::read(&database).unwrap() == before, "not a byte of it changed");
+    std::fs::write(home.data().join("FORMAT"), "99").unwrap();
+    let refused = home.run(&["serve", "--listen", "127.0.0.1:0"]).exits(1);
+    assert!(refused.stderr.contains("99"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn reading_changes_nothing_of_a_directory_at_rest() {
+    let server = Server::start();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.handbook().await;
+    let home = server.stop();
+    let directory = home.workspace(&tenant.workspace);
+    let files = || {
+        let entries = walkdir::WalkDir::new(&directory).sort_by_file_name().into_iter().flatten();
+        let files = entries.filter(|entry| entry.file_type().is_file());
+        files.map(|entry| (entry.path().to_owned(), std::fs::read(entry.path()).unwrap())).collect::<Vec<_>>()
+    };
+    let before = files();
+    let server = Server::within(home, &[]);
+    let client = server.admin().with_token(tenant.client.token());
+    let body = json!({"query": "centrifuge", "search_type": "hybrid"});
+    client.post(&tenant.path("/search"), &body).await.is(200);
+    client.get(&tenant.path("/documents")).await.is(200);
+    client.get(&tenant.path("/stats")).await.is(200);
+    let _home = server.stop();
+    let after = files();
+    let names = |files: &[(PathBuf, Vec<u8>)]| files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&after), names(&before));
+    for ((path, before), (_, after)) in before.iter().zip(&after) {
+        assert!(before == after, "{} has other bytes", path.display());
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::directory::copy;
+use crate::directory::{copy, downgrade};
 use crate::server::{Home, Server};
 use crate::tenant::{Tenant, id};
 
@@ -127,4 +127,24 @@ async fn a_deletion_and_a_restoration_that_are_cut_off_end_on_one_side() {
     server.admin().send("POST", &restore, None).await.is(200);
     let tenant = again(&tenant, &server);
     assert_whole(&tenant).await;
+}
+
+#[tokio::test]
+async fn a_migration_that_is_cut_off_is_carried_out_by_the_next_start() {
+    for place in ["migration.copied", "migration.written"] {
+        let (tenant, home) = furnished().await;
+        downgrade(&home.workspace(&tenant.workspace));
+        let server = dying_at(place, home);
+        let dying = again(&tenant, &server);
+        assert!(dying.client.try_delete(&dying.path("/sessions/none")).await.is_none(), "{place}: it died");
+        let home = server.kill();
+        assert!(
+            home.workspace(&tenant.workspace).join("knowledge.db.before-2").exists(),
+            "{place}: a copy was made before"
+        );
+        let server = Server::within(home, &[]);
+        let tenant = again(&tenant, &server);
+        assert_eq!(found(&tenant, "kestrel").await, 1, "{place}");
+        assert_whole(&tenant).await;
+    }
 }
