@@ -72,7 +72,11 @@ async fn write(client: Client, path: String, first: usize, stop: Arc<AtomicBool>
 }
 
 async fn is_whole(tenant: &Tenant) -> bool {
-    tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json()["whole"] == true
+    let report = tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json();
+    if report["whole"] != true {
+        println!("not whole: {report}");
+    }
+    report["whole"] == true
 }
 
 /// The number of documents, if they are 0, 1, 2, … without a gap.

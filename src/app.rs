@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Map;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::auth::{self, Auth};
@@ -28,6 +29,8 @@ pub const DEFAULT_WORKSPACE: Uuid = Uuid::from_u128(2);
 /// The agent that the first start makes.
 pub const DEFAULT_AGENT: Uuid = Uuid::from_u128(3);
 
+/// Documents that are taken in at once: enough to share commits, few beside the threads that may block.
+const TAKEN_IN_AT_ONCE: usize = 64;
 /// How long the default model is believed to work after it was seen to.
 const LATELY: Duration = Duration::from_secs(10);
 /// The language whose words a new workspace stems where its settings name none.
@@ -48,6 +51,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// Ingestion that goes on after the answer.
     pub jobs: Arc<Jobs>,
+    /// Documents that are taken in at once; the next waits.
+    pub taking_in: Arc<Semaphore>,
     /// When the default model was last seen to work.
     embedded: Mutex<Option<Instant>>,
     /// A key with the instance admin's rights for the life of this process.
@@ -78,6 +83,7 @@ impl App {
             models,
             cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
             jobs: Arc::new(jobs),
+            taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
             embedded: Mutex::default(),
             local_token: opened.local_token,
             first_start: opened.admin_key,

@@ -209,6 +209,8 @@ async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: R
             return Err(Error::UnsupportedMediaType(detail.into()).into());
         }
     };
+    // Documents wait for each other here, where waiting holds no thread, so that questions find one free.
+    let _turn = app.taking_in.clone().acquire_owned().await.map_err(|e| Error::internal("taking in", e))?;
     let stored = blocking(move || {
         let (bytes, upload) = match (bytes, upload) {
             (_, Some(upload)) => (upload.read()?, upload),

@@ -24,6 +24,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, LogFormat};
 use crate::error::Error;
 
+/// Threads that may block at once, in SQLite, tantivy or the embedder; they come and go with the load.
+const BLOCKING_THREADS: usize = 512;
+
 /// All went well.
 pub const DONE: u8 = 0;
 /// Nothing went well.
@@ -196,7 +199,8 @@ impl Options {
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(64).build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let Cli { options, verb } = cli;
     let code = runtime.block_on(async move {
         match verb {

@@ -7,7 +7,7 @@
 
 mod files;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -152,7 +152,17 @@ impl Fulltext {
             }
             Ok(true)
         };
-        catch_unwind(AssertUnwindSafe(check)).is_ok_and(|checked| checked.unwrap_or(false))
+        let segments = || self.index.searchable_segment_ids().map(|ids| ids.into_iter().collect::<HashSet<_>>()).ok();
+        loop {
+            let before = segments();
+            if catch_unwind(AssertUnwindSafe(check)).is_ok_and(|checked| checked.unwrap_or(false)) {
+                return true;
+            }
+            // A merge takes files away while they are being read; then these were not the ones to look at.
+            if before.is_none() || segments() == before {
+                return false;
+            }
+        }
     }
 
     /// Bytes of the index's files.

@@ -50,6 +50,7 @@ impl Client {
     }
 
     /// The same for a deletion.
+    #[cfg(feature = "failpoints")]
     pub async fn try_delete(&self, path: &str) -> Option<u16> {
         self.request("DELETE", path, None).send().await.ok().map(|response| response.status().as_u16())
     }
