@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
@@ -247,6 +248,9 @@ fn prepare(open: impl FnOnce() -> rusqlite::Result<Connection>) -> Result<Connec
          PRAGMA temp_store = MEMORY;",
     )?;
     rusqlite::vtab::array::load_module(&connection)?;
+    // SQLite's own `lower` knows no letters beyond ASCII.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("lowercase", 1, flags, |call| Ok(call.get::<String>(0)?.to_lowercase()))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

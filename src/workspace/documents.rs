@@ -208,7 +208,8 @@ impl Workspace {
     pub fn documents(&self, listing: &Listing) -> Result<(Vec<Document>, u64)> {
         let (mut condition, mut values) = listing.filter.sql();
         if let Some(text) = &listing.text {
-            condition.push_str(" AND (instr(lower(d.title), lower(?)) OR instr(lower(d.source), lower(?)))");
+            condition
+                .push_str(" AND (instr(lowercase(d.title), lowercase(?)) OR instr(lowercase(d.source), lowercase(?)))");
             values.extend([text.clone(), text.clone()].map(|v| Box::new(v) as Box<dyn ToSql>));
         }
         self.read(|db| {

@@ -366,3 +366,14 @@ async fn a_list_takes_only_so_many_conditions() {
     let body = json!({"query": "kettles", "filters": {"metadata": metadata}});
     tenant.client.post(&tenant.path("/search"), &body).await.problem(422, "validation_failed");
 }
+
+#[tokio::test]
+async fn a_list_is_searched_in_any_case_of_any_script() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("ärzte.md", "# Liste der ÄRZTE\n\nWer wann da ist.").await;
+    for q in ["%C3%84RZTE", "%C3%A4rzte", "liste+der+%C3%A4"] {
+        let found = tenant.client.get(&tenant.path(&format!("/documents?q={q}"))).await.is(200).json();
+        assert_eq!(found["total"], 1, "{q}");
+    }
+}
