@@ -5,16 +5,14 @@
 //! nothing of each other, so they need not be of one moment. A backup that is unchanged since the last shares its file.
 
 use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock;
-use crate::datadir::{DataDir, make_private};
-use crate::digest::hex;
+use crate::datadir::{DataDir, make_names_durable, make_private, make_tree_durable, move_durably};
+use crate::digest;
 use crate::error::{Error, Result};
 use crate::sqlite;
 use crate::tenancy;
@@ -113,12 +111,11 @@ pub fn take(data: &Path, to: &Path, keep: Option<usize>, progress: &dyn Fn(usize
         failures,
     };
     let text = serde_json::to_string_pretty(&backup).map_err(|e| Error::internal("backup", e))?;
-    let mut file = File::create(unfinished.join(LIST))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    crate::datadir::make_durable(&[unfinished.join(LIST)])?;
+    std::fs::write(unfinished.join(LIST), text)?;
+    // The originals lie beside it, on the same file system.
+    make_tree_durable(to)?;
     let directory = to.join(&name);
-    std::fs::rename(&unfinished, &directory)?;
+    move_durably(&unfinished, &directory)?;
     if let Some(keep) = keep {
         prune(to, keep.max(1))?;
     }
@@ -192,15 +189,9 @@ fn copy_checked(from: &Path, to: &Path, expected: &str) -> Result<()> {
         make_private(parent)?;
     }
     let part = to.with_extension("part");
-    let (mut input, mut output) = (File::open(from)?, File::create(&part)?);
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        let read = input.read(&mut buffer)?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        hash.update(bytes);
-        output.write_all(bytes)?;
-    }
-    if hex(&hash.finalize()) != expected {
+    let output = File::create(&part)?;
+    let (_, found) = digest::copy(File::open(from)?, &output)?;
+    if found != expected {
         std::fs::remove_file(&part)?;
         return Err(Error::Unavailable(format!("a file is damaged: {expected} holds other bytes than it should")));
     }
@@ -276,8 +267,10 @@ pub fn restore(from: &Path, at: Option<&str>, data: &Path, progress: &dyn Fn(usi
         }
         target.write_manifest(&source.read_manifest()?)?;
     }
+    make_tree_durable(data)?;
     // The register comes last: without it nothing was restored.
     copy_checked(&path.join("control.db"), &directory.control(), &backup.control.sha256)?;
+    make_names_durable(&directory.control())?;
     progress(backup.workspaces.len(), backup.workspaces.len());
     Ok(backup)
 }

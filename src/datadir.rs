@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::digest::hex;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::sqlite::Access;
 
 /// The version of the data format that this program writes.
@@ -269,6 +270,49 @@ pub fn make_durable(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
+/// Makes a directory with all that is in it durable.
+pub fn make_tree_durable(root: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    make_durable(&[root.to_owned()])?;
+    #[cfg(not(target_os = "linux"))]
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.map_err(std::io::Error::from)?;
+        if entry.file_type().is_file() || cfg!(unix) {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a file or directory another place on the same file system; it is there after a power cut.
+pub fn move_durably(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to)?;
+    make_names_durable(to)?;
+    if from.parent() == to.parent() { Ok(()) } else { make_names_durable(from) }
+}
+
+/// Writes a small file: after a power cut it is the one from before or this one, and this one once this has returned.
+pub fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let fresh = path.with_added_extension("new");
+    std::fs::write(&fresh, text)?;
+    File::open(&fresh)?.sync_all()?;
+    failpoint::reach("file.fresh");
+    std::fs::rename(fresh, path)?;
+    failpoint::reach("file.renamed");
+    make_names_durable(path)
+}
+
+/// Makes durable which names there are beside `path`.
+pub fn make_names_durable(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
 /// Whether the file system, or whoever runs it, forbids to write in `root`.
 fn takes_no_writes(root: &Path) -> bool {
     let forbidden = [std::io::ErrorKind::ReadOnlyFilesystem, std::io::ErrorKind::PermissionDenied];
@@ -282,7 +326,7 @@ fn takes_no_writes(root: &Path) -> bool {
 
 /// Whether a directory without a format holds anything but what may lie in a fresh one.
 fn holds_other_things(root: &Path) -> bool {
-    let fresh = ["README.md", "LOCK", "lost+found"];
+    let fresh = ["README.md", "LOCK", "FORMAT.new", "lost+found"];
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name()).any(|name| {
         let name = name.to_string_lossy();
@@ -311,7 +355,7 @@ fn check_format(path: &Path) -> Result<()> {
             "the data directory has format {}, this version of Carrel reads format {FORMAT}",
             found.trim()
         ))),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(std::fs::write(path, FORMAT)?),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => write_whole(path, FORMAT),
         Err(cause) => Err(cause.into()),
     }
 }

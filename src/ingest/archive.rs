@@ -38,11 +38,11 @@ pub fn is_archive(name: &str) -> bool {
 /// # Errors
 /// [`Error::Validation`] for what is no archive or breaks off, [`Error::PayloadTooLarge`] beyond the bounds.
 pub fn unpack(mut file: File, bounds: Bounds, directory: &DataDir) -> Result<Vec<Entry>> {
-    let mut start = [0u8; 4];
-    let read = file.read(&mut start)?;
+    let mut start = Vec::new();
+    (&file).take(4).read_to_end(&mut start)?;
     file.rewind()?;
     let mut taker = Taker { bounds, directory, left: bounds.bytes, entries: Vec::new() };
-    match start.get(..read).unwrap_or_default() {
+    match start.as_slice() {
         [b'P', b'K', ..] => taker.zip(file)?,
         [0x1F, 0x8B, ..] => taker.tar(flate2::read::MultiGzDecoder::new(BufReader::new(file)))?,
         [0x28, 0xB5, 0x2F, 0xFD] => taker.tar(zstd::Decoder::new(file).map_err(broken)?)?,
@@ -125,7 +125,10 @@ impl Taker<'_> {
         let mut upload = self.directory.upload()?;
         let mut buffer = vec![0u8; 64 << 10];
         loop {
-            let count = bytes.read(&mut buffer).map_err(broken)?;
+            let count = match bytes.read(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.map_err(broken)?,
+            };
             if count == 0 {
                 return upload.finish();
             }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Tenancy;
 use super::workspaces::{Workspace, insert};
+use crate::datadir::{make_tree_durable, move_durably};
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::workspace::{Layout, Snapshot, admit};
@@ -96,11 +97,11 @@ impl Tenancy {
         let workspace = Uuid::now_v7();
         let place = self.directory_of(workspace);
         // Under its new name nobody who copies into the old one can change it while it is being checked.
-        std::fs::rename(&from, &place)?;
+        move_durably(&from, &place)?;
         failpoint::reach("adopt.moved");
         let arrival = self.take_in(organization, workspace, &place, naming, accept_loss);
         if arrival.is_err() {
-            std::fs::rename(place, from)?;
+            move_durably(&place, &from)?;
         }
         arrival
     }
@@ -135,6 +136,8 @@ impl Tenancy {
         accept_loss: bool,
     ) -> Result<Arrival> {
         let admitted = admit(root, workspace, naming.name.as_deref(), accept_loss)?;
+        // Whoever brought the files may have left them to the cache.
+        make_tree_durable(root)?;
         failpoint::reach("adopt.admitted");
         let now = crate::clock::now();
         let mut record = Workspace {
@@ -158,7 +161,7 @@ impl Tenancy {
             };
             insert(tx, &record)?;
             if root != place {
-                std::fs::rename(root, &place)?;
+                move_durably(root, &place)?;
             }
             failpoint::reach("adopt.placed");
             Ok(())

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::workspaces::SLUG_TAKEN;
 use super::{Tenancy, id};
 use crate::clock;
+use crate::datadir::move_durably;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::sqlite::conflict;
@@ -40,10 +41,9 @@ impl Tenancy {
         {
             tracing::warn!(workspace.id = %workspace, %error, "the workspace goes to the trash in the middle of its work");
         }
-        match std::fs::rename(self.directory_of(workspace), self.directory.trash().join(workspace.to_string())) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(cause.into()),
-            _ => Ok(()),
-        }
+        let place = self.directory_of(workspace);
+        // The row says that it is deleted, so one that is not moved now is moved by the next look at the trash.
+        if place.exists() { move_durably(&place, &self.directory.trash().join(workspace.to_string())) } else { Ok(()) }
     }
 
     /// The deleted workspaces of an organization that can still be restored, the last deleted first.
@@ -84,7 +84,7 @@ impl Tenancy {
             );
             conflict(restored, SLUG_TAKEN)?;
             // Should the commit fail, the next look at the trash moves it back.
-            std::fs::rename(place, self.directory_of(workspace))?;
+            move_durably(&place, &self.directory_of(workspace))?;
             failpoint::reach("trash.returned");
             Ok(())
         })
@@ -127,7 +127,7 @@ impl Tenancy {
             };
             let place = self.directory_of(workspace);
             if self.workspace(workspace).is_ok() && !place.exists() {
-                std::fs::rename(entry.path(), place)?;
+                move_durably(&entry.path(), &place)?;
             }
         }
         Ok(())

@@ -68,12 +68,10 @@ impl Change<'_> {
         self.next as i64
     }
 
-    /// Moves an upload to its place among the originals; one that is there already stays.
+    /// Moves an upload to its place among the originals. One that is there already is replaced: a power cut may have
+    /// left its name without its bytes.
     pub fn keep_file(&self, upload: &Uploaded) -> Result<()> {
         let place = self.workspace.layout.file(&upload.sha256)?;
-        if place.exists() {
-            return Ok(());
-        }
         if let Some(shelf) = place.parent() {
             crate::datadir::make_private(shelf)?;
         }

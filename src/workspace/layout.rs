@@ -6,12 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::digest::hex;
+use crate::datadir::write_whole;
 use crate::error::{Error, Result};
-use crate::failpoint;
 
 /// The version of the directory's format.
 const FORMAT: u32 = 1;
@@ -59,17 +57,10 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Reads the file at `path`, some kilobytes at a time.
+    /// Reads the file at `path`.
     pub fn of(path: &Path) -> Result<Self> {
-        let mut file = File::open(path)?;
-        let (mut hash, mut buffer, mut size) = (Sha256::new(), vec![0; 1 << 16], 0);
-        loop {
-            let read = file.read(&mut buffer)?;
-            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            hash.update(bytes);
-            size += read as u64;
-        }
-        Ok(Sum { size, sha256: hex(&hash.finalize()) })
+        let (size, sha256) = crate::digest::copy(File::open(path)?, std::io::sink())?;
+        Ok(Sum { size, sha256 })
     }
 }
 
@@ -174,16 +165,7 @@ impl Layout {
 
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         let text = serde_json::to_string_pretty(manifest).map_err(|e| Error::internal("manifest", e))?;
-        let (path, fresh) = (self.root.join(MANIFEST), self.root.join("workspace.json.new"));
-        std::fs::write(&fresh, text)?;
-        File::open(&fresh)?.sync_all()?;
-        failpoint::reach("manifest.fresh");
-        std::fs::rename(fresh, path)?;
-        failpoint::reach("manifest.renamed");
-        // The name must be durable too, before what it speaks of is changed.
-        #[cfg(unix)]
-        File::open(&self.root)?.sync_all()?;
-        Ok(())
+        write_whole(&self.root.join(MANIFEST), &text)
     }
 
     /// Reads the manifest.

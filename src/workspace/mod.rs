@@ -27,6 +27,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use crate::datadir::{make_names_durable, make_private};
 use crate::error::{Error, Result};
 use crate::fulltext::Fulltext;
 use crate::sqlite::{self, Access, Database};
@@ -70,8 +71,8 @@ pub struct Stats {
 impl Workspace {
     /// Makes the directory `root`, which must not exist. What fails leaves no directory behind.
     pub fn create(root: &Path, manifest: &Manifest) -> Result<()> {
-        crate::datadir::make_private(root)?;
-        let made = Self::fill(root, manifest);
+        make_private(root)?;
+        let made = Self::fill(root, manifest).and_then(|()| make_names_durable(root));
         if made.is_err() {
             std::fs::remove_dir_all(root)?;
         }

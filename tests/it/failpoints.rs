@@ -43,8 +43,8 @@ async fn found(tenant: &Tenant, word: &str) -> u64 {
 #[tokio::test]
 async fn a_commit_is_whole_or_has_left_no_trace_wherever_it_is_cut_off() {
     let places = [
-        "manifest.fresh",
-        "manifest.renamed",
+        "file.fresh",
+        "file.renamed",
         "commit.moved",
         "commit.durable",
         "commit.written",
