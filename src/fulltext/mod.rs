@@ -266,6 +266,11 @@ impl Fulltext {
             *slot = None;
         }
         result?;
+        self.reload()
+    }
+
+    /// Lets searches see the last commit.
+    pub fn reload(&self) -> Result<()> {
         self.reader.reload().map_err(engine)
     }
 

@@ -231,6 +231,10 @@ impl Workspace {
     }
 
     fn check_index(&self, repair: bool, report: &mut Report) -> Result<()> {
+        // One that could not follow a commit for want of room or by a fault of the disk is late, not wrong.
+        if let Err(error) = self.catch_up_if_behind() {
+            tracing::warn!(workspace.id = %self.id(), %error, "the full-text index does not follow");
+        }
         let problem = {
             // Between two commits, so that index and truth can be compared.
             let _turn = self.commits.turn();

@@ -238,7 +238,8 @@ impl Workspace {
             let db = db.unchecked_transaction()?;
             let target = stamp(&db)?;
             if stamped == target {
-                return Ok(());
+                // A commit may have succeeded and the look at it failed.
+                return self.fulltext().reload();
             }
             let anew = !knows(&db, stamped)?;
             let since = if anew { 0 } else { stamped.generation as i64 };
