@@ -8,9 +8,17 @@
 #[allow(dead_code)]
 #[path = "../tests/it/client.rs"]
 mod client;
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+#[path = "../tests/it/faulty.rs"]
+mod faulty;
 #[allow(dead_code)]
 #[path = "../tests/it/handbook.rs"]
 mod handbook;
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+#[path = "../tests/it/power.rs"]
+mod power;
 #[allow(dead_code)]
 #[path = "../tests/it/server.rs"]
 mod server;
@@ -37,9 +45,14 @@ fn main() {
     let (kills, copies) = (given.first().copied().unwrap_or(200), given.get(1).copied().unwrap_or(200));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
+        #[cfg(target_os = "linux")]
+        power_cuts(kills).await;
         sudden_deaths(kills).await;
         live_copies(copies).await;
-        many_workspaces(given.get(2).copied().unwrap_or(2_000)).await;
+        match given.get(2).copied().unwrap_or(2_000) {
+            0 => {}
+            workspaces => many_workspaces(workspaces).await,
+        }
     });
 }
 
@@ -130,6 +143,15 @@ async fn sudden_deaths(kills: usize) {
         at(0.99)
     );
     server.kill();
+}
+
+#[cfg(target_os = "linux")]
+async fn power_cuts(count: usize) {
+    let run = power::Run::new().await;
+    run.assert_complete();
+    let wrong = run.cut(count).await;
+    println!("{count} power cuts: {} times something lost or not whole", wrong.len());
+    wrong.iter().for_each(|complaint| println!("{complaint}"));
 }
 
 async fn live_copies(copies: usize) {

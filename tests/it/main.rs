@@ -14,6 +14,8 @@ mod agents;
 mod api_keys;
 mod architecture;
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod calls;
 mod chat;
 mod command_line;
 mod directory;
@@ -22,11 +24,15 @@ mod documents;
 mod failpoints;
 #[cfg(unix)]
 mod faults;
+#[cfg(target_os = "linux")]
+mod faulty;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
 mod operations;
 mod organizations;
+#[cfg(target_os = "linux")]
+mod power;
 mod quick_start;
 mod search;
 mod wire;
