@@ -67,7 +67,7 @@ impl App {
     /// # Errors
     /// A directory that is in use or cannot be written, a model or runtime that is missing or damaged: one sentence.
     pub fn open(config: Config) -> Result<Arc<App>> {
-        let directory = Arc::new(DataDir::open(&config.data)?);
+        let directory = Arc::new(DataDir::open(&config.data, config.allow_network_fs)?);
         let models = Arc::new(Models::open(&config.models, config.memory.embedding_threads, &directory.scratch())?);
         let tenancy = Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces)?);
         if (1..24).contains(&config.admin_key.len()) {
@@ -223,9 +223,12 @@ impl App {
         self.tenancy.empty_trash(&clock::text(cutoff.map_err(|e| crate::error::Error::internal("clock", e))?))
     }
 
-    /// Tells other processes on this machine where this one listens.
-    pub fn announce(&self, url: String) -> Result<()> {
-        self.directory.announce(&Owner { url, token: self.local_token.clone() })
+    /// Tells other processes on this machine where this one listens. A full disk keeps commands from finding it, not
+    /// others from being served.
+    pub fn announce(&self, url: String) {
+        if let Err(error) = self.directory.announce(&Owner { url, token: self.local_token.clone() }) {
+            tracing::warn!(%error, "commands on this machine will not find this server by themselves");
+        }
     }
 
     /// Closes every workspace and the register.

@@ -244,7 +244,13 @@ fn prune(directory: &Path, keep: usize) -> Result<()> {
 
 /// Puts the newest backup in `from`, or the one named `at`, into the data directory `data`, which must hold none.
 /// Every file is checked against its sum. Returns what was restored.
-pub fn restore(from: &Path, at: Option<&str>, data: &Path, progress: &dyn Fn(usize, usize)) -> Result<Backup> {
+pub fn restore(
+    from: &Path,
+    at: Option<&str>,
+    data: &Path,
+    allow_network_fs: bool,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Backup> {
     let mut backups = list(from)?;
     if let Some(at) = at {
         backups.retain(|(path, _)| path.file_name().is_some_and(|name| name == at));
@@ -254,7 +260,7 @@ pub fn restore(from: &Path, at: Option<&str>, data: &Path, progress: &dyn Fn(usi
     if data.join("control.db").exists() {
         return Err(Error::Unavailable(format!("{} holds data already; restore into an empty one", data.display())));
     }
-    let directory = DataDir::open(data)?;
+    let directory = DataDir::open(data, allow_network_fs)?;
     let pool = Pool { root: from.join("files"), copied_files: 0, copied_bytes: 0 };
     for (place, saved) in backup.workspaces.iter().enumerate() {
         progress(place, backup.workspaces.len());

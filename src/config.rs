@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub struct Config {
     /// The data directory. Made where it is missing.
     pub data: PathBuf,
+    /// Whether the data directory may lie on a file system of another machine (NFS, SMB, …), at its own risk.
+    pub allow_network_fs: bool,
     /// The address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
     /// Where the operator keeps embedding models beside the one inside the binary.
@@ -105,6 +107,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             data: PathBuf::from("data"),
+            allow_network_fs: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             models: PathBuf::from("models"),
             admin_key: String::new(),
@@ -232,6 +235,10 @@ fn parse(path: &str, text: &str, default: &Value) -> Result<Value> {
         Value::Integer(_) => match text.parse() {
             Ok(number) => Ok(Value::Integer(number)),
             Err(_) => Err(Error::invalid(path, format!("`{text}` is not a whole number"))),
+        },
+        Value::Boolean(_) => match text.parse() {
+            Ok(value) => Ok(Value::Boolean(value)),
+            Err(_) => Err(Error::invalid(path, format!("`{text}` is neither true nor false"))),
         },
         _ => Ok(Value::String(text.to_owned())),
     }

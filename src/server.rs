@@ -50,7 +50,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener> {
 /// A second signal, or the end of the time to drain, ends it at once.
 pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    app.announce(format!("http://{}", reachable(listener.local_addr()?)))?;
+    app.announce(format!("http://{}", reachable(listener.local_addr()?)));
     app.start_workers();
     let tidy = tokio::spawn(tidy(app.clone()));
     let (stop, stopping) = watch::channel(false);

@@ -107,10 +107,11 @@ impl Database {
     /// Runs `change` in a transaction that is durable when this returns, or has left no trace.
     pub fn write<T>(&self, change: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let mut writer = self.writer()?;
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = change(&transaction)?;
-        transaction.commit()?;
-        Ok(value)
+        let written = write(&mut writer, change);
+        match written {
+            Err(Error::Internal(why)) => Err(refusal(&writer).unwrap_or(Error::Internal(why))),
+            written => written,
+        }
     }
 
     /// Moves everything from the log into the file itself and empties the log. `false` where a reader stood in the
@@ -136,6 +137,24 @@ impl Database {
     /// Writes a consistent copy of the file to `to`, which must not exist, while others read and write.
     pub fn copy_to(&self, to: &Path) -> Result<()> {
         self.read(|db| copy(db, to))
+    }
+}
+
+fn write<T>(writer: &mut Connection, change: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = change(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
+/// What the system meant when it failed a call of this connection: SQLite knows a full disk, but takes one over its
+/// quota, or one that takes no writes any more, for a broken one.
+fn refusal(connection: &Connection) -> Option<Error> {
+    // SAFETY: the handle is that of an open connection, which this function borrows.
+    let errno = unsafe { rusqlite::ffi::sqlite3_system_errno(connection.handle()) };
+    match Error::from(std::io::Error::from_raw_os_error(errno)) {
+        Error::Internal(_) => None,
+        meant => Some(meant),
     }
 }
 
@@ -308,6 +327,8 @@ impl From<rusqlite::Error> for Error {
     fn from(cause: rusqlite::Error) -> Self {
         match cause.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Error::InsufficientStorage,
+            // The notes on the log could not be made as large as they must be.
+            _ if extended_code(&cause) == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Error::InsufficientStorage,
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 tracing::error!(error = %cause, "a database is damaged");
                 Error::Unavailable(DAMAGED.to_owned())
@@ -315,6 +336,10 @@ impl From<rusqlite::Error> for Error {
             _ => Error::internal("sqlite", cause),
         }
     }
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }
 
 /// Turns the breach of a unique index into [`Error::Conflict`] with `message`.

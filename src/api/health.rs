@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::{Answer, blocking};
 use crate::app::App;
+use crate::sqlite::Access;
 
 /// `GET /health`: for clients of the original.
 pub async fn health() -> Json<Value> {
@@ -20,14 +21,19 @@ pub async fn live() -> Json<Value> {
 }
 
 /// `GET /readyz`: the register can be read and the default model embeds. How many open workspaces are rebuilding their
-/// full-text index is told, and does not make the instance less ready.
+/// full-text index is told, and does not make the instance less ready; nor does a disk that takes no writes.
 pub async fn ready(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
     blocking(move || {
         app.tenancy.organizations(1, 0)?;
         let model = app.embeds()?;
+        let mode = match app.directory.access() {
+            Access::Write => "read-write",
+            Access::Read => "read-only",
+        };
         let (open, rebuilding) = app.tenancy.registry().state();
         Ok(Json(json!({
             "status": "ready",
+            "mode": mode,
             "embedding_model": model,
             "workspaces": {"open": open, "rebuilding": rebuilding},
         })))

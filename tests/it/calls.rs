@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::faulty::{EINTR, EIO, ENOSPC, Faulty, NAME, READ, SHORT, SYNC, WRITE};
+use crate::faulty::{EDQUOT, EINTR, EIO, ENOSPC, EROFS, Faulty, NAME, READ, SHORT, SYNC, WRITE};
 use crate::server::{Home, Server};
 use crate::tenant::{Tenant, id};
 
@@ -85,15 +85,35 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_at_any_write_refuses_with_507() {
+async fn a_disk_or_quota_that_is_full_at_any_write_refuses_with_507() {
     let bench = Bench::new().await;
-    for many in [1, u64::MAX] {
-        let answers = bench.sweep(WRITE | NAME, many, ENOSPC, 40).await;
+    for (many, error, most) in [(1, ENOSPC, 40), (u64::MAX, ENOSPC, 40), (u64::MAX, EDQUOT, 20)] {
+        let answers = bench.sweep(WRITE | NAME, many, error, most).await;
         let stored: Vec<u16> = answers.iter().map(|answers| answers[0]).collect();
         assert!(stored.iter().all(|status| [201, 507].contains(status)), "{stored:?}");
         assert!(stored.contains(&507), "{stored:?}");
         assert!(answers.iter().all(|answers| answers[1] == 200), "reading goes on: {answers:?}");
     }
+    bench.server.kill();
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_no_writes_any_more_is_read_on_and_recovers() {
+    let bench = Bench::new().await;
+    let (tenant, client) = (&bench.tenant, &bench.tenant.client);
+    // What a file system does when it finds an error of its own: the whole data directory takes no writes.
+    bench.faulty.fail(WRITE | NAME | SYNC, "", 1, u64::MAX, EROFS);
+    for _ in 0..3 {
+        let body = json!({"source": "fresh.md", "content": "A kestrel."});
+        let problem = client.post(&tenant.path("/documents"), &body).await.is(503).any_problem();
+        assert_eq!(problem["code"], "unavailable");
+        assert!(tenant.search(json!({"query": "centrifuge"})).await["total_results"].as_u64().unwrap() > 0);
+        tenant.client.get(&tenant.path("/documents")).await.is(200);
+        bench.server.admin().get("/livez").await.is(200);
+        bench.server.admin().get("/readyz").await.is(200);
+    }
+    bench.faulty.heal();
+    bench.assert_well(0, false).await;
     bench.server.kill();
 }
 

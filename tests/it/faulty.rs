@@ -18,6 +18,8 @@ pub const NAME: u64 = 8;
 pub const EINTR: u64 = 4;
 pub const EIO: u64 = 5;
 pub const ENOSPC: u64 = 28;
+pub const EROFS: u64 = 30;
+pub const EDQUOT: u64 = 122;
 pub const SHORT: u64 = 9001;
 
 /// The plan that a server with `faulty.c` in it follows, and what it wrote down.

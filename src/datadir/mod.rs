@@ -4,18 +4,22 @@
 //! the owner's life, so that commands on the same machine, run by whoever may read the directory, can reach it.
 //! Knows no tenant and no table.
 
+mod durability;
+mod medium;
+mod upload;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use crate::digest::hex;
 use crate::error::{Error, Result};
-use crate::failpoint;
 use crate::sqlite::Access;
+
+pub use durability::{make_durable, make_names_durable, make_tree_durable, move_durably, write_whole};
+pub use medium::free_bytes;
+pub use upload::{Upload, Uploaded};
 
 /// The version of the data format that this program writes.
 const FORMAT: &str = "1";
@@ -38,25 +42,28 @@ pub struct Owner {
 pub struct DataDir {
     root: PathBuf,
     lock: Option<File>,
+    access: Access,
 }
 
 impl DataDir {
     /// Makes `root` where it is missing, takes its lock, checks its format and empties `tmp/`. One that exists and
-    /// takes no writes is opened for reading.
+    /// takes no writes, or has no room for any, is opened for reading.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where another process owns it or a newer version wrote it.
-    pub fn open(root: &Path) -> Result<Self> {
+    /// [`Error::Unavailable`] where another process owns it, a newer version wrote it, or it lies on another machine
+    /// and `allow_network_fs` is not set.
+    pub fn open(root: &Path, allow_network_fs: bool) -> Result<Self> {
         let place = root.display();
         let failed =
             |cause: std::io::Error| Error::Unavailable(format!("the data directory {place} cannot be used: {cause}"));
-        if root.join("FORMAT").exists() && takes_no_writes(root) {
+        if root.join("FORMAT").exists() && medium::takes_no_writes(root) {
             check_format(&root.join("FORMAT"))?;
-            return Ok(DataDir { root: root.to_owned(), lock: None });
+            return Ok(DataDir { root: root.to_owned(), lock: None, access: Access::Read });
         }
         if !root.join("FORMAT").exists() && holds_other_things(root) {
             return Err(Error::Unavailable(format!("{place} holds other files and is no data directory of Carrel")));
         }
+        medium::refuse_network(root, allow_network_fs)?;
         make_private(root).map_err(failed)?;
         let mut lock = private_file(&root.join("LOCK")).map_err(failed)?;
         match lock.try_lock() {
@@ -69,14 +76,17 @@ impl DataDir {
         }
         lock.set_len(0)?;
         check_format(&root.join("FORMAT"))?;
-        let tmp = root.join("tmp");
-        if tmp.exists() {
-            std::fs::remove_dir_all(&tmp)?;
-        }
+        empty(&root.join("tmp"))?;
         for part in ["tmp", "trash", "workspaces"] {
             make_private(&root.join(part)).map_err(failed)?;
         }
-        Ok(DataDir { root: root.to_owned(), lock: Some(lock) })
+        let mut directory = DataDir { root: root.to_owned(), lock: Some(lock), access: Access::Write };
+        let full = !medium::has_room(&directory.scratch());
+        if full && !(directory.release_ballast() && medium::has_room(&directory.scratch())) {
+            tracing::warn!("the disk is full: what is there can be read; make room and start again to write");
+            directory.access = Access::Read;
+        }
+        Ok(directory)
     }
 
     /// Whether `root` is a data directory, of this process or of any other.
@@ -136,7 +146,7 @@ impl DataDir {
 
     /// What may be done to what lies in the directory.
     pub fn access(&self) -> Access {
-        if self.lock.is_some() { Access::Write } else { Access::Read }
+        self.access
     }
 
     /// The database of who owns what.
@@ -164,12 +174,6 @@ impl DataDir {
         self.root.join("workspaces")
     }
 
-    /// An empty file for an upload in flight, on the file system of the workspaces.
-    pub fn upload(&self) -> Result<Upload> {
-        let path = self.scratch().join(Uuid::now_v7().to_string());
-        let file = private_file(&path)?;
-        Ok(Upload { file: Some(file), path, hash: Sha256::new(), size: 0 })
-    }
 }
 
 impl Drop for DataDir {
@@ -183,147 +187,6 @@ impl Drop for DataDir {
     }
 }
 
-/// Bytes on their way in: hashed as they are written, removed unless they are kept.
-pub struct Upload {
-    file: Option<File>,
-    path: PathBuf,
-    hash: Sha256,
-    size: u64,
-}
-
-/// A complete upload, waiting to be moved into a workspace; removed when dropped.
-pub struct Uploaded {
-    path: PathBuf,
-    /// SHA-256 of the bytes in lower-case hexadecimal.
-    pub sha256: String,
-    /// Number of bytes.
-    pub size: u64,
-}
-
-impl Upload {
-    /// Appends `bytes`.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Some(file) = &mut self.file {
-            file.write_all(bytes)?;
-        }
-        self.hash.update(bytes);
-        self.size += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Bytes so far.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Ends the upload. The bytes are durable once they were kept and [`make_durable`] was called.
-    pub fn finish(mut self) -> Result<Uploaded> {
-        self.file = None;
-        let sha256 = hex(&std::mem::take(&mut self.hash).finalize());
-        Ok(Uploaded { path: std::mem::take(&mut self.path), sha256, size: self.size })
-    }
-}
-
-impl Uploaded {
-    /// The bytes.
-    pub fn read(&self) -> Result<Vec<u8>> {
-        Ok(std::fs::read(&self.path)?)
-    }
-
-    /// Where the bytes lie until the upload is kept or dropped.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-impl Drop for Uploaded {
-    fn drop(&mut self) {
-        remove(&self.path);
-    }
-}
-
-fn remove(path: &Path) {
-    // Gone already where the file was moved into a workspace; what is left over goes at the next start.
-    let _ = std::fs::remove_file(path);
-}
-
-/// Makes files and their names durable: on Linux all at once, elsewhere one by one.
-pub fn make_durable(files: &[PathBuf]) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    if let Some(file) = files.first() {
-        rustix::fs::syncfs(File::open(file)?).map_err(std::io::Error::from)?;
-    }
-    #[cfg(not(target_os = "linux"))]
-    for file in files {
-        File::open(file)?.sync_all()?;
-        #[cfg(unix)]
-        if let Some(directory) = file.parent() {
-            File::open(directory)?.sync_all()?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes a directory with all that is in it durable.
-pub fn make_tree_durable(root: &Path) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    make_durable(&[root.to_owned()])?;
-    #[cfg(not(target_os = "linux"))]
-    for entry in walkdir::WalkDir::new(root) {
-        let entry = entry.map_err(std::io::Error::from)?;
-        if entry.file_type().is_file() || cfg!(unix) {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    Ok(())
-}
-
-/// Gives a file or directory another place on the same file system; it is there after a power cut.
-pub fn move_durably(from: &Path, to: &Path) -> Result<()> {
-    std::fs::rename(from, to)?;
-    make_names_durable(to)?;
-    if from.parent() == to.parent() { Ok(()) } else { make_names_durable(from) }
-}
-
-/// Writes a small file: after a power cut it is the one from before or this one, and this one once this has returned.
-pub fn write_whole(path: &Path, text: &str) -> Result<()> {
-    let fresh = path.with_added_extension("new");
-    std::fs::write(&fresh, text)?;
-    File::open(&fresh)?.sync_all()?;
-    failpoint::reach("file.fresh");
-    std::fs::rename(fresh, path)?;
-    failpoint::reach("file.renamed");
-    make_names_durable(path)
-}
-
-/// Makes durable which names there are beside `path`.
-pub fn make_names_durable(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
-/// Whether the file system, or whoever runs it, forbids to write in `root`.
-fn takes_no_writes(root: &Path) -> bool {
-    let forbidden = [std::io::ErrorKind::ReadOnlyFilesystem, std::io::ErrorKind::PermissionDenied];
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(root.join("LOCK"))
-        .is_err_and(|error| forbidden.contains(&error.kind()))
-}
-
 /// Whether a directory without a format holds anything but what may lie in a fresh one.
 fn holds_other_things(root: &Path) -> bool {
     let fresh = ["README.md", "LOCK", "FORMAT.new", "lost+found"];
@@ -332,20 +195,6 @@ fn holds_other_things(root: &Path) -> bool {
         let name = name.to_string_lossy();
         !name.starts_with('.') && !fresh.contains(&name.as_ref())
     })
-}
-
-/// Bytes that can still be written to the file system of `path`; `None` where the system does not tell.
-pub fn free_bytes(path: &Path) -> Option<u64> {
-    #[cfg(target_os = "linux")]
-    {
-        let found = rustix::fs::statvfs(path).ok()?;
-        Some(found.f_bavail.saturating_mul(found.f_frsize))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = path;
-        None
-    }
 }
 
 fn check_format(path: &Path) -> Result<()> {
@@ -358,6 +207,21 @@ fn check_format(path: &Path) -> Result<()> {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => write_whole(path, FORMAT),
         Err(cause) => Err(cause.into()),
     }
+}
+
+/// Removes what is in a directory, where there is one. The directory itself stays: on a full disk a new one has no room.
+fn empty(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 fn read_owner(lock: &mut File) -> Option<Owner> {
