@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Map;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use crate::auth::{self, Auth};
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
-use crate::ingest::{Jobs, Pipeline};
+use crate::ingest::{Bounds, Jobs, Pipeline};
 use crate::llm;
 use crate::sqlite::Access;
 use crate::tenancy::organizations::{Organization, PlanTier};
@@ -51,6 +51,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// Ingestion that goes on after the answer.
     pub jobs: Arc<Jobs>,
+    /// Whether the instance is about to end: what goes on by itself ends, and nothing new begins.
+    stopping: watch::Sender<bool>,
     /// Documents that are taken in at once; the next waits.
     pub taking_in: Arc<Semaphore>,
     /// When the default model was last seen to work.
@@ -75,14 +77,17 @@ impl App {
         }
         let opened = Auth::open(tenancy.clone(), &config.admin_key)?;
         let limits = &config.limits;
-        let jobs = Jobs::new(directory.clone(), limits.job_documents, limits.document_bytes, limits.archive_bytes);
+        let bounds =
+            Bounds { files: limits.job_documents, file_bytes: limits.document_bytes, bytes: limits.archive_bytes };
+        let (stopping, stopped) = watch::channel(false);
         let app = App {
             directory: directory.clone(),
             tenancy,
             auth: Arc::new(opened.auth),
             models,
             cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
-            jobs: Arc::new(jobs),
+            jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped)),
+            stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
             embedded: Mutex::default(),
             local_token: opened.local_token,
@@ -231,9 +236,27 @@ impl App {
         }
     }
 
-    /// Closes every workspace and the register.
-    pub fn close(&self) {
-        self.tenancy.close();
+    /// Tells all that goes on by itself to end soon.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Turns true when the instance is about to end.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Stops, waits a while for the jobs' last batches, and closes every workspace and the register.
+    pub async fn close(self: &Arc<Self>) {
+        self.stop();
+        let patience = Duration::from_secs(self.config.limits.drain_seconds);
+        if tokio::time::timeout(patience, self.jobs.ended()).await.is_err() {
+            tracing::warn!("a job is still at work; it goes on after the next start");
+        }
+        let app = self.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || app.tenancy.close()).await {
+            tracing::error!(%error, "closing ended early");
+        }
     }
 }
 

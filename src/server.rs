@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::api;
@@ -53,9 +52,8 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
     app.announce(format!("http://{}", reachable(listener.local_addr()?)));
     app.start_workers();
     let tidy = tokio::spawn(tidy(app.clone()));
-    let (stop, stopping) = watch::channel(false);
     let drained = {
-        let mut stopping = stopping.clone();
+        let mut stopping = app.stopping();
         let drain = Duration::from_secs(app.config.limits.drain_seconds);
         async move {
             // The sender outlives this, so an error is the same as the signal.
@@ -66,7 +64,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
             }
         }
     };
-    let mut graceful = stopping;
+    let mut graceful = app.stopping();
     let serving = axum::serve(listener, api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>());
     let serving = serving.with_graceful_shutdown(async move {
         let _ = graceful.wait_for(|stop| *stop).await;
@@ -74,7 +72,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
     let signalled = async {
         signal().await;
         tracing::info!("stopping");
-        let _ = stop.send(true);
+        app.stop();
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -83,7 +81,8 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
         () = signalled => {}
     }
     tidy.abort();
-    tokio::task::spawn_blocking(move || app.close()).await.map_err(|e| Error::internal("closing", e))
+    app.close().await;
+    Ok(())
 }
 
 /// Where a process on this machine reaches a listener; one on every address is reached on this one.

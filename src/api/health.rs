@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::{Answer, blocking};
 use crate::app::App;
+use crate::error::Error;
 use crate::sqlite::Access;
 
 /// `GET /health`: for clients of the original.
@@ -20,9 +21,12 @@ pub async fn live() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: the register can be read and the default model embeds. How many open workspaces are rebuilding their
+/// `GET /readyz`: the instance is not about to end, the register can be read and the default model embeds. How many open workspaces are rebuilding their
 /// full-text index is told, and does not make the instance less ready; nor does a disk that takes no writes.
 pub async fn ready(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
+    if *app.stopping().borrow() {
+        return Err(Error::Unavailable("the server is stopping".into()).into());
+    }
     blocking(move || {
         app.tenancy.organizations(1, 0)?;
         let model = app.embeds()?;

@@ -20,6 +20,7 @@ use super::error::{Answer, blocking, public_detail};
 use super::multipart::{self, keep};
 use super::page::Page;
 use crate::app::App;
+use crate::auth::{Access, Permission};
 use crate::datadir::Uploaded;
 use crate::error::Error;
 use crate::ingest::is_archive;
@@ -207,36 +208,42 @@ pub async fn cancel(entered: In<WriteDocuments>, ids: Ids, State(app): State<Arc
     Ok(Json(View::from(job.await?)).into_response())
 }
 
-/// `GET /workspaces/{workspace_id}/jobs/{job_id}/events`: the job as it stands, at once and after each change, until it ends.
+/// `GET /workspaces/{workspace_id}/jobs/{job_id}/events`: the job as it stands, at once and after each change, until it
+/// ends, the server stops or the workspace goes. The workspace need not stay open for it.
 pub async fn events(entered: In<ReadJobs>, ids: Ids, State(app): State<Arc<App>>) -> Answer<Response> {
-    let (workspace, id) = (entered.access.workspace, ids.get("job_id", "job")?);
+    let id = ids.get("job_id", "job")?;
+    let Access { principal, record, workspace } = entered.access;
     // Listening begins before the first look, so that no change falls between the two.
-    let changes = app.jobs.changes();
-    let first = {
-        let workspace = workspace.clone();
-        blocking(move || workspace.job(id)).await?
+    let (changes, stopping) = (app.jobs.changes(), app.stopping());
+    let first = blocking(move || workspace.job(id)).await?;
+    let look = move || {
+        let (app, principal) = (app.clone(), principal.clone());
+        blocking(move || app.auth.enter(&principal, Permission::ReadJobs, record.id)?.workspace.job(id))
     };
-    let state = (Some(first), changes, workspace);
+    let state = (Some(first), changes, stopping, look);
     let events = stream::unfold(Some(state), move |state| async move {
-        let (job, mut changes, workspace) = state?;
+        let (job, mut changes, mut stopping, look) = state?;
         let job = match job {
             Some(job) => job,
             None => {
                 loop {
-                    match changes.recv().await {
+                    let change = tokio::select! {
+                        _ = stopping.wait_for(|stop| *stop) => return None,
+                        change = changes.recv() => change,
+                    };
+                    match change {
                         Ok(changed) if changed != id => continue,
                         // Having missed some is as good a reason to look again.
                         Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
                         Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
                     }
                 }
-                let workspace = workspace.clone();
-                blocking(move || workspace.job(id)).await.ok()?
+                look().await.ok()?
             }
         };
         let ended = job.status.is_final();
         let event = Event::default().json_data(View::from(job)).ok()?;
-        Some((Ok::<_, Infallible>(event), (!ended).then_some((None, changes, workspace))))
+        Some((Ok::<_, Infallible>(event), (!ended).then_some((None, changes, stopping, look))))
     });
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15)).text("keep-alive");
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())

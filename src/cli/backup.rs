@@ -87,7 +87,8 @@ pub async fn restore(options: &Options, verb: Restore) -> Outcome {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         };
-        let restored = backup::restore(&verb.directory, verb.at.as_deref(), &config.data, config.allow_network_fs, &progress);
+        let restored =
+            backup::restore(&verb.directory, verb.at.as_deref(), &config.data, config.allow_network_fs, &progress);
         bar.finish_and_clear();
         restored
     })

@@ -94,8 +94,7 @@ impl Client {
     /// Lets go of the data directory, where this process opened it.
     pub async fn close(self) {
         if let Transport::Local { app, .. } = self.transport {
-            // A panic while closing has been reported; there is nothing more to do for it here.
-            let _ = tokio::task::spawn_blocking(move || app.close()).await;
+            app.close().await;
         }
     }
 

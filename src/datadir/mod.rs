@@ -173,7 +173,6 @@ impl DataDir {
     pub fn workspaces(&self) -> PathBuf {
         self.root.join("workspaces")
     }
-
 }
 
 impl Drop for DataDir {

@@ -13,4 +13,4 @@ mod worker;
 pub use extract::media_type_of;
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
 pub use source::check_name;
-pub use worker::{Jobs, is_archive};
+pub use worker::{Bounds, Jobs, is_archive};

@@ -8,17 +8,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::archive::{self, Bounds};
+use super::archive;
 use super::pipeline::{Incoming, Pipeline, Prepared};
 use crate::datadir::{DataDir, Uploaded};
 use crate::error::{Error, Result};
 use crate::workspace::documents;
 use crate::workspace::jobs::{self, Failure, Item, Job, Pending};
 
-pub use archive::is_archive;
+pub use archive::{Bounds, is_archive};
 
 /// Documents that are committed together at most.
 const BATCH: usize = 256;
@@ -42,13 +43,15 @@ pub struct Jobs {
     bounds: Bounds,
     /// How often each job that has not gone through was tried.
     tried: Mutex<HashMap<Uuid, u32>>,
+    /// Turns true when no further batch is to be begun.
+    stopping: watch::Receiver<bool>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Jobs {
-    /// An empty queue. An archive may hold `files` of `file_bytes` each and `bytes` together.
-    pub fn new(directory: Arc<DataDir>, files: usize, file_bytes: u64, bytes: u64) -> Self {
+    /// An empty queue, worked off until `stopping` turns true.
+    pub fn new(directory: Arc<DataDir>, bounds: Bounds, stopping: watch::Receiver<bool>) -> Self {
         let (queue, receiver) = mpsc::unbounded_channel();
-        let bounds = Bounds { files, file_bytes, bytes };
         Jobs {
             queue,
             waiting: Mutex::new(Some(receiver)),
@@ -56,6 +59,8 @@ impl Jobs {
             directory,
             bounds,
             tried: Mutex::default(),
+            stopping,
+            workers: Mutex::default(),
         }
     }
 
@@ -96,15 +101,20 @@ impl Jobs {
         let _ = self.changed.send(job);
     }
 
-    /// Works jobs off, `workers` at once, until the runtime ends. The second call does nothing.
+    /// Works jobs off, `workers` at once, until told to stop. The second call does nothing.
     pub fn start(self: &Arc<Self>, workers: usize, open: Arc<Open>) {
         let Some(receiver) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-        for _ in 0..workers {
+        let started = (0..workers).map(|_| {
             let (jobs, open, receiver) = (self.clone(), open.clone(), receiver.clone());
+            let mut stopping = self.stopping.clone();
             tokio::spawn(async move {
                 loop {
-                    let next = receiver.lock().await.recv().await;
+                    let next = tokio::select! {
+                        biased;
+                        _ = stopping.wait_for(|stop| *stop) => None,
+                        next = async { receiver.lock().await.recv().await } => next,
+                    };
                     let Some((workspace, job)) = next else { return };
                     let work = tokio::task::spawn_blocking({
                         let (jobs, open) = (jobs.clone(), open.clone());
@@ -118,7 +128,18 @@ impl Jobs {
                         jobs.enqueue(workspace, job);
                     });
                 }
-            });
+            })
+        });
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).extend(started);
+    }
+
+    /// Waits until the batches that were under way when it was told to stop are in.
+    pub async fn ended(&self) {
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            if let Err(error) = worker.await {
+                tracing::error!(%error, "a worker ended early");
+            }
         }
     }
 
@@ -176,7 +197,8 @@ impl Jobs {
             return Ok(());
         }
         self.announce(job);
-        loop {
+        // Where it stops the job is on file as it stands, and the next start goes on with it.
+        while !*self.stopping.borrow() {
             let pending = pipeline.workspace.pending_items(job, BATCH)?;
             let Some(first) = pending.first() else { return pipeline.workspace.finish_job(job) };
             let done = match first.item.archive {
@@ -190,6 +212,7 @@ impl Jobs {
             }
             self.announce(job);
         }
+        Ok(())
     }
 
     fn take_in(&self, pipeline: &Pipeline, job: Uuid, batch: Vec<Pending>) -> Result<()> {

@@ -2,11 +2,11 @@
 //!
 //! A workspace in use is never closed under its users: each holds an [`Arc`], and only one that the registry alone
 //! holds may go. Opening and closing one workspace exclude each other by its slot's lock, so that two handles to
-//! one directory never exist; different workspaces do not wait for each other.
+//! one directory never exist; different workspaces do not wait for each other, but for room.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -17,10 +17,16 @@ use crate::workspace::{IndexState, Workspace};
 
 /// How long a workspace must have been left alone before it is brought to rest.
 const QUIET: Duration = Duration::from_secs(2);
+/// How long an opening waits for room.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long before it looks again whether somebody else's workspace has become idle: its last user does not tell.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Openings that wait for room at once; each holds a thread. Those beyond are refused at once.
+const WAITING: usize = 64;
 
 /// A bounded set of open workspaces.
 pub struct Registry {
-    limit: usize,
+    room: Arc<Room>,
     slots: Mutex<HashMap<Uuid, Arc<Slot>>>,
 }
 
@@ -31,15 +37,74 @@ struct Slot {
 
 #[derive(Default)]
 struct State {
-    open: Option<Arc<Workspace>>,
+    open: Option<Open>,
     used: Option<Instant>,
+}
+
+struct Open {
+    // Closed before its place is given to another.
+    workspace: Arc<Workspace>,
+    _place: Place,
 }
 
 impl State {
     /// Whether it is open and nobody but the registry holds it, nor wants it held still.
     fn is_idle(&self) -> bool {
-        self.open.as_ref().is_some_and(|workspace| Arc::strong_count(workspace) == 1 && !workspace.is_frozen())
+        self.open.as_ref().is_some_and(|open| Arc::strong_count(&open.workspace) == 1 && !open.workspace.is_frozen())
     }
+
+    fn workspace(&self) -> Option<Arc<Workspace>> {
+        self.open.as_ref().map(|open| open.workspace.clone())
+    }
+}
+
+/// How many may be open, and are.
+struct Room {
+    limit: usize,
+    count: Mutex<Count>,
+    left: Condvar,
+}
+
+#[derive(Default)]
+struct Count {
+    taken: usize,
+    waiting: usize,
+}
+
+/// Leave to hold one workspace open.
+struct Place(Arc<Room>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.0.count).taken -= 1;
+        self.0.left.notify_one();
+    }
+}
+
+impl Room {
+    fn try_take(self: &Arc<Self>) -> Option<Place> {
+        let mut count = lock(&self.count);
+        (count.taken < self.limit).then(|| {
+            count.taken += 1;
+            Place(self.clone())
+        })
+    }
+
+    /// Waits until somebody leaves, or a little while.
+    fn wait(&self) -> Result<()> {
+        let mut count = lock(&self.count);
+        if count.waiting >= WAITING {
+            return Err(crowded());
+        }
+        count.waiting += 1;
+        let (mut count, _) = self.left.wait_timeout(count, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner);
+        count.waiting -= 1;
+        Ok(())
+    }
+}
+
+fn crowded() -> Error {
+    Error::Unavailable("too many workspaces are in use at once; try again shortly".into())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -49,59 +114,58 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Registry {
     /// A registry that holds at most `limit` workspaces open.
     pub fn new(limit: usize) -> Self {
-        Registry { limit, slots: Mutex::default() }
+        let room = Room { limit, count: Mutex::default(), left: Condvar::new() };
+        Registry { room: Arc::new(room), slots: Mutex::default() }
     }
 
-    /// The workspace in `root`, opened where it is not open yet.
+    /// The workspace in `root`, opened where it is not open yet. Waits a while where as many as may be are in use.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where as many as may be are open and in use.
+    /// [`Error::Unavailable`] where no room was made in time, or too many wait for it.
     pub fn open(&self, id: Uuid, root: &Path, access: Access) -> Result<Arc<Workspace>> {
         let slot = lock(&self.slots).entry(id).or_default().clone();
         let mut state = lock(&slot.state);
         state.used = Some(Instant::now());
-        if let Some(workspace) = &state.open {
-            return Ok(workspace.clone());
+        if let Some(workspace) = state.workspace() {
+            return Ok(workspace);
         }
-        self.make_room()?;
+        let place = self.make_room()?;
         let workspace = Workspace::open(root, access)?;
-        state.open = Some(workspace.clone());
+        state.open = Some(Open { workspace: workspace.clone(), _place: place });
         Ok(workspace)
     }
 
-    /// Closes the one that was idle longest where the limit is reached.
-    fn make_room(&self) -> Result<()> {
+    fn make_room(&self) -> Result<Place> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if let Some(place) = self.room.try_take() {
+                return Ok(place);
+            }
+            if self.close_longest_idle() {
+                continue;
+            }
+            if Instant::now() >= patience {
+                return Err(crowded());
+            }
+            self.room.wait()?;
+        }
+    }
+
+    /// Closes the workspace that was idle longest. `false` where none is.
+    fn close_longest_idle(&self) -> bool {
         let slots: Vec<Arc<Slot>> = lock(&self.slots).values().cloned().collect();
-        let mut open = 0;
-        let mut idle: Vec<(Option<Instant>, Arc<Slot>)> = Vec::new();
-        for slot in slots {
-            // A slot that is locked is being opened or closed; it counts, and is left alone.
-            match slot.state.try_lock() {
-                Ok(state) => {
-                    open += usize::from(state.open.is_some());
-                    if state.is_idle() {
-                        idle.push((state.used, slot.clone()));
-                    }
-                }
-                Err(_) => open += 1,
-            }
-        }
-        idle.sort_by_key(|(used, _)| *used);
-        // The slot that room is made for counts as open already.
-        for (_, slot) in idle {
-            if open <= self.limit {
-                break;
-            }
-            if let Ok(mut state) = slot.state.try_lock()
-                && state.is_idle()
-            {
+        // A slot that is locked is being opened or closed, and is left alone.
+        let idle = slots.iter().filter_map(|slot| {
+            let state = slot.state.try_lock().ok()?;
+            state.is_idle().then_some((state.used, slot))
+        });
+        let Some((_, slot)) = idle.min_by_key(|(used, _)| *used) else { return false };
+        match slot.state.try_lock() {
+            Ok(mut state) if state.is_idle() => {
                 state.open = None;
-                open -= 1;
+                true
             }
-        }
-        match open <= self.limit {
-            true => Ok(()),
-            false => Err(Error::Unavailable("too many workspaces are in use at once; try again shortly".into())),
+            _ => false,
         }
     }
 
@@ -110,7 +174,7 @@ impl Registry {
         let slots: Vec<(Uuid, Arc<Slot>)> = lock(&self.slots).iter().map(|(id, slot)| (*id, slot.clone())).collect();
         for (id, slot) in slots {
             let open = match slot.state.try_lock() {
-                Ok(state) => state.open.clone(),
+                Ok(state) => state.workspace(),
                 Err(_) => continue,
             };
             // Not under the slot's lock: whoever wants the workspace meanwhile gets it.
@@ -138,7 +202,7 @@ impl Registry {
     /// Lets go of one workspace and gives it back, where it is open.
     pub fn take(&self, id: Uuid) -> Option<Arc<Workspace>> {
         let slot = lock(&self.slots).remove(&id)?;
-        lock(&slot.state).open.take()
+        lock(&slot.state).open.take().map(|open| open.workspace)
     }
 
     /// Lets go of all.
@@ -154,7 +218,7 @@ impl Registry {
     pub fn state(&self) -> (usize, usize) {
         let slots: Vec<Arc<Slot>> = lock(&self.slots).values().cloned().collect();
         let open: Vec<Arc<Workspace>> =
-            slots.iter().filter_map(|slot| slot.state.try_lock().ok()?.open.clone()).collect();
+            slots.iter().filter_map(|slot| slot.state.try_lock().ok()?.workspace()).collect();
         (open.len(), open.iter().filter(|workspace| workspace.index_state() == IndexState::Rebuilding).count())
     }
 }

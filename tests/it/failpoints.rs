@@ -148,3 +148,42 @@ async fn a_migration_that_is_cut_off_is_carried_out_by_the_next_start() {
         assert_whole(&tenant).await;
     }
 }
+
+#[tokio::test]
+async fn a_panic_in_the_midst_of_a_commit_is_answered_and_hurts_nobody_else() {
+    let places =
+        ["commit.moved", "commit.durable", "commit.written", "commit.committed", "commit.released", "commit.followed"];
+    for place in places {
+        let (tenant, home) = furnished().await;
+        let panics = [("CARREL_FAILPOINT", place), ("CARREL_FAILPOINT_PANICS", "1")];
+        let server = Server::within(home, &panics);
+        let tenant = again(&tenant, &server);
+        let neighbour = Tenant::new(&server.admin()).await;
+        let writers = (0..8).map(|number| {
+            let (client, path) = (tenant.client.clone(), tenant.path("/documents"));
+            let body = json!({"source": format!("{number}.md"), "content": format!("Falcon {number} dives.")});
+            tokio::spawn(async move { (number, client.post(&path, &body).await) })
+        });
+        let mut panicked = 0;
+        for writer in writers.collect::<Vec<_>>() {
+            let (number, answer) = writer.await.unwrap();
+            match answer.status {
+                201 => {
+                    let listed = tenant.client.get(&tenant.path(&format!("/documents?q={number}.md"))).await.is(200);
+                    assert_eq!(listed.json()["total"], 1, "{place}: {number} was answered");
+                }
+                _ => {
+                    assert!(!answer.header("x-request-id").is_empty());
+                    answer.problem(500, "internal");
+                    panicked += 1;
+                }
+            }
+        }
+        assert!(panicked >= 1, "{place}");
+        neighbour.document("own.md", "The neighbour notices nothing.").await;
+        tenant.document("after.md", "And the kestrel hovers on.").await;
+        assert_eq!(found(&tenant, "hovers").await, 2, "{place}");
+        assert_whole(&tenant).await;
+        server.kill();
+    }
+}

@@ -13,7 +13,7 @@ use crate::server::{ADMIN_KEY, Home, Server};
 use crate::tenant::Tenant;
 
 /// The same tenant on the server that took the other's place.
-fn again(tenant: &Tenant, server: &Server) -> Tenant {
+pub fn again(tenant: &Tenant, server: &Server) -> Tenant {
     Tenant {
         admin: server.admin(),
         client: server.admin().with_token(tenant.client.token()),
@@ -23,7 +23,7 @@ fn again(tenant: &Tenant, server: &Server) -> Tenant {
     }
 }
 
-async fn assert_whole(tenant: &Tenant) {
+pub async fn assert_whole(tenant: &Tenant) {
     let report = tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json();
     assert_eq!(report["whole"], true, "{report}");
 }
@@ -117,7 +117,7 @@ fn with_own_mounts(script: &str) -> Option<Command> {
 }
 
 /// Lets the program of `home` run under `script`, which ends in `exec "$@"`.
-fn under(home: &Home, script: &str) -> Option<Command> {
+pub fn under(home: &Home, script: &str) -> Option<Command> {
     let mut command = with_own_mounts(script)?;
     command.arg(env!("CARGO_BIN_EXE_carrel")).arg("serve").current_dir(home.path()).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap()).env("CARREL_ADMIN_KEY", ADMIN_KEY);

@@ -88,13 +88,11 @@ impl Faulty {
         self.get(0)
     }
 
-    #[allow(dead_code)]
     /// Sets the wall clock ahead, or back.
     pub fn set_clock(&self, seconds: i64) {
         self.set(6, seconds as u64);
     }
 
-    #[allow(dead_code)]
     /// Lets the directory lie on a file system of this type.
     pub fn set_file_system(&self, magic: u64) {
         self.set(7, magic);

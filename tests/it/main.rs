@@ -29,6 +29,8 @@ mod faulty;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
+#[cfg(target_os = "linux")]
+mod machine;
 mod operations;
 mod organizations;
 #[cfg(target_os = "linux")]
