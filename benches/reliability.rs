@@ -1,8 +1,9 @@
 //! What happens to a directory that is treated badly, counted.
 //!
-//! `cargo bench --bench reliability [-- KILLS COPIES WORKSPACES]` (200, 200 and 2000 unless told otherwise). Kills the
-//! server at random moments of writing; copies a workspace's directory in every way while it is at rest, frozen and
-//! being written; opens many workspaces on one instance, each for the first time.
+//! `cargo bench --bench reliability [-- KILLS COPIES WORKSPACES FLIPS]` (200, 200, 2000 and 500 unless told otherwise).
+//! Cuts the power and kills the server at random moments of writing; copies a workspace's directory in every way while it
+//! is at rest, frozen and being written; opens many workspaces on one instance, each for the first time; flips bits in
+//! databases and indexes.
 
 // The very harness that the tests use.
 #[allow(dead_code)]
@@ -19,6 +20,10 @@ mod handbook;
 #[allow(dead_code)]
 #[path = "../tests/it/power.rs"]
 mod power;
+#[cfg(target_os = "linux")]
+#[allow(dead_code)]
+#[path = "../tests/it/rot.rs"]
+mod rot;
 #[allow(dead_code)]
 #[path = "../tests/it/server.rs"]
 mod server;
@@ -42,16 +47,24 @@ const BATCH: usize = 10;
 
 fn main() {
     let given: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
-    let (kills, copies) = (given.first().copied().unwrap_or(200), given.get(1).copied().unwrap_or(200));
+    let count = |place: usize, otherwise: usize| given.get(place).copied().unwrap_or(otherwise);
+    let (kills, copies, workspaces, flips) = (count(0, 200), count(1, 200), count(2, 2_000), count(3, 500));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
+        if kills > 0 {
+            #[cfg(target_os = "linux")]
+            power_cuts(kills).await;
+            sudden_deaths(kills).await;
+        }
+        if copies > 0 {
+            live_copies(copies).await;
+        }
+        if workspaces > 0 {
+            many_workspaces(workspaces).await;
+        }
         #[cfg(target_os = "linux")]
-        power_cuts(kills).await;
-        sudden_deaths(kills).await;
-        live_copies(copies).await;
-        match given.get(2).copied().unwrap_or(2_000) {
-            0 => {}
-            workspaces => many_workspaces(workspaces).await,
+        if flips > 0 {
+            flipped_bits(flips).await;
         }
     });
 }
@@ -152,6 +165,23 @@ async fn power_cuts(count: usize) {
     let wrong = run.cut(count).await;
     println!("{count} power cuts: {} times something lost or not whole", wrong.len());
     wrong.iter().for_each(|complaint| println!("{complaint}"));
+}
+
+#[cfg(target_os = "linux")]
+async fn flipped_bits(count: usize) {
+    let sample = rot::Sample::new().await;
+    for (name, place) in [("databases", rot::Place::Database), ("indexes", rot::Place::Index)] {
+        let tally = sample.flip(place, count, 0x5DEE_CE66).await;
+        println!(
+            "{count} bits flipped in {name}: {} unharmed, {} healed, {} found, {} found after another answer, {} wrong",
+            tally.unharmed,
+            tally.healed,
+            tally.found,
+            tally.late,
+            tally.wrong.len()
+        );
+        tally.wrong.iter().for_each(|complaint| println!("{complaint}"));
+    }
 }
 
 async fn live_copies(copies: usize) {

@@ -221,6 +221,29 @@ impl App {
         self.tenancy.registry().tidy(Duration::from_secs(self.config.memory.idle_seconds));
     }
 
+    /// Reads through the workspace whose turn it is. How long that took; `None` where none is due.
+    pub fn inspect(&self) -> Result<Option<Duration>> {
+        let days = u64::from(self.config.limits.check_days);
+        if days == 0 || self.directory.access() == Access::Read {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let Some((workspace, found)) = self.tenancy.inspect_next(Duration::from_secs(days * 24 * 3600))? else {
+            return Ok(None);
+        };
+        match found {
+            Ok(report) if report.findings.is_empty() => tracing::debug!(workspace.id = %workspace, "read, and whole"),
+            Ok(report) => {
+                for finding in report.findings {
+                    let (part, problem, repaired) = (finding.part, finding.problem, finding.repaired);
+                    tracing::error!(workspace.id = %workspace, part, problem, repaired, "the workspace is damaged");
+                }
+            }
+            Err(error) => tracing::error!(workspace.id = %workspace, %error, "the workspace cannot be read"),
+        }
+        Ok(Some(started.elapsed()))
+    }
+
     /// Removes for good what was deleted long enough ago.
     pub fn empty_trash(&self) -> Result<()> {
         let cutoff = jiff::Timestamp::now()

@@ -51,6 +51,8 @@ pub struct Limits {
     pub import_bytes: u64,
     /// Days that a deleted workspace can be restored.
     pub trash_days: u32,
+    /// Days within which every workspace is read through and what rotted is found; 0 is never.
+    pub check_days: u32,
     /// Documents in one ingestion job.
     pub job_documents: usize,
     /// Requests under way at once; beyond them 503.
@@ -128,6 +130,7 @@ impl Default for Limits {
             archive_bytes: 4 << 30,
             import_bytes: 256 << 30,
             trash_days: 30,
+            check_days: 7,
             job_documents: 100_000,
             requests: 1024,
             request_seconds: 300,

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// How often idle workspaces are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether a workspace is to be read through.
+const INSPECT_EVERY: Duration = Duration::from_secs(2);
 /// How often the trash is looked through.
 const TRASH_EVERY: Duration = Duration::from_secs(3600);
 
@@ -51,7 +53,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     app.announce(format!("http://{}", reachable(listener.local_addr()?)));
     app.start_workers();
-    let tidy = tokio::spawn(tidy(app.clone()));
+    let (tidy, inspection) = (tokio::spawn(tidy(app.clone())), tokio::spawn(inspect(app.clone())));
     let drained = {
         let mut stopping = app.stopping();
         let drain = Duration::from_secs(app.config.limits.drain_seconds);
@@ -81,6 +83,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
         () = signalled => {}
     }
     tidy.abort();
+    inspection.abort();
     app.close().await;
     Ok(())
 }
@@ -113,6 +116,28 @@ async fn tidy(app: Arc<App>) {
             Err(error) => tracing::error!(%error, "tidying ended early"),
             Ok(Ok(())) => {}
         }
+    }
+}
+
+/// Reads through one workspace after another, no longer at a time than it then pauses.
+async fn inspect(app: Arc<App>) {
+    loop {
+        let inspected = tokio::task::spawn_blocking({
+            let app = app.clone();
+            move || app.inspect()
+        });
+        let pause = match inspected.await {
+            Ok(Ok(taken)) => taken.unwrap_or_default().max(INSPECT_EVERY),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "no workspace could be read through");
+                TRASH_EVERY
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading a workspace through ended early");
+                TRASH_EVERY
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

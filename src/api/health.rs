@@ -34,12 +34,13 @@ pub async fn ready(State(app): State<Arc<App>>) -> Answer<Json<Value>> {
             Access::Write => "read-write",
             Access::Read => "read-only",
         };
+        let damaged = app.tenancy.damaged().len();
         let (open, rebuilding) = app.tenancy.registry().state();
         Ok(Json(json!({
             "status": "ready",
             "mode": mode,
             "embedding_model": model,
-            "workspaces": {"open": open, "rebuilding": rebuilding},
+            "workspaces": {"open": open, "rebuilding": rebuilding, "damaged": damaged},
         })))
     })
     .await

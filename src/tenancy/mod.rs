@@ -6,14 +6,17 @@
 pub mod adoption;
 pub mod api_keys;
 mod capacity;
+mod inspection;
 pub mod organizations;
 mod registry;
 pub mod trash;
 pub mod workspaces;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use rusqlite::OptionalExtension;
+use uuid::Uuid;
 
 use crate::datadir::DataDir;
 use crate::error::Result;
@@ -79,6 +82,7 @@ pub struct Tenancy {
     db: Database,
     directory: Arc<DataDir>,
     registry: Registry,
+    damaged: Mutex<BTreeSet<Uuid>>,
 }
 
 impl Tenancy {
@@ -86,7 +90,7 @@ impl Tenancy {
     pub fn open(directory: Arc<DataDir>, open_workspaces: usize) -> Result<Self> {
         let db = Database::open(&directory.control(), MIGRATIONS, directory.access())?;
         let limit = if open_workspaces == 0 { capacity::open_workspaces() } else { open_workspaces };
-        Ok(Tenancy { db, directory, registry: Registry::new(limit) })
+        Ok(Tenancy { db, directory, registry: Registry::new(limit), damaged: Mutex::default() })
     }
 
     /// The open workspaces.

@@ -32,6 +32,7 @@ impl Tenancy {
             Ok(())
         })?;
         failpoint::reach("trash.marked");
+        self.note_damage(workspace, false);
         self.move_to_trash(workspace)
     }
 

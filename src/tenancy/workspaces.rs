@@ -31,7 +31,7 @@ pub(super) const SLUG_TAKEN: &str = "another workspace of this organization has 
 const COLUMNS: &str = "w.id, w.organization_id, w.name, w.slug, w.description, w.settings, w.embedding_model,
                        w.created_at, w.updated_at";
 /// A workspace lives while its organization does.
-const LIVE: &str = "workspaces w JOIN organizations o ON o.id = w.organization_id
+pub(super) const LIVE: &str = "workspaces w JOIN organizations o ON o.id = w.organization_id
                     WHERE w.deleted_at IS NULL AND o.deleted_at IS NULL";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Workspace> {
@@ -163,11 +163,13 @@ impl Tenancy {
     /// Whether a workspace is whole; one that cannot be opened is looked at as it lies. For the authorization step
     /// alone.
     pub fn check_workspace(&self, workspace: Uuid, repair: bool) -> Result<workspace::Report> {
-        match self.open_workspace(workspace) {
+        let report = match self.open_workspace(workspace) {
             Ok(open) => open.check(repair),
             Err(Error::Unavailable(why)) => workspace::check_directory(&self.directory_of(workspace), why),
             Err(error) => Err(error),
-        }
+        }?;
+        self.note_damage(workspace, !report.is_whole());
+        Ok(report)
     }
 
     /// Every live workspace with its jobs that wait or were cut off.

@@ -225,7 +225,13 @@ impl Workspace {
             Some(finding) => {
                 self.close_to_everyone(&finding.problem);
             }
-            None => self.check_index(repair, &mut report)?,
+            None => {
+                self.check_index(repair, &mut report)?;
+                if self.has_changed_at_rest()? {
+                    let problem = "its bytes are not those of its last rest, though nothing was written".to_owned();
+                    report.findings.push(Finding { part: "database", problem, repaired: false });
+                }
+            }
         }
         Ok(report)
     }

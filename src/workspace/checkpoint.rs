@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Workspace, meta};
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::workspace::layout::{Clean, Manifest};
+use crate::workspace::layout::{Clean, Manifest, Sum};
 
 /// How long freezing waits for changes that are under way.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -147,6 +147,19 @@ impl Workspace {
         state.clean = true;
         state.sums = Some(clean);
         Ok(true)
+    }
+
+    /// Whether the database is at rest and yet another than it was brought to rest as: its medium has changed it.
+    pub(super) fn has_changed_at_rest(&self) -> Result<bool> {
+        let sums = |state: &State| state.sums.clone().filter(|_| state.clean);
+        let begun = |state: &State| (state.clean, state.begun);
+        let (expected, before) = {
+            let state = self.activity.lock();
+            (sums(&state), begun(&state))
+        };
+        let Some(expected) = expected else { return Ok(false) };
+        let same = expected.is_of(&Sum::of(&self.layout.database())?);
+        Ok(!same && begun(&self.activity.lock()) == before)
     }
 
     /// Brings the directory to rest and keeps it there for `time`, or until [`Workspace::thaw`]. Reading goes on.

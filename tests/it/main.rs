@@ -36,6 +36,8 @@ mod organizations;
 #[cfg(target_os = "linux")]
 mod power;
 mod quick_start;
+#[cfg(target_os = "linux")]
+mod rot;
 mod search;
 mod wire;
 mod workspaces;
