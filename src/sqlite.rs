@@ -333,9 +333,19 @@ impl From<rusqlite::Error> for Error {
                 tracing::error!(error = %cause, "a database is damaged");
                 Error::Unavailable(DAMAGED.to_owned())
             }
+            // The tables are strict, and only this program fills them: what cannot be read back was not written so.
+            _ if is_unreadable(&cause) => {
+                tracing::error!(error = %cause, "a row of a database is damaged");
+                Error::Unavailable(DAMAGED.to_owned())
+            }
             _ => Error::internal("sqlite", cause),
         }
     }
+}
+
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..))
 }
 
 fn extended_code(error: &rusqlite::Error) -> Option<i32> {

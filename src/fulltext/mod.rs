@@ -130,6 +130,9 @@ impl Fulltext {
         }
         let index = Index::open(Files::open(directory, read_only).map_err(engine)?).map_err(engine)?;
         let payload = read_payload(&index)?;
+        if index.schema() != schema().0 {
+            return Err(Error::Internal("full-text index: its schema is another than was written".into()));
+        }
         if !payload.is_some_and(|p| p.format == FORMAT && p.language == language) {
             return Ok(None);
         }

@@ -157,6 +157,13 @@ impl Layout {
             && clean.files.iter().all(|(path, sum)| size(&self.root.join(path)) == Some(sum.size))
     }
 
+    /// Whether the index's lists of what it consists of have the sums of the rest: alone among its files they bear no
+    /// checksums of their own.
+    pub fn index_lists_are_of(&self, clean: &Clean) -> bool {
+        let mut lists = clean.files.iter().filter(|(path, _)| path.starts_with(INDEX) && path.ends_with(".json"));
+        lists.all(|(path, sum)| Sum::of(&self.root.join(path)).is_ok_and(|found| found == *sum))
+    }
+
     /// Bytes of all files in the directory.
     pub fn size_bytes(&self) -> u64 {
         let files = walkdir::WalkDir::new(&self.root).into_iter().flatten();

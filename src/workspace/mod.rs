@@ -104,7 +104,9 @@ impl Workspace {
             layout.write_manifest(&manifest)?;
         }
         let db = Database::open(&layout.database(), schema::MIGRATIONS, access)?;
-        let fulltext = Fulltext::open(&layout.fulltext(), &manifest.language, access == Access::Read)?;
+        let rotten = as_left && !clean.as_ref().is_some_and(|clean| layout.index_lists_are_of(clean));
+        let open_index = if rotten { Fulltext::create } else { Fulltext::open };
+        let fulltext = open_index(&layout.fulltext(), &manifest.language, access == Access::Read)?;
         let workspace = Arc::new(Workspace {
             manifest,
             layout,

@@ -278,6 +278,7 @@ async fn a_backup_beside_a_running_server_restores_everything() {
     drop(server);
     std::fs::remove_dir_all(home.data()).unwrap();
     home.run(&["restore", "backups"]).exits(0);
+    home.run(&["doctor"]).exits(0);
     let server = Server::within(home.clone(), &[]);
     let (one, two) = (again(&one, &server), again(&two, &server));
     for tenant in [&one, &two] {
