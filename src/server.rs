@@ -84,7 +84,10 @@ pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
     }
     tidy.abort();
     inspection.abort();
-    app.close().await;
+    tokio::select! {
+        () = app.close() => {}
+        () = signal() => tracing::warn!("told to stop twice; closing at once"),
+    }
     Ok(())
 }
 

@@ -151,15 +151,17 @@ impl Registry {
         }
     }
 
-    /// Closes the workspace that was idle longest. `false` where none is.
+    /// Closes the workspace that was idle longest, rather one at rest, which is quick. `false` where none is idle.
     fn close_longest_idle(&self) -> bool {
         let slots: Vec<Arc<Slot>> = lock(&self.slots).values().cloned().collect();
         // A slot that is locked is being opened or closed, and is left alone.
         let idle = slots.iter().filter_map(|slot| {
             let state = slot.state.try_lock().ok()?;
-            state.is_idle().then_some((state.used, slot))
+            let restless = state.open.as_ref()?.workspace.restless_for().is_some();
+            state.is_idle().then_some((restless, state.used, slot))
         });
-        let Some((_, slot)) = idle.min_by_key(|(used, _)| *used) else { return false };
+        let longest = idle.min_by_key(|(restless, used, _)| (*restless, *used));
+        let Some((_, _, slot)) = longest else { return false };
         match slot.state.try_lock() {
             Ok(mut state) if state.is_idle() => {
                 state.open = None;
