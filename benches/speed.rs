@@ -10,6 +10,7 @@ use carrel::auth::Access;
 use carrel::embed::{Embedder, ModelInfo, Purpose};
 use carrel::error::Result;
 use carrel::search::{self, SearchRequest, SearchType};
+use carrel::workspace::Probe;
 
 #[path = "instance.rs"]
 mod instance;
@@ -163,7 +164,8 @@ fn queries(instance: &Instance, access: &Access, size: usize, random: &mut Rando
         times[1].push(run(embedder.as_ref(), SearchType::Hybrid));
         times[2].push(run(&known, SearchType::Fulltext));
         let started = Instant::now();
-        access.workspace.nearest_chunks(&vector, 10, None).unwrap();
+        let probe = Probe { model: &embedder.model().sha256, vector: &vector };
+        access.workspace.nearest_chunks_exactly(probe, 10).unwrap();
         times[3].push(started.elapsed().as_secs_f64() * 1e3);
     }
     let mut at = |place: usize, quantile: f64| {

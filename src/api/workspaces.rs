@@ -231,8 +231,8 @@ pub async fn stats(entered: In<ReadWorkspace>) -> Answer<Response> {
             "bytes_on_disk": stats.bytes_on_disk,
             "embedding_model": {"name": model.name, "dimension": model.dimension, "sha256": model.sha256},
             "generation": stats.generation,
-            "generations": {"fulltext": stats.fulltext_generation},
-            "indexes": {"fulltext": stats.fulltext_state.name()},
+            "generations": {"fulltext": stats.fulltext_generation, "vectors": stats.vector_generation},
+            "indexes": {"fulltext": stats.fulltext_state.name(), "vectors": stats.vector_state.name()},
         }))
     });
     Ok(Json(stats.await?).into_response())

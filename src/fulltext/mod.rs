@@ -21,6 +21,7 @@ use tantivy::{Directory, HasLen, Index, IndexReader, IndexSettings, IndexWriter,
 
 use self::files::Files;
 use crate::error::{Error, Result};
+use crate::stamp::Stamp;
 use crate::text::Analyzer;
 
 /// Raised when an index written by an older version must be made anew.
@@ -48,15 +49,6 @@ pub struct Match {
     pub chunk: u32,
     /// BM25 as a part of what a text that says nothing but the query's words could reach: `0..=1`.
     pub score: f32,
-}
-
-/// Which state of the truth an index reflects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Stamp {
-    /// The commit's place in the history of its workspace; 0 before the first.
-    pub generation: u64,
-    /// What tells this commit from one of the same number in another history.
-    pub mark: i64,
 }
 
 /// What the index says of itself in each commit.
@@ -142,13 +134,7 @@ impl Fulltext {
     /// Whether every file of the index bears the checksum that it was written with. Reads all of them.
     pub fn is_whole(&self) -> bool {
         let check = || -> tantivy::Result<bool> {
-            let files = self.files()?;
-            let used = self.index.searchable_segment_ids()?;
-            let has_files = |id: &tantivy::index::SegmentId| files.iter().any(|path| belongs(path, &id.uuid_string()));
-            if !used.iter().all(has_files) {
-                return Ok(false);
-            }
-            for path in files {
+            for path in self.files()? {
                 if !self.index.directory().validate_checksum(&path)? {
                     return Ok(false);
                 }
@@ -175,12 +161,15 @@ impl Fulltext {
         files.iter().map(length).sum()
     }
 
-    /// The files of the segments that are in use: they are named after them.
+    /// The files of the segments that are in use.
     fn files(&self) -> tantivy::Result<Vec<PathBuf>> {
-        let used: Vec<String> = self.index.searchable_segment_ids()?.iter().map(|id| id.uuid_string()).collect();
-        let mut files: Vec<PathBuf> = self.index.directory().list_managed_files().into_iter().collect();
-        files.retain(|path| used.iter().any(|id| belongs(path, id)));
-        Ok(files)
+        use tantivy::index::SegmentComponent::{Delete, FastFields, FieldNorms, Positions, Postings, Store, Terms};
+        let parts = |segment: &tantivy::index::SegmentMeta| {
+            let always = [Postings, Positions, FastFields, FieldNorms, Terms, Store];
+            let parts = always.into_iter().chain(segment.has_deletes().then_some(Delete));
+            parts.map(|part| segment.relative_path(part)).collect::<Vec<_>>()
+        };
+        Ok(self.index.searchable_segment_metas()?.iter().flat_map(parts).collect())
     }
 
     /// Rewrites the segments that hold deleted chunks, so that nothing of those is left on disk.
@@ -267,9 +256,23 @@ impl Fulltext {
         if result.is_err() {
             // A writer that failed may hold half of the change; the next one starts from the last commit.
             *slot = None;
+            self.sweep();
         }
         result?;
         self.reload()
+    }
+
+    /// Removes what a writer that failed has left: on a disk without room for names even empty files are in the way of
+    /// the next one. No writer is open.
+    fn sweep(&self) {
+        let Ok(used) = self.files() else { return };
+        for path in self.index.directory().list_managed_files() {
+            let is_segments = path.extension().is_some_and(|ending| ending != "json" && ending != "lock");
+            if is_segments && !used.contains(&path) {
+                // One that is gone already is as good.
+                let _ = self.index.directory().delete(&path);
+            }
+        }
     }
 
     /// Lets searches see the last commit.
@@ -394,11 +397,6 @@ impl Fulltext {
 fn idf(frequency: u64, documents: u64) -> f32 {
     let documents = documents.max(frequency);
     (1.0 + ((documents - frequency) as f32 + 0.5) / (frequency as f32 + 0.5)).ln()
-}
-
-/// Whether a file is one of the segment's: its name begins with the segment's.
-fn belongs(path: &Path, segment: &str) -> bool {
-    path.to_str().is_some_and(|name| name.starts_with(segment))
 }
 
 fn schema() -> (Schema, Fields) {

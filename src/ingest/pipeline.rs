@@ -138,6 +138,7 @@ impl Pipeline {
             size_bytes: bytes.len() as u64,
             content_hash,
             file_type: format.media_type().to_owned(),
+            model: self.embedder.model().sha256.clone(),
             chunks: chunks.collect(),
             content: extracted.content,
         };

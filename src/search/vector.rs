@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 use super::Ranking;
 use crate::embed::{Embedder, Purpose};
 use crate::error::{Error, Result};
-use crate::workspace::Workspace;
+use crate::workspace::{Probe, Workspace};
 
 /// A question whose vector is computed when it is first needed.
 pub struct Query<'a> {
@@ -21,18 +21,19 @@ impl<'a> Query<'a> {
         Query { text, embedder, vector: std::cell::OnceCell::new() }
     }
 
-    fn vector(&self) -> Result<&[f32]> {
+    fn probe(&self) -> Result<Probe<'_>> {
+        let model = &self.embedder.model().sha256;
         if let Some(vector) = self.vector.get() {
-            return Ok(vector);
+            return Ok(Probe { model, vector });
         }
         let vector = self.embedder.embed(&[self.text], Purpose::Query)?.pop();
         let vector = vector.ok_or_else(|| Error::Internal("the embedder gave no vector".into()))?;
-        Ok(self.vector.get_or_init(|| vector))
+        Ok(Probe { model, vector: self.vector.get_or_init(|| vector) })
     }
 
     /// The `limit` nearest chunks.
     pub fn nearest(&self, workspace: &Workspace, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Ranking> {
-        workspace.nearest_chunks(self.vector()?, limit, allowed)
+        workspace.nearest_chunks(self.probe()?, limit, allowed)
     }
 
     /// `ranking` and the similarities of those in `others` that it lacks.
@@ -40,7 +41,7 @@ impl<'a> Query<'a> {
         let known: HashSet<u32> = ranking.iter().map(|(chunk, _)| *chunk).collect();
         let missing: Vec<u32> = others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(chunk)).collect();
         let mut completed = ranking.clone();
-        completed.extend(workspace.similarities(self.vector()?, &missing)?);
+        completed.extend(workspace.similarities(self.probe()?, &missing)?);
         Ok(completed)
     }
 }

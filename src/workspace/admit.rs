@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::check::check_truth;
 use super::layout::{Clean, DATABASE, Layout, Manifest, Sum};
-use super::{meta, schema};
+use super::{meta, open_database};
 use crate::error::{Error, Result};
-use crate::sqlite::{Access, Database};
+use crate::sqlite::Access;
 
 /// What to do about a copy that is not whole.
 const ADVICE: &str = "copy it again while it is at rest or frozen, or take a snapshot";
@@ -53,7 +53,7 @@ pub fn admit(root: &Path, id: Uuid, name: Option<&str>, accept_loss: bool) -> Re
         }
         losses.push(loss.to_owned());
     }
-    let opened = Database::open(&layout.database(), schema::MIGRATIONS, Access::Write);
+    let opened = open_database(&layout, &manifest, Access::Write);
     let opened = opened.map_err(|error| match error {
         Error::Internal(why) | Error::Unavailable(why) => refuse(&why),
         other => other,

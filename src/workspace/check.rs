@@ -7,10 +7,11 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use roaring::RoaringBitmap;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
+use super::follow::IndexState;
 use super::layout::{Layout, Sum};
-use super::{Workspace, json, meta, schema, vectors};
+use super::{Workspace, json, meta, models, schema, vectors};
 use crate::digest::{sha256, short_sum};
 use crate::error::Result;
 use crate::sqlite;
@@ -164,16 +165,25 @@ fn check_vectors(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
         let mut query = db.prepare(sql)?;
         Ok(query.query_map([], |row| row.get::<_, u32>(0))?.collect::<rusqlite::Result<_>>()?)
     };
-    let (chunks, stored) = (numbers("SELECT number FROM chunks")?, numbers("SELECT rowid FROM vectors_rowids")?);
-    (&chunks - &stored).iter().for_each(|number| findings.add(format!("chunk {number} has none")));
-    (&stored - &chunks).iter().for_each(|number| findings.add(format!("number {number} belongs to no chunk")));
-    let mut sums = db.prepare("SELECT vector_sum FROM chunks WHERE number = ?1")?;
-    vectors::each(db, |number, blob| {
-        let sum: Option<i64> = sums.query_row([number], |row| row.get(0)).unwrap_or(None);
-        if sum.is_some_and(|sum| sum != short_sum(blob)) {
-            findings.add(format!("that of chunk {number} is another than was stored"));
+    let chunks = numbers("SELECT number FROM chunks")?;
+    let active = models::active(db)?.map(|set| set.number);
+    for set in models::all(db)? {
+        let stored = numbers(&format!("SELECT rowid FROM {}_rowids", set.table()))?;
+        // Another set may be on its way to have them all.
+        if Some(set.number) == active {
+            (&chunks - &stored).iter().for_each(|number| findings.add(format!("chunk {number} has none")));
         }
-    })
+        (&stored - &chunks).iter().for_each(|number| findings.add(format!("number {number} belongs to no chunk")));
+        let mut sums = db.prepare("SELECT sum FROM vector_sums WHERE model = ?1 AND chunk = ?2")?;
+        vectors::each(db, &set, |number, blob| {
+            // Vectors from before there were sums have none.
+            let sum = sums.query_row((set.number, number), |row| row.get::<_, Option<i64>>(0)).optional();
+            if !sum.is_ok_and(|sum| sum.is_some_and(|sum| sum.is_none_or(|sum| sum == short_sum(blob)))) {
+                findings.add(format!("that of chunk {number} is another than was stored"));
+            }
+        })?;
+    }
+    Ok(())
 }
 
 fn check_originals(db: &Connection, layout: &Layout, found: &mut Vec<Finding>) -> Result<()> {
@@ -250,6 +260,7 @@ impl Workspace {
             let problem = problem.to_owned();
             if repair {
                 self.rebuild_index()?;
+                self.rebuild_vector_index()?;
             }
             let repaired = repair && self.index_problem()?.is_none();
             report.findings.push(Finding { part: "index", problem, repaired });
@@ -267,6 +278,18 @@ impl Workspace {
         })?;
         let indexed = self.fulltext().chunks();
         let same = indexed.is_ok_and(|indexed| indexed == chunks) && self.fulltext().stamp().is_ok();
-        Ok((!same).then_some("the full-text index holds other chunks than the database"))
+        if !same {
+            return Ok(Some("the full-text index holds other chunks than the database"));
+        }
+        let vectors = self.vectors();
+        if vectors.following.state() != IndexState::Ready {
+            // The truth is asked in its place.
+            return Ok(None);
+        }
+        if !vectors.knn.is_whole() {
+            return Ok(Some("files of the vector index are damaged"));
+        }
+        let same = vectors.knn.chunks() == chunks;
+        Ok((!same).then_some("the vector index holds other chunks than the database"))
     }
 }

@@ -120,6 +120,7 @@ impl Workspace {
             self.catch_up_if_behind()?;
             self.fulltext().purge()?;
             self.fulltext().rest();
+            self.rest_vectors()?;
             failpoint::reach("checkpoint.purged");
             self.remove_unreferenced_files();
             self.db.reclaim()?;

@@ -4,8 +4,7 @@ use rusqlite::{OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Workspace, id, json, to_json, vectors};
-use crate::digest::short_sum;
+use super::{Change, Workspace, id, json, models, to_json, vectors};
 use crate::error::{Error, Result};
 
 /// A chunk as it is stored.
@@ -48,20 +47,24 @@ pub struct Draft {
     pub vector: Vec<f32>,
 }
 
-/// Stores the chunks of document `number`, whose text is `content`.
-pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, drafts: &[Draft]) -> Result<()> {
+/// Stores the chunks of document `number`, whose text is `content`; `model` is the SHA-256 of the model that made their
+/// vectors.
+///
+/// # Errors
+/// [`Error::Unavailable`] where the workspace has changed models since the vectors were made.
+pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, model: &str, drafts: &[Draft]) -> Result<()> {
+    let changed = || Error::Unavailable("the workspace has just changed its embedding model; send it again".into());
+    let set = models::active(change.db)?.filter(|set| set.model.sha256 == model).ok_or_else(changed)?;
     let generation = change.generation();
     let mut insert = change.db.prepare_cached(
-        "INSERT INTO chunks (id, document, position, content, start, \"end\", heading_path, page, token_count, generation,
-                             vector_sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO chunks (id, document, position, content, start, \"end\", heading_path, page, token_count, generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for (position, draft) in drafts.iter().enumerate() {
         let text = content.get(draft.start..draft.end);
         let text = text.ok_or_else(|| Error::Internal("a chunk lies outside its document".into()))?;
         let (start, end) = (draft.start as i64, draft.end as i64);
         let headings = to_json(&draft.heading_path)?;
-        let vector = vectors::to_blob(&draft.vector);
         insert.execute(rusqlite::params![
             Uuid::now_v7().to_string(),
             document,
@@ -73,9 +76,8 @@ pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, drafts: 
             draft.page,
             draft.token_count,
             generation,
-            short_sum(&vector),
         ])?;
-        vectors::insert(change, change.db.last_insert_rowid(), &vector)?;
+        vectors::insert(change.db, &set, change.db.last_insert_rowid(), &draft.vector)?;
     }
     Ok(())
 }
@@ -86,7 +88,7 @@ pub(super) fn delete_of(change: &Change<'_>, document: i64) -> Result<()> {
     let mut numbers = change.db.prepare_cached("SELECT number FROM chunks WHERE document = ?1")?;
     let numbers: Vec<i64> = numbers.query_map([document], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for number in numbers {
-        vectors::delete(change, number)?;
+        vectors::delete(change.db, number)?;
         change.db.prepare_cached("INSERT INTO deleted_chunks VALUES (?1, ?2)")?.execute((number, generation))?;
     }
     change.db.prepare_cached("DELETE FROM chunks WHERE document = ?1")?.execute([document])?;

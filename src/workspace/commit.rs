@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::{Workspace, meta, rebuild, set_meta};
+use super::{Workspace, follow, meta, set_meta};
 use crate::datadir::{Uploaded, make_durable};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -146,8 +146,8 @@ impl Workspace {
             if touched {
                 set_meta(tx, "generation", next)?;
                 tx.execute("INSERT INTO generations VALUES (?1, random())", [next as i64])?;
-                // An index that cannot say where it stands is made anew, and needs no history.
-                rebuild::prune_history(tx, self.fulltext().stamp().unwrap_or_default())?;
+                let stamps = [self.fulltext().stamp().unwrap_or_default(), self.vectors().knn.stamp()];
+                follow::prune_history(tx, &stamps)?;
             }
             failpoint::reach("commit.written");
             Ok(touched)

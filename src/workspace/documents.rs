@@ -41,6 +41,8 @@ pub struct Draft {
     pub size_bytes: u64,
     pub content_hash: String,
     pub file_type: String,
+    /// SHA-256 of the model that made the chunks' vectors.
+    pub model: String,
     pub chunks: Vec<chunks::Draft>,
 }
 
@@ -107,7 +109,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
         document.updated_at,
         sha256(draft.content.as_bytes()),
     ])?;
-    chunks::insert(change, db.last_insert_rowid(), &draft.content, &draft.chunks)?;
+    chunks::insert(change, db.last_insert_rowid(), &draft.content, &draft.model, &draft.chunks)?;
     Ok(Stored { document, replaced: previous.is_some() })
 }
 

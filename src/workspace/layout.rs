@@ -100,6 +100,11 @@ impl Layout {
         self.root.join(INDEX)
     }
 
+    /// The vector indexes, one for each model: derived.
+    pub fn vectors(&self) -> PathBuf {
+        self.root.join("index/vectors")
+    }
+
     /// The original with this SHA-256: `files/ab/cdef…`.
     pub fn file(&self, sha256: &str) -> Result<PathBuf> {
         match (sha256.get(..2), sha256.get(2..)) {

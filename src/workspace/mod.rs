@@ -1,6 +1,6 @@
 //! The directory of one workspace: everything it knows, and nothing of whom it belongs to.
 //!
-//! `knowledge.db` is the truth; the full-text index beside it is derived and follows by generations ([`commit`]).
+//! `knowledge.db` is the truth; the indexes beside it are derived and follow by generations ([`follow`]).
 //! A [`Workspace`] is only to be had through the authorization step, so nothing here asks who is calling. All
 //! calls block. No credential is ever written here: a copied directory gives no way in.
 
@@ -13,8 +13,11 @@ pub mod chunks;
 mod commit;
 pub mod documents;
 mod filter;
+mod follow;
 pub mod jobs;
 mod layout;
+mod models;
+mod nearest;
 mod rebuild;
 mod schema;
 pub mod sessions;
@@ -36,8 +39,10 @@ pub use admit::{Admitted, admit};
 pub use check::{Finding, Report, check_directory, referenced_originals as originals_of};
 pub use commit::Change;
 pub use filter::{Comparison, Filter, Scalar};
+pub use follow::IndexState;
 pub use layout::{Clean, Layout, Manifest, ModelIdentity, Sum};
-pub use rebuild::{IndexState, in_context};
+pub use nearest::Probe;
+pub use rebuild::in_context;
 pub use snapshot::Snapshot;
 
 /// An open workspace.
@@ -47,7 +52,8 @@ pub struct Workspace {
     db: Database,
     access: Access,
     fulltext: RwLock<Arc<Fulltext>>,
-    index: rebuild::Index,
+    index: follow::Following,
+    vectors: RwLock<Arc<nearest::VectorIndex>>,
     commits: commit::Queue,
     activity: Arc<checkpoint::Activity>,
     /// What was found wrong with the database, where something was: then nothing of it is told any more.
@@ -66,6 +72,9 @@ pub struct Stats {
     /// The generation that the full-text index reflects.
     pub fulltext_generation: u64,
     pub fulltext_state: IndexState,
+    /// The generation that the vector index reflects.
+    pub vector_generation: u64,
+    pub vector_state: IndexState,
 }
 
 impl Workspace {
@@ -81,10 +90,7 @@ impl Workspace {
 
     fn fill(root: &Path, manifest: &Manifest) -> Result<()> {
         let layout = Layout::new(root);
-        let db = Database::open(&layout.database(), schema::MIGRATIONS, Access::Write)?;
-        let vectors = schema::vectors(manifest.embedding_model.dimension);
-        db.write(|tx| Ok(tx.execute_batch(&vectors)?))?;
-        drop(db);
+        drop(open_database(&layout, manifest, Access::Write)?);
         // The manifest comes last: a directory without one was never finished.
         let clean = Clean { generation: 0, files: layout.sums(None)? };
         layout.write_manifest(&Manifest { clean: Some(clean), ..manifest.clone() })
@@ -103,17 +109,22 @@ impl Workspace {
         if clean.is_some() && !as_left && access == Access::Write {
             layout.write_manifest(&manifest)?;
         }
-        let db = Database::open(&layout.database(), schema::MIGRATIONS, access)?;
+        let db = open_database(&layout, &manifest, access)?;
         let rotten = as_left && !clean.as_ref().is_some_and(|clean| layout.index_lists_are_of(clean));
         let open_index = if rotten { Fulltext::create } else { Fulltext::open };
         let fulltext = open_index(&layout.fulltext(), &manifest.language, access == Access::Read)?;
+        let active = db
+            .read(models::active)?
+            .ok_or_else(|| Error::Unavailable("the workspace has no embedding model".into()))?;
+        let vectors = nearest::VectorIndex::open(&layout.vectors(), active);
         let workspace = Arc::new(Workspace {
             manifest,
             layout,
             db,
             access,
             fulltext: RwLock::new(Arc::new(fulltext)),
-            index: rebuild::Index::default(),
+            index: follow::Following::default(),
+            vectors: RwLock::new(Arc::new(vectors)),
             commits: commit::Queue::default(),
             activity: Arc::new(checkpoint::Activity::new(clean, as_left)),
             damage: OnceLock::new(),
@@ -139,8 +150,8 @@ impl Workspace {
     }
 
     /// The model that made its vectors.
-    pub fn model(&self) -> &ModelIdentity {
-        &self.manifest.embedding_model
+    pub fn model(&self) -> ModelIdentity {
+        self.vectors().set.model.clone()
     }
 
     /// The BM25 index as it is now.
@@ -199,17 +210,24 @@ impl Workspace {
     pub fn stats(&self) -> Result<Stats> {
         let (fulltext_generation, fulltext_state) =
             (self.fulltext().stamp().unwrap_or_default().generation, self.index_state());
+        let vectors = self.vectors();
         let bytes_on_disk = self.layout.size_bytes();
         self.read(|db| {
             let count = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0));
             Ok(Stats {
                 documents: count("SELECT count(*) FROM documents")?,
                 chunks: count("SELECT count(*) FROM chunks")?,
-                vectors: count("SELECT count(*) FROM vectors_rowids")?,
+                vectors: db.query_row(
+                    "SELECT count(*) FROM vector_sums WHERE model = ?1",
+                    [vectors.set.number],
+                    |row| row.get(0),
+                )?,
                 bytes_on_disk,
                 generation: meta(db, "generation")?,
                 fulltext_generation,
                 fulltext_state,
+                vector_generation: vectors.knn.stamp().generation,
+                vector_state: vectors.following.state(),
             })
         })
     }
@@ -222,6 +240,16 @@ impl Drop for Workspace {
         }
         self.fulltext().rest();
     }
+}
+
+/// Opens the database of a directory, brought to the current version.
+fn open_database(layout: &Layout, manifest: &Manifest, access: Access) -> Result<Database> {
+    let db = Database::open(&layout.database(), schema::MIGRATIONS, access)?;
+    // A new file knows no model yet, and neither does one that was written before a workspace could have several.
+    if access == Access::Write && db.read(models::active)?.is_none() {
+        db.write(|tx| models::ensure(tx, &manifest.embedding_model))?;
+    }
+    Ok(db)
 }
 
 fn damaged() -> Error {

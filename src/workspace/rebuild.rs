@@ -1,85 +1,77 @@
-//! How the full-text index follows the truth: from the state that its stamp names to the last commit.
+//! Bringing a workspace's indexes up: on opening, after a commit, and where one is damaged.
 //!
-//! The same code runs after each commit, on opening, and where the index must be made anew. What takes long runs on a
-//! thread of its own; until it is done the workspace says that it cannot be searched by its words.
+//! What takes long runs on a thread of its own. Until it is done the workspace says that it cannot be searched by its
+//! words; its vectors are searched in the truth meanwhile.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::checkpoint::Writing;
-use super::{Workspace, json, meta};
+use super::follow::{self, Derived, IndexState};
+use super::{Workspace, json};
 use crate::error::{Error, Result};
-use crate::fulltext::{Entry, Fulltext, Stamp};
+use crate::fulltext::{Entry, Fulltext};
 use crate::sqlite;
+use crate::stamp::Stamp;
 
 /// Bytes of an index whose checksums are verified before the workspace is opened; of a larger one, afterwards.
 const VERIFIED_AT_ONCE: u64 = 32 << 20;
 /// Bytes of a database whose structure is verified before the workspace is opened, after a stop without warning.
 const CHECKED_AT_ONCE: u64 = 64 << 20;
-/// Chunks that the index follows by before the workspace is opened; more of them, afterwards.
+/// Chunks that an index follows by before the workspace is opened; more of them, afterwards.
 const FOLLOWED_AT_ONCE: u64 = 2_000;
 
-/// How the full-text index stands to the truth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IndexState {
-    /// It reflects the last commit.
-    Ready,
-    /// It reflects an earlier commit; the next change or rest brings it up.
-    Behind,
-    /// It is being made anew, or brought up by much, and cannot be asked.
-    Rebuilding,
-}
+impl Derived for Fulltext {
+    fn name(&self) -> &'static str {
+        "fulltext"
+    }
 
-impl IndexState {
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            IndexState::Ready => "ready",
-            IndexState::Behind => "behind",
-            IndexState::Rebuilding => "rebuilding",
+    fn stamp(&self) -> Result<Stamp> {
+        Fulltext::stamp(self)
+    }
+
+    fn bring(&self, db: &Connection, target: Stamp, since: Option<u64>) -> Result<()> {
+        if Fulltext::stamp(self)? == target {
+            // A commit may have succeeded and the look at it failed.
+            return self.reload();
         }
+        let mut chunks = db.prepare_cached(
+            "SELECT c.number, c.content, c.heading_path, d.title
+             FROM chunks c JOIN documents d ON d.number = c.document WHERE c.generation > ?1 ORDER BY c.number",
+        )?;
+        let added = chunks.query_map([since.unwrap_or(0) as i64], entry)?.map(|row| Ok(row?));
+        self.apply(target, since.is_none(), follow::deleted(db, since)?, added)
     }
 }
 
-/// The state of an open workspace's index.
-pub(super) struct Index {
-    state: Mutex<IndexState>,
-    /// Held while the index follows, so that it never steps back.
-    following: Mutex<()>,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Index { state: Mutex::new(IndexState::Rebuilding), following: Mutex::default() }
-    }
-}
-
-impl Index {
-    fn lock(&self) -> MutexGuard<'_, IndexState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What is left to do once a workspace has been opened.
+struct Later {
+    check: bool,
+    whole: bool,
+    verify: bool,
+    stopped: bool,
 }
 
 impl Workspace {
     /// How the full-text index stands to the truth.
     pub fn index_state(&self) -> IndexState {
-        *self.index.lock()
+        self.index.state()
     }
 
-    /// Verifies what is on disk and brings the index up: at once where that is quick, else behind the caller's back.
+    /// Verifies what is on disk and brings the indexes up: at once where that is quick, else behind the caller's back.
     /// `as_left` where the directory looks as it was left at rest.
     ///
     /// # Errors
     /// [`Error::Unavailable`] for a database that is found damaged at once.
     pub(super) fn bring_up(self: &Arc<Self>, as_left: bool) -> Result<()> {
         let stopped = !as_left && !self.is_read_only();
-        let check_later = stopped && self.layout.database().metadata()?.len() > CHECKED_AT_ONCE;
-        if stopped && !check_later {
+        let check = stopped && self.layout.database().metadata()?.len() > CHECKED_AT_ONCE;
+        if stopped && !check {
             self.check_structure()?;
         }
-        let verify_later = self.fulltext().size_bytes() > VERIFIED_AT_ONCE;
-        let mut whole = verify_later || self.fulltext().is_whole();
+        let verify = self.fulltext().size_bytes() > VERIFIED_AT_ONCE;
+        let mut whole = verify || self.fulltext().is_whole();
         if !whole && self.chunk_count()? <= FOLLOWED_AT_ONCE {
             tracing::warn!(workspace.id = %self.id(), "the full-text index is damaged and is made anew");
             if let Err(error) = self.rebuild_index() {
@@ -88,42 +80,49 @@ impl Workspace {
             }
             whole = true;
         }
-        let follow_later = !whole || self.distance()? > FOLLOWED_AT_ONCE;
+        let words = follow::distance(&self.db, &*self.fulltext())?;
+        let vectors = follow::distance(&self.db, &*self.vectors())?;
+        let later = !whole || words.max(vectors) > FOLLOWED_AT_ONCE;
         // An index that was left at rest is believed until it is found damaged; any other is not.
-        if !follow_later && (as_left || !verify_later) {
-            let writing = self.distance()? > 0;
+        if !later && (as_left || !verify) {
+            let writing = words + vectors > 0;
             let _writing = writing.then(|| self.writing_index()).transpose()?;
             self.follow();
         }
-        if stopped || verify_later || follow_later {
-            let writing = (stopped || follow_later).then(|| self.writing_index()).transpose()?.flatten();
+        if stopped || verify || later {
+            let writing = (stopped || later).then(|| self.writing_index()).transpose()?.flatten();
             let workspace = self.clone();
             let work = move || {
                 let _writing = writing;
-                workspace.bring_up_later(check_later, whole, verify_later, stopped);
+                workspace.bring_up_later(Later { check, whole, verify, stopped });
             };
             std::thread::Builder::new().name("rebuild".into()).spawn(work)?;
         }
         Ok(())
     }
 
-    fn bring_up_later(&self, check: bool, whole: bool, verify: bool, stopped: bool) {
-        if check && let Err(error) = self.check_structure() {
+    fn bring_up_later(&self, later: Later) {
+        if later.check
+            && let Err(error) = self.check_structure()
+        {
             tracing::error!(workspace.id = %self.id(), %error, "the workspace is closed to everyone");
             return;
         }
-        if !whole || (verify && !self.fulltext().is_whole()) {
+        if !later.whole || (later.verify && !self.fulltext().is_whole()) {
             tracing::warn!(workspace.id = %self.id(), "the full-text index is damaged and is made anew");
             if let Err(error) = self.rebuild_index() {
                 tracing::error!(workspace.id = %self.id(), %error, "the full-text index cannot be made");
             }
-        } else if self.index_state() != IndexState::Ready {
+        }
+        if self.index_state() != IndexState::Ready || self.vectors().following.state() != IndexState::Ready {
             let started = std::time::Instant::now();
             self.follow();
             let seconds = started.elapsed().as_secs_f32();
-            tracing::info!(workspace.id = %self.id(), seconds, "the full-text index was brought up");
+            tracing::info!(workspace.id = %self.id(), seconds, "the indexes were brought up");
         }
-        if stopped && let Err(error) = self.sweep_originals() {
+        if later.stopped
+            && let Err(error) = self.sweep_originals()
+        {
             tracing::warn!(workspace.id = %self.id(), %error, "originals that nothing refers to may be left");
         }
     }
@@ -161,112 +160,71 @@ impl Workspace {
     /// Makes the full-text index anew from the truth, now.
     pub fn rebuild_index(&self) -> Result<()> {
         let _writing = self.writing_index()?;
-        *self.index.lock() = IndexState::Rebuilding;
+        self.index.declare(IndexState::Rebuilding);
         {
-            let _following = self.index.following.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = self.index.turn();
             self.fulltext().rest();
             let directory = self.layout.fulltext();
             let fresh = Fulltext::create(&directory, &self.manifest.language, self.is_read_only())?;
             *self.fulltext.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         }
-        self.follow();
+        self.index.follow(&self.db, &*self.fulltext());
         match self.index_state() {
             IndexState::Ready => Ok(()),
             _ => Err(Error::Unavailable("the full-text index could not be made anew".into())),
         }
     }
 
-    /// Lets the index follow a commit, unless it is being made anew: then it follows when that is done. What fails
+    /// Makes the vector index anew from the truth, now.
+    pub(super) fn rebuild_vector_index(&self) -> Result<()> {
+        let _writing = self.writing()?;
+        let vectors = self.vectors();
+        vectors.following.declare(IndexState::Rebuilding);
+        {
+            let _turn = vectors.following.turn();
+            vectors.knn.discard();
+        }
+        vectors.following.follow(&self.db, &*vectors);
+        match vectors.following.state() {
+            IndexState::Ready => Ok(()),
+            _ => Err(Error::Unavailable("the vector index could not be made anew".into())),
+        }
+    }
+
+    /// Lets the indexes follow a commit, but for one that is being made anew: that follows when it is done. What fails
     /// leaves it behind, which is said and tried again later.
     pub(super) fn follow_commit(&self) {
-        if self.index_state() != IndexState::Rebuilding {
-            self.follow();
+        let vectors = self.vectors();
+        if self.index.state() != IndexState::Rebuilding {
+            self.index.follow(&self.db, &*self.fulltext());
+        }
+        if vectors.following.state() != IndexState::Rebuilding {
+            vectors.following.follow(&self.db, &*vectors);
         }
     }
 
     fn follow(&self) {
-        loop {
-            if let Err(error) = self.catch_up() {
-                tracing::error!(workspace.id = %self.id(), %error, "the full-text index does not follow");
-                *self.index.lock() = IndexState::Behind;
-                return;
-            }
-            // A commit that came in between looked at the state before we change it, or is seen by us here.
-            let mut state = self.index.lock();
-            if self.distance().is_ok_and(|chunks| chunks == 0) {
-                *state = IndexState::Ready;
-                return;
-            }
+        self.index.follow(&self.db, &*self.fulltext());
+        let vectors = self.vectors();
+        // On a medium that takes no writes there is no place for one that is not there already.
+        let served = follow::distance(&self.db, &*vectors).is_ok_and(|chunks| chunks == 0);
+        match self.is_read_only() && !served {
+            true => vectors.following.declare(IndexState::Behind),
+            false => vectors.following.follow(&self.db, &*vectors),
         }
     }
 
-    /// Brings an index up that an earlier attempt left behind.
+    /// Brings up indexes that an earlier attempt left behind.
     pub(super) fn catch_up_if_behind(&self) -> Result<()> {
         let _turn = self.commits.turn();
-        if self.index_state() == IndexState::Behind {
-            self.catch_up()?;
-            *self.index.lock() = IndexState::Ready;
-        }
-        Ok(())
+        let vectors = self.vectors();
+        vectors.following.catch_up_if_behind(&self.db, &*vectors)?;
+        self.index.catch_up_if_behind(&self.db, &*self.fulltext())
     }
 
     fn chunk_count(&self) -> Result<u64> {
         self.db.read(|db| Ok(db.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?))
     }
-
-    /// How many chunks, and at least how many commits, the index is away from the truth.
-    fn distance(&self) -> Result<u64> {
-        let stamped = self.fulltext().stamp()?;
-        self.db.read(|db| {
-            let target = stamp(db)?;
-            if stamped == target {
-                return Ok(0);
-            }
-            let since = if knows(db, stamped)? { stamped.generation } else { 0 };
-            let count = "SELECT count(*) FROM chunks WHERE generation > ?1";
-            Ok(db.query_row(count, [since as i64], |row| row.get::<_, u64>(0))?.max(1))
-        })
-    }
-
-    /// Brings the index to the last commit: by what changed since its stamp, or with all there is where the stamp is
-    /// none of this history (a restored copy's, or that of nothing).
-    fn catch_up(&self) -> Result<()> {
-        let _following = self.index.following.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamped = self.fulltext().stamp()?;
-        self.db.read(|db| {
-            // One view for all that follows.
-            let db = db.unchecked_transaction()?;
-            let target = stamp(&db)?;
-            if stamped == target {
-                // A commit may have succeeded and the look at it failed.
-                return self.fulltext().reload();
-            }
-            let anew = !knows(&db, stamped)?;
-            let since = if anew { 0 } else { stamped.generation as i64 };
-            let mut deleted = db.prepare_cached("SELECT number FROM deleted_chunks WHERE generation > ?1")?;
-            let deleted: Vec<u32> = deleted.query_map([since], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            let mut chunks = db.prepare_cached(
-                "SELECT c.number, c.content, c.heading_path, d.title
-                 FROM chunks c JOIN documents d ON d.number = c.document WHERE c.generation > ?1 ORDER BY c.number",
-            )?;
-            let added = chunks.query_map([since], entry)?.map(|row| Ok(row?));
-            self.fulltext().apply(target, anew, deleted, added)
-        })
-    }
-}
-
-/// The stamp of the last commit.
-fn stamp(db: &Connection) -> Result<Stamp> {
-    let generation = meta(db, "generation")?;
-    let sql = "SELECT mark FROM generations WHERE generation = ?1";
-    let mark = db.query_row(sql, [generation as i64], |row| row.get(0)).optional()?;
-    Ok(Stamp { generation, mark: mark.unwrap_or(0) })
-}
-
-/// Whether `stamp` is of this history, and what was deleted since is still known.
-fn knows(db: &Connection, stamp: Stamp) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM generations WHERE generation = ?1 AND mark = ?2)";
-    Ok(db.query_row(sql, (stamp.generation as i64, stamp.mark), |row| row.get(0))?)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -280,14 +238,4 @@ pub fn in_context(title: &str, headings: &[String], content: &str) -> String {
     let headings = headings.iter().filter(|h| h.as_str() != title).map(String::as_str);
     let context: Vec<&str> = std::iter::once(title).chain(headings).filter(|part| !part.is_empty()).collect();
     format!("{}\n{content}", context.join(" > "))
-}
-
-/// Forgets what the index at `followed` needs no more to follow.
-pub(super) fn prune_history(db: &Connection, followed: Stamp) -> Result<()> {
-    if knows(db, followed)? {
-        let generation = followed.generation as i64;
-        db.execute("DELETE FROM deleted_chunks WHERE generation <= ?1", [generation])?;
-        db.execute("DELETE FROM generations WHERE generation < ?1", [generation])?;
-    }
-    Ok(())
 }

@@ -157,15 +157,36 @@ INSERT INTO tallies SELECT 'job_items', count(*) FROM job_items;
 CREATE TRIGGER job_items_added AFTER INSERT ON job_items BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'job_items'; END;
 CREATE TRIGGER job_items_removed AFTER DELETE ON job_items BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'job_items'; END;
 "#,
+    r#"
+-- The embedding models that chunks have vectors of; searches use the active one's. Each has a table of its own.
+CREATE TABLE embedding_models (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    dimension INTEGER NOT NULL,
+    sha256 TEXT NOT NULL UNIQUE,
+    is_active INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX embedding_models_active ON embedding_models (is_active) WHERE is_active;
+
+-- A sum for each vector, and so which chunks have one of which model.
+CREATE TABLE vector_sums (
+    model INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    sum INTEGER,
+    PRIMARY KEY (model, chunk)
+) STRICT, WITHOUT ROWID;
+INSERT INTO vector_sums SELECT 0, number, vector_sum FROM chunks;
+ALTER TABLE chunks DROP COLUMN vector_sum;
+"#,
 ];
 
-/// The vectors of all chunks, by the chunk's number; `dimension` numbers each.
+/// A table of vectors of all chunks, by the chunk's number; `dimension` numbers each.
 ///
 /// sqlite-vec keeps vectors in blobs of `chunk_size`. Its default of 1024 makes an empty workspace take 1.5 MB and
 /// the lookup of one vector walk hundreds of pages; 256 is a fifth of the time for that and scans as fast.
-pub fn vectors(dimension: usize) -> String {
+pub fn vectors(table: &str, dimension: usize) -> String {
     format!(
-        "CREATE VIRTUAL TABLE IF NOT EXISTS vectors
+        "CREATE VIRTUAL TABLE IF NOT EXISTS {table}
          USING vec0(embedding float[{dimension}] distance_metric=cosine, chunk_size=256)"
     )
 }

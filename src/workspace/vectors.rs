@@ -1,4 +1,4 @@
-//! The vectors of the chunks in sqlite-vec: truth and exact search.
+//! The vectors of the chunks in sqlite-vec: the truth, and exact search.
 
 use std::rc::Rc;
 
@@ -6,64 +6,64 @@ use roaring::RoaringBitmap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Change, Workspace};
+use super::models::{self, VectorSet};
+use crate::digest::short_sum;
 use crate::error::Result;
 
 /// sqlite-vec's own bound on the neighbours of one query.
 const MOST_NEIGHBOURS: usize = 4096;
 
-impl Workspace {
-    /// The `limit` chunks nearest to `vector` (unit length), from `allowed` where that is given, with their
-    /// cosine similarity `-1..=1`, nearest first. Exact.
-    pub fn nearest_chunks(
-        &self,
-        vector: &[f32],
-        limit: usize,
-        allowed: Option<&RoaringBitmap>,
-    ) -> Result<Vec<(u32, f32)>> {
-        let limit = limit.min(MOST_NEIGHBOURS) as i64;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, 1.0 - row.get::<_, f64>(1)? as f32));
-        let blob = to_blob(vector);
-        self.read(|db| {
-            let mut found: Vec<(u32, f32)> = match allowed {
-                None => db
-                    .prepare_cached("SELECT rowid, distance FROM vectors WHERE embedding MATCH ?1 AND k = ?2")?
-                    .query_map((blob, limit), read)?
-                    .collect::<rusqlite::Result<_>>()?,
-                Some(numbers) => {
-                    let numbers: Rc<Vec<Value>> = Rc::new(numbers.iter().map(|n| Value::from(i64::from(n))).collect());
-                    db.prepare_cached(
-                        "SELECT rowid, distance FROM vectors
-                         WHERE embedding MATCH ?1 AND k = ?2 AND rowid IN (SELECT value FROM rarray(?3))",
-                    )?
-                    .query_map((blob, limit, numbers), read)?
-                    .collect::<rusqlite::Result<_>>()?
-                }
-            };
-            found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            Ok(found)
-        })
-    }
-
-    /// The cosine similarity of `vector` to each of these chunks; those without a vector are left out.
-    pub fn similarities(&self, vector: &[f32], numbers: &[u32]) -> Result<Vec<(u32, f32)>> {
-        self.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT vec_distance_cosine(embedding, ?2) FROM vectors WHERE rowid = ?1")?;
-            let blob = to_blob(vector);
-            let mut found = Vec::with_capacity(numbers.len());
-            for number in numbers {
-                let distance: Option<f64> = query.query_row((number, &blob), |row| row.get(0)).optional()?;
-                found.extend(distance.map(|distance| (*number, 1.0 - distance as f32)));
-            }
-            Ok(found)
-        })
-    }
+/// The `limit` chunks nearest to `vector` (unit length), from `allowed` where that is given, with their cosine
+/// similarity `-1..=1`, nearest first.
+pub(super) fn nearest(
+    db: &Connection,
+    set: &VectorSet,
+    vector: &[f32],
+    limit: usize,
+    allowed: Option<&RoaringBitmap>,
+) -> Result<Vec<(u32, f32)>> {
+    let (table, limit, blob) = (set.table(), limit.min(MOST_NEIGHBOURS) as i64, to_blob(vector));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, 1.0 - row.get::<_, f64>(1)? as f32));
+    let mut found: Vec<(u32, f32)> = match allowed {
+        None => db
+            .prepare_cached(&format!("SELECT rowid, distance FROM {table} WHERE embedding MATCH ?1 AND k = ?2"))?
+            .query_map((blob, limit), read)?
+            .collect::<rusqlite::Result<_>>()?,
+        Some(numbers) => {
+            let numbers: Rc<Vec<Value>> = Rc::new(numbers.iter().map(|n| Value::from(i64::from(n))).collect());
+            db.prepare_cached(&format!(
+                "SELECT rowid, distance FROM {table}
+                 WHERE embedding MATCH ?1 AND k = ?2 AND rowid IN (SELECT value FROM rarray(?3))"
+            ))?
+            .query_map((blob, limit, numbers), read)?
+            .collect::<rusqlite::Result<_>>()?
+        }
+    };
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    Ok(found)
 }
 
-/// Shows each vector as it is stored, with its chunk's number.
-pub(super) fn each(db: &Connection, mut show: impl FnMut(i64, &[u8])) -> Result<()> {
-    let mut query = db.prepare("SELECT rowid, embedding FROM vectors")?;
+/// The cosine similarity of `vector` to each of these chunks; those without a vector are left out.
+pub(super) fn similarities(
+    db: &Connection,
+    set: &VectorSet,
+    vector: &[f32],
+    numbers: &[u32],
+) -> Result<Vec<(u32, f32)>> {
+    let sql = format!("SELECT vec_distance_cosine(embedding, ?2) FROM {} WHERE rowid = ?1", set.table());
+    let mut query = db.prepare_cached(&sql)?;
+    let blob = to_blob(vector);
+    let mut found = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let distance: Option<f64> = query.query_row((number, &blob), |row| row.get(0)).optional()?;
+        found.extend(distance.map(|distance| (*number, 1.0 - distance as f32)));
+    }
+    Ok(found)
+}
+
+/// Shows each vector of `set` as it is stored, with its chunk's number.
+pub(super) fn each(db: &Connection, set: &VectorSet, mut show: impl FnMut(i64, &[u8])) -> Result<()> {
+    let mut query = db.prepare(&format!("SELECT rowid, embedding FROM {}", set.table()))?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         show(row.get(0)?, row.get_ref(1)?.as_blob().unwrap_or_default());
@@ -71,19 +71,40 @@ pub(super) fn each(db: &Connection, mut show: impl FnMut(i64, &[u8])) -> Result<
     Ok(())
 }
 
-/// Stores the vector of chunk `number`, a [`to_blob`].
-pub(super) fn insert(change: &Change<'_>, number: i64, blob: &[u8]) -> Result<()> {
-    change.db.prepare_cached("INSERT INTO vectors (rowid, embedding) VALUES (?1, ?2)")?.execute((number, blob))?;
+/// The vector of chunk `number`; `None` where it has none of this set.
+pub(super) fn of(db: &Connection, set: &VectorSet, number: u32) -> Result<Option<Vec<f32>>> {
+    let mut query = db.prepare_cached(&format!("SELECT embedding FROM {} WHERE rowid = ?1", set.table()))?;
+    let read = |row: &rusqlite::Row<'_>| Ok(from_blob(row.get_ref(0)?.as_blob()?));
+    Ok(query.query_row([number], read).optional()?)
+}
+
+/// Stores the vector of chunk `number`.
+pub(super) fn insert(db: &Connection, set: &VectorSet, number: i64, vector: &[f32]) -> Result<()> {
+    let blob = to_blob(vector);
+    db.prepare_cached(&format!("INSERT INTO {} (rowid, embedding) VALUES (?1, ?2)", set.table()))?
+        .execute((number, &blob))?;
+    db.prepare_cached("INSERT INTO vector_sums VALUES (?1, ?2, ?3)")?.execute((
+        set.number,
+        number,
+        short_sum(&blob),
+    ))?;
     Ok(())
 }
 
-/// Clears the vector of chunk `number`.
-pub(super) fn delete(change: &Change<'_>, number: i64) -> Result<()> {
-    change.db.prepare_cached("DELETE FROM vectors WHERE rowid = ?1")?.execute([number])?;
+/// Clears the vectors of chunk `number`, of whatever model.
+pub(super) fn delete(db: &Connection, number: i64) -> Result<()> {
+    for set in models::all(db)? {
+        db.prepare_cached(&format!("DELETE FROM {} WHERE rowid = ?1", set.table()))?.execute([number])?;
+        db.prepare_cached("DELETE FROM vector_sums WHERE model = ?1 AND chunk = ?2")?.execute((set.number, number))?;
+    }
     Ok(())
 }
 
 /// Little-endian float32, as sqlite-vec stores them.
-pub(super) fn to_blob(vector: &[f32]) -> Vec<u8> {
+fn to_blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn from_blob(blob: &[u8]) -> Vec<f32> {
+    blob.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }

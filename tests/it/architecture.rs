@@ -9,10 +9,13 @@ const ROOMS: &[&str] = &[
     "clock",
     "digest",
     "failpoint",
+    "pread",
+    "stamp",
     "text", // words
     "sqlite",
     "cache",
     "fulltext",
+    "knn",
     "graph",
     "embed",
     "llm", // engines: no tenant, no HTTP

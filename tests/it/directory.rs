@@ -589,7 +589,7 @@ pub fn downgrade(directory: &Path) {
     }
     db.execute_batch(
         "DROP TABLE tallies; DROP TABLE generations; INSERT INTO meta VALUES ('tombstones_since', 0);
-         ALTER TABLE documents DROP COLUMN content_sum; ALTER TABLE chunks DROP COLUMN vector_sum;
+         ALTER TABLE documents DROP COLUMN content_sum; DROP TABLE embedding_models; DROP TABLE vector_sums;
          PRAGMA user_version = 1;",
     )
     .unwrap();

@@ -176,6 +176,12 @@ fn scrub(value: &mut Value) {
             for name in ["workspace_id", "query_time_ms", "took_ms", "timings", "duration_ms"] {
                 fields.remove(name);
             }
+            // An index that is made anew is scanned for in the truth meanwhile, whose numbers are finer.
+            for name in ["score", "vector_similarity", "similarity"] {
+                if let Some(number) = fields.get(name).and_then(Value::as_f64) {
+                    fields.insert(name.to_owned(), json!((number * 100.0).round()));
+                }
+            }
             fields.values_mut().for_each(scrub);
         }
         Value::Array(values) => values.iter_mut().for_each(scrub),
@@ -196,7 +202,7 @@ fn flip_one(home: &Home, workspace: &str, place: Place, random: &mut u64) -> Str
     let root = home.workspace(workspace);
     let files: Vec<PathBuf> = match place {
         Place::Database => vec![root.join("knowledge.db")],
-        Place::Index => files_of(&root.join("index/fulltext")),
+        Place::Index => files_of(&root.join("index")),
         Place::Lists => {
             let is_list = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
             files_of(&root.join("index/fulltext")).into_iter().filter(is_list).collect()

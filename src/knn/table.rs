@@ -1,0 +1,236 @@
+//! What of an index lies in memory: for each slot the chunk's number, its code and the sum of its row.
+//!
+//! A table never changes; a change makes another one that shares the blocks that stayed as they were, so a search that
+//! is under way keeps what it began with.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::codes;
+use crate::stamp::Stamp;
+
+/// Slots of a block: few enough that one is copied in no time, and that its distances stay near the processor.
+pub const BLOCK: usize = 4096;
+
+/// A state of an index.
+#[derive(Clone)]
+pub struct Table {
+    pub stamp: Stamp,
+    /// Numbers of a vector.
+    pub dimension: usize,
+    /// What the signs are taken against: about the mean of the vectors.
+    pub centre: Arc<Vec<f32>>,
+    /// How many vectors the centre was taken from.
+    pub centred_on: usize,
+    blocks: Vec<Arc<Block>>,
+    slots: usize,
+    live: usize,
+}
+
+/// Consecutive slots, by ascending number of chunk.
+#[derive(Clone, Default)]
+struct Block {
+    numbers: Vec<u32>,
+    codes: Vec<u64>,
+    sums: Vec<u32>,
+    /// Slots whose chunk was deleted.
+    dead: Vec<u16>,
+}
+
+/// A slot with its chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    pub place: u32,
+    pub number: u32,
+    /// The sum that its row must have.
+    pub sum: u32,
+}
+
+impl Table {
+    /// A table of nothing.
+    pub fn new(stamp: Stamp, dimension: usize, centre: Arc<Vec<f32>>, centred_on: usize) -> Self {
+        Table { stamp, dimension, centre, centred_on, blocks: Vec::new(), slots: 0, live: 0 }
+    }
+
+    /// Slots, those of deleted chunks with them.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Chunks that can be found.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// The greatest number that a slot has.
+    pub fn last_number(&self) -> Option<u32> {
+        self.blocks.last().and_then(|block| block.numbers.last().copied())
+    }
+
+    /// Adds a slot for chunk `number`, which is above [`Table::last_number`]; `None` is a slot whose chunk is gone.
+    pub fn push(&mut self, number: Option<u32>, code: &[u64], sum: u32) {
+        if self.slots.is_multiple_of(BLOCK) {
+            self.blocks.push(Arc::default());
+        }
+        // Numbers must ascend even where a slot has lost its own.
+        let standing = number.or(self.last_number()).unwrap_or(0);
+        let Some(block) = self.blocks.last_mut().map(Arc::make_mut) else { return };
+        match number {
+            Some(_) => self.live += 1,
+            None => block.dead.push((self.slots % BLOCK) as u16),
+        }
+        block.numbers.push(standing);
+        block.codes.extend_from_slice(code);
+        block.sums.push(sum);
+        self.slots += 1;
+    }
+
+    /// Takes chunk `number` out; its slot, where it has one.
+    pub fn remove(&mut self, number: u32) -> Option<Slot> {
+        let slot = self.find(number)?;
+        let (block, place) = (slot.place as usize / BLOCK, (slot.place as usize % BLOCK) as u16);
+        let dead = &mut Arc::make_mut(self.blocks.get_mut(block)?).dead;
+        dead.insert(dead.partition_point(|other| *other < place), place);
+        self.live -= 1;
+        Some(slot)
+    }
+
+    /// The slot of chunk `number`.
+    pub fn find(&self, number: u32) -> Option<Slot> {
+        // A dead slot that lost its number stands for the one before it, and so after it.
+        let at = self.blocks.partition_point(|block| block.numbers.last().is_some_and(|last| *last < number));
+        let block = self.blocks.get(at)?;
+        let place = block.numbers.partition_point(|other| *other < number);
+        let is_it = block.numbers.get(place) == Some(&number) && !block.is_dead(place);
+        is_it.then(|| block.slot(at, place)).flatten()
+    }
+
+    /// All slots whose chunk is there.
+    pub fn iter(&self) -> impl Iterator<Item = Slot> {
+        self.blocks.iter().enumerate().flat_map(|(at, block)| {
+            let live = (0..block.numbers.len()).filter(|place| !block.is_dead(*place));
+            live.filter_map(move |place| block.slot(at, place))
+        })
+    }
+
+    /// The `wanted` slots that are nearest to `vector` by their codes, from `allowed` where that is given; in order.
+    /// `scanned` of them and all that are as near as the last are weighed for it.
+    pub fn nearest(&self, vector: &[f32], scanned: usize, wanted: usize, allowed: Option<&RoaringBitmap>) -> Vec<Slot> {
+        let mut query = Vec::with_capacity(codes::words(self.dimension));
+        codes::encode(vector, &self.centre, &mut query);
+        let mut nearest = codes::Nearest::new(scanned, self.dimension);
+        let mut distances = [0u16; BLOCK];
+        for (at, block) in self.blocks.iter().enumerate() {
+            let Some(distances) = distances.get_mut(..block.numbers.len()) else { continue };
+            match allowed {
+                None => {
+                    codes::distances(&query, &block.codes, distances);
+                    for place in &block.dead {
+                        distances.get_mut(usize::from(*place)).into_iter().for_each(|d| *d = codes::NEVER);
+                    }
+                }
+                Some(allowed) => block.distances_of(&query, allowed, distances),
+            }
+            nearest.see(distances, (at * BLOCK) as u32);
+        }
+        let mut best: Vec<(f32, u32)> = Vec::new();
+        let weights = codes::Weights::of(vector, &self.centre);
+        for place in nearest.places() {
+            let block = self.blocks.get(place as usize / BLOCK);
+            let code = block.and_then(|block| block.code(place as usize % BLOCK, query.len()));
+            best.extend(code.map(|code| (weights.weigh(code), place)));
+        }
+        if best.len() > wanted {
+            best.select_nth_unstable_by(wanted, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            best.truncate(wanted);
+        }
+        best.sort_unstable_by_key(|(_, place)| *place);
+        let slot =
+            |place: u32| self.blocks.get(place as usize / BLOCK)?.slot(place as usize / BLOCK, place as usize % BLOCK);
+        best.into_iter().filter_map(|(_, place)| slot(place)).collect()
+    }
+}
+
+impl Block {
+    fn is_dead(&self, place: usize) -> bool {
+        self.dead.binary_search(&(place as u16)).is_ok()
+    }
+
+    fn slot(&self, block: usize, place: usize) -> Option<Slot> {
+        let (number, sum) = (*self.numbers.get(place)?, *self.sums.get(place)?);
+        Some(Slot { place: (block * BLOCK + place) as u32, number, sum })
+    }
+
+    fn code(&self, place: usize, words: usize) -> Option<&[u64]> {
+        self.codes.get(place * words..(place + 1) * words)
+    }
+
+    /// The distances of the chunks in `allowed`; the others are not to be found.
+    fn distances_of(&self, query: &[u64], allowed: &RoaringBitmap, distances: &mut [u16]) {
+        distances.fill(codes::NEVER);
+        let (Some(first), Some(last)) = (self.numbers.first(), self.numbers.last()) else { return };
+        let mut from = 0;
+        for number in allowed.range(*first..=*last) {
+            while self.numbers.get(from).is_some_and(|other| *other < number) {
+                from += 1;
+            }
+            if self.numbers.get(from) == Some(&number) && !self.is_dead(from) {
+                let code = self.code(from, query.len()).unwrap_or_default();
+                if let Some(distance) = distances.get_mut(from..=from) {
+                    codes::distances(query, code, distance);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A table of two-dimensional vectors, four of whose blocks' worth of chunks have every third number.
+    fn table(slots: u32) -> Table {
+        let mut table = Table::new(Stamp::default(), 2, Arc::new(vec![0.0; 2]), 0);
+        for place in 0..slots {
+            table.push(Some(place * 3 + 1), &[u64::from(place % 4)], place);
+        }
+        table
+    }
+
+    #[test]
+    fn slots_are_found_by_number_until_they_are_removed() {
+        let mut table = table(10_000);
+        let slot = Slot { place: 5_000, number: 15_001, sum: 5_000 };
+        assert_eq!(table.find(15_001), Some(slot));
+        assert_eq!((table.find(15_002), table.find(0), table.find(u32::MAX)), (None, None, None));
+        let before = table.clone();
+        assert_eq!(table.remove(15_001), Some(slot));
+        assert_eq!((table.remove(15_001), table.find(15_001), table.live()), (None, None, 9_999));
+        assert_eq!(before.find(15_001), Some(slot));
+        table.push(None, &[0], 0);
+        table.push(Some(30_001), &[0], 7);
+        assert_eq!(table.find(29_998).map(|slot| slot.place), Some(9_999));
+        assert_eq!(table.find(30_001).map(|slot| slot.place), Some(10_001));
+        assert_eq!((table.slots(), table.live(), table.iter().count()), (10_002, 10_000, 10_000));
+    }
+
+    proptest! {
+        #[test]
+        fn only_the_allowed_are_found_and_never_the_dead(
+            allowed in prop::collection::vec(0u32..30_000, 0..300),
+            dead in prop::collection::vec(0u32..10_000, 0..50),
+        ) {
+            let mut table = table(10_000);
+            dead.iter().for_each(|place| { table.remove(place * 3 + 1); });
+            let allowed: RoaringBitmap = allowed.into_iter().collect();
+            let found: RoaringBitmap =
+                table.nearest(&[1.0, 1.0], 10_000, 10_000, Some(&allowed)).iter().map(|slot| slot.number).collect();
+            let expected: RoaringBitmap =
+                table.iter().map(|slot| slot.number).filter(|number| allowed.contains(*number)).collect();
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(table.nearest(&[1.0, 1.0], 10_000, 10_000, None).len(), table.live());
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Which embedding models a workspace has vectors of, and which one's are searched.
+//!
+//! Each model has a table of vectors of its own. The one that searches use is *active*; another may be being filled
+//! beside it, or be the one before, kept until the change is confirmed. All change in transactions of the truth, so the
+//! switch from one to another is one moment for everybody.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::layout::ModelIdentity;
+use super::schema;
+use crate::error::Result;
+
+/// The vectors of one model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VectorSet {
+    /// Names its table and its index.
+    pub number: u32,
+    pub model: ModelIdentity,
+}
+
+impl VectorSet {
+    /// The name of its table.
+    pub(super) fn table(&self) -> String {
+        match self.number {
+            0 => "vectors".to_owned(),
+            number => format!("vectors_{number}"),
+        }
+    }
+
+    /// Tells its model from every other.
+    pub(super) fn tag(&self) -> u64 {
+        self.model.sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<VectorSet> {
+    let model = ModelIdentity { name: row.get("name")?, dimension: row.get("dimension")?, sha256: row.get("sha256")? };
+    Ok(VectorSet { number: row.get("number")?, model })
+}
+
+/// The set that searches use; `None` where there is none yet.
+pub(super) fn active(db: &Connection) -> Result<Option<VectorSet>> {
+    let mut query =
+        db.prepare_cached("SELECT number, name, dimension, sha256 FROM embedding_models WHERE is_active")?;
+    Ok(query.query_row([], read).optional()?)
+}
+
+/// All sets, by number.
+pub(super) fn all(db: &Connection) -> Result<Vec<VectorSet>> {
+    let mut query =
+        db.prepare_cached("SELECT number, name, dimension, sha256 FROM embedding_models ORDER BY number")?;
+    Ok(query.query_map([], read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The set of the model with this identity, made where there is none. The first one is active.
+pub(super) fn ensure(db: &Connection, model: &ModelIdentity) -> Result<VectorSet> {
+    let sets = all(db)?;
+    if let Some(set) = sets.iter().find(|set| set.model.sha256 == model.sha256) {
+        return Ok(set.clone());
+    }
+    let number = sets.last().map_or(0, |last| last.number + 1);
+    let set = VectorSet { number, model: model.clone() };
+    db.execute_batch(&schema::vectors(&set.table(), model.dimension))?;
+    db.execute(
+        "INSERT INTO embedding_models VALUES (?1, ?2, ?3, ?4, ?5)",
+        (number, &model.name, model.dimension, &model.sha256, sets.is_empty()),
+    )?;
+    Ok(set)
+}
