@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
-use crate::ingest::{Bounds, Jobs, Pipeline};
+use crate::ingest::{Bounds, Jobs, Opening, Pipeline};
 use crate::llm;
 use crate::sqlite::Access;
 use crate::tenancy::organizations::{Organization, PlanTier};
@@ -166,7 +166,12 @@ impl App {
     /// # Errors
     /// [`crate::error::Error::Unavailable`] where another model lies under the name that the workspace remembers.
     pub fn embedder(&self, workspace: &Workspace) -> Result<Arc<Cached>> {
-        embedder(&self.models, &self.cache, workspace)
+        self.embedder_of(workspace, &workspace.model())
+    }
+
+    /// As [`App::embedder`], of another model that the workspace has, or is to have, vectors of.
+    pub fn embedder_of(&self, workspace: &Workspace, model: &ModelIdentity) -> Result<Arc<Cached>> {
+        embedder(&self.models, &self.cache, workspace.id(), model)
     }
 
     /// The name of the default model, once it has been seen to work lately: anybody may ask, so not each time.
@@ -191,14 +196,15 @@ impl App {
 
     /// Starts the workers on the current runtime and gives them what an earlier process left undone.
     pub fn start_workers(&self) {
-        let (auth, models, cache) = (self.auth.clone(), self.models.clone(), self.cache.clone());
-        let chunk_tokens = self.config.ingest.chunk_tokens;
-        let open = move |id: Uuid| {
-            let workspace = auth.resume(id)?;
-            let embedder = embedder(&models, &cache, &workspace)?;
-            Ok(Pipeline { workspace, embedder, chunk_tokens })
+        let (auth, models, cache, tenancy) =
+            (self.auth.clone(), self.models.clone(), self.cache.clone(), self.tenancy.clone());
+        let opening = Opening {
+            workspace: Box::new(move |id| auth.resume(id)),
+            embedder: Box::new(move |workspace, model| embedder(&models, &cache, workspace.id(), model)),
+            chunk_tokens: self.config.ingest.chunk_tokens,
+            note_model: Box::new(move |workspace, model| tenancy.note_model(workspace, model)),
         };
-        self.jobs.start(self.config.ingest.workers, Arc::new(open));
+        self.jobs.start(self.config.ingest.workers, Arc::new(opening));
         match self.tenancy.unfinished_jobs() {
             Ok(found) => found.into_iter().for_each(|(workspace, job)| self.jobs.enqueue(workspace, job)),
             Err(error) => tracing::error!(%error, "jobs from before could not be found"),
@@ -289,8 +295,7 @@ pub fn identity(embedder: &dyn Embedder) -> ModelIdentity {
     ModelIdentity { name: info.name.clone(), dimension: info.dimension, sha256: info.sha256.clone() }
 }
 
-fn embedder(models: &Models, cache: &Arc<Cache>, workspace: &Workspace) -> Result<Arc<Cached>> {
-    let remembered = workspace.model();
+fn embedder(models: &Models, cache: &Arc<Cache>, workspace: Uuid, remembered: &ModelIdentity) -> Result<Arc<Cached>> {
     let unavailable = |why: String| crate::error::Error::Unavailable(why);
     let model = models.get(&remembered.name).map_err(|error| unavailable(error.to_string()))?;
     if model.model().sha256 != remembered.sha256 {
@@ -299,5 +304,5 @@ fn embedder(models: &Models, cache: &Arc<Cache>, workspace: &Workspace) -> Resul
             remembered.name
         )));
     }
-    Ok(Arc::new(Cached::new(model, cache.clone(), workspace.id())))
+    Ok(Arc::new(Cached::new(model, cache.clone(), workspace)))
 }

@@ -30,6 +30,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
     }
 }
 
+/// Reads a body that may be left out.
+pub fn optional<T: Default + DeserializeOwned>(bytes: &Bytes) -> Result<T> {
+    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
+}
+
 /// The media type of a request's body, without parameters.
 pub fn content_type(request: &Request) -> Option<String> {
     let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;

@@ -28,7 +28,7 @@ use crate::workspace::jobs::{Failure, Item, Job, Status};
 
 /// A job as it is told of.
 #[derive(Serialize)]
-struct View {
+pub struct View {
     id: Uuid,
     kind: String,
     status: Status,

@@ -11,26 +11,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::{Caller, Ids, In, ManageWorkspace, ManageWorkspaces, May};
+use super::body::optional;
 use super::error::{Answer, blocking};
 use super::validate::Checks;
 use super::workspaces::View;
 use crate::app::App;
 use crate::auth::Permission;
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::tenancy::trash::Deleted;
 use crate::workspace::{Finding, Report};
-
-/// Reads a body that may be left out.
-fn optional<T: Default + serde::de::DeserializeOwned>(bytes: &Bytes) -> Result<T> {
-    if bytes.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(bytes).map_err(|e| match e.is_data() {
-        true => Error::invalid("body", e.to_string()),
-        false => Error::Malformed(format!("the body is no JSON: {e}")),
-    })
-}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]

@@ -20,6 +20,7 @@ mod multipart;
 mod organizations;
 mod page;
 mod problem;
+mod reindex;
 mod search;
 mod sessions;
 mod snapshots;
@@ -87,6 +88,9 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/jobs", get(jobs::list))
         .route("/workspaces/{workspace_id}/jobs/{job_id}", get(jobs::show).delete(jobs::cancel))
         .route("/workspaces/{workspace_id}/jobs/{job_id}/events", get(jobs::events))
+        .route("/workspaces/{workspace_id}/reindex", get(reindex::show).post(reindex::begin))
+        .route("/workspaces/{workspace_id}/reindex/confirm", post(reindex::confirm))
+        .route("/workspaces/{workspace_id}/reindex/rollback", post(reindex::rollback))
         .route("/workspaces/{workspace_id}/search", post(search::search))
         .route("/workspaces/{workspace_id}/chat", post(chat::chat))
         .route("/workspaces/{workspace_id}/sessions", get(sessions::list))

@@ -1,8 +1,9 @@
 //! `carrel workspace`: what is done with whole workspaces, beyond what is done with any resource.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use futures_util::StreamExt;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -73,6 +74,12 @@ pub enum Workspace {
     },
     /// End a freeze
     Thaw { id: String },
+    /// Make a workspace's vectors anew with another embedding model, or its indexes anew with the one it has
+    Reindex {
+        id: String,
+        #[command(flatten)]
+        what: Reindex,
+    },
     /// List deleted workspaces that can be restored
     Trash {
         #[command(flatten)]
@@ -84,6 +91,23 @@ pub enum Workspace {
         #[command(flatten)]
         place: Workspaces,
     },
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct Reindex {
+    /// A model that lies in models/; searches use the old one's vectors until the new ones are whole
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Go back to the model from before
+    #[arg(long)]
+    rollback: bool,
+    /// Give up the vectors of the model from before
+    #[arg(long)]
+    confirm: bool,
+    /// Show the models that there are vectors of
+    #[arg(long)]
+    status: bool,
 }
 
 impl Workspace {
@@ -115,6 +139,7 @@ impl Workspace {
             Workspace::Thaw { id } => {
                 request(options, Method::DELETE, &format!("/workspaces/{id}/freeze"), None, &[]).await
             }
+            Workspace::Reindex { id, what } => reindex(options, &id, what).await,
             Workspace::Trash { place } => {
                 let columns = ["id", "slug", "name", "deleted_at"];
                 request(options, Method::GET, &format!("/organizations/{}/trash", place.org), None, &columns).await
@@ -125,6 +150,52 @@ impl Workspace {
             }
         }
     }
+}
+
+async fn reindex(options: &Options, id: &str, what: Reindex) -> Outcome {
+    let path = format!("/workspaces/{id}/reindex");
+    if what.status {
+        return request(options, Method::GET, &path, None, &[]).await;
+    }
+    if what.confirm {
+        return request(options, Method::POST, &format!("{path}/confirm"), None, &[]).await;
+    }
+    let client = Client::open(options).await?;
+    let filed = match what.rollback {
+        true => client.json(Method::POST, &format!("{path}/rollback"), None).await,
+        false => client.json(Method::POST, &path, Some(&json!({"embedding_model": what.model}))).await,
+    };
+    let followed = match filed {
+        Ok(job) => follow(options, &client, id, job).await,
+        Err(failure) => Err(failure),
+    };
+    client.close().await;
+    let job = followed?;
+    print(options, &job, &[])?;
+    Ok(if job["status"] == "succeeded" { DONE } else { FAILED })
+}
+
+/// Follows a job to its end, with a bar where somebody is looking.
+async fn follow(options: &Options, client: &Client, id: &str, mut job: Value) -> Outcome<Value> {
+    let hidden = options.json || !std::io::stderr().is_terminal();
+    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    bar.set_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len} chunks {per_sec} {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let number = job["id"].as_str().unwrap_or_default().to_owned();
+    let events = format!("/workspaces/{id}/jobs/{number}/events");
+    let reply = client.send(Method::GET, &events, "application/json", Default::default()).await?;
+    reply
+        .events(|event| {
+            bar.set_length(event["total"].as_u64().unwrap_or(0));
+            bar.set_position(event["done"].as_u64().unwrap_or(0));
+            job = event;
+            Ok(())
+        })
+        .await?;
+    bar.finish_and_clear();
+    Ok(job)
 }
 
 async fn check(options: &Options, id: &str, repair: bool) -> Outcome {

@@ -7,10 +7,11 @@ mod archive;
 mod chunk;
 mod extract;
 mod pipeline;
+mod reindex;
 mod source;
 mod worker;
 
 pub use extract::media_type_of;
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
 pub use source::check_name;
-pub use worker::{Bounds, Jobs, is_archive};
+pub use worker::{Bounds, Jobs, Opening, is_archive};

@@ -1,4 +1,4 @@
-//! Jobs: ingestion that goes on after the answer.
+//! Jobs: work that goes on after the answer.
 //!
 //! A few workers take jobs in turn. Each batch of documents is prepared without any lock and committed together
 //! with the note that it is done, so a job that is cut off goes on where it stopped. Workers wake on a channel;
@@ -14,10 +14,13 @@ use uuid::Uuid;
 
 use super::archive;
 use super::pipeline::{Incoming, Pipeline, Prepared};
+use super::reindex;
 use crate::datadir::{DataDir, Uploaded};
+use crate::embed::Cached;
 use crate::error::{Error, Result};
 use crate::workspace::documents;
 use crate::workspace::jobs::{self, Failure, Item, Job, Pending};
+use crate::workspace::{self, ModelIdentity, Workspace};
 
 pub use archive::{Bounds, is_archive};
 
@@ -31,8 +34,29 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Tries after which what a job fails at is given up, where neither room nor time will help.
 const TRIES: u32 = 3;
 
-/// Opens what a job works with, by the workspace's id.
-type Open = dyn Fn(Uuid) -> Result<Pipeline> + Send + Sync;
+/// Opens a workspace by its id.
+type OpenWorkspace = dyn Fn(Uuid) -> Result<Arc<Workspace>> + Send + Sync;
+/// Gives the embedder of a model for a workspace.
+type OpenEmbedder = dyn Fn(&Workspace, &ModelIdentity) -> Result<Arc<Cached>> + Send + Sync;
+/// Takes the name of a model down for a workspace.
+type NoteModel = dyn Fn(Uuid, &str) -> Result<()> + Send + Sync;
+
+/// What jobs work with.
+pub struct Opening {
+    pub workspace: Box<OpenWorkspace>,
+    pub embedder: Box<OpenEmbedder>,
+    /// Tokens that a chunk aims at.
+    pub chunk_tokens: usize,
+    /// Told of the model that a workspace's searches use from now on.
+    pub note_model: Box<NoteModel>,
+}
+
+impl Opening {
+    fn pipeline(&self, workspace: Arc<Workspace>) -> Result<Pipeline> {
+        let embedder = (self.embedder)(&workspace, &workspace.model())?;
+        Ok(Pipeline { workspace, embedder, chunk_tokens: self.chunk_tokens })
+    }
+}
 
 /// The queue of jobs.
 pub struct Jobs {
@@ -83,6 +107,16 @@ impl Jobs {
         Ok(job)
     }
 
+    /// Files a job that lets the searches of a workspace, which the caller was let into, use vectors of `model`.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while another such job is under way.
+    pub fn submit_reindexing(&self, workspace: &Workspace, model: ModelIdentity) -> Result<Job> {
+        let job = workspace.commit(move |change| workspace::reindex::begin(change, &model))?;
+        self.enqueue(workspace.id(), job.id);
+        Ok(job)
+    }
+
     /// Puts a job that is on file into the queue.
     pub fn enqueue(&self, workspace: Uuid, job: Uuid) {
         if self.queue.send((workspace, job)).is_err() {
@@ -102,11 +136,11 @@ impl Jobs {
     }
 
     /// Works jobs off, `workers` at once, until told to stop. The second call does nothing.
-    pub fn start(self: &Arc<Self>, workers: usize, open: Arc<Open>) {
+    pub fn start(self: &Arc<Self>, workers: usize, opening: Arc<Opening>) {
         let Some(receiver) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         let started = (0..workers).map(|_| {
-            let (jobs, open, receiver) = (self.clone(), open.clone(), receiver.clone());
+            let (jobs, opening, receiver) = (self.clone(), opening.clone(), receiver.clone());
             let mut stopping = self.stopping.clone();
             tokio::spawn(async move {
                 loop {
@@ -117,11 +151,11 @@ impl Jobs {
                     };
                     let Some((workspace, job)) = next else { return };
                     let work = tokio::task::spawn_blocking({
-                        let (jobs, open) = (jobs.clone(), open.clone());
-                        move || jobs.run(workspace, job, open.as_ref())
+                        let (jobs, opening) = (jobs.clone(), opening.clone());
+                        move || jobs.run(workspace, job, &opening)
                     });
                     let outcome = work.await.unwrap_or_else(|panic| Err(Error::internal("a panic", panic)));
-                    let Some(pause) = jobs.judge(workspace, job, outcome, &open).await else { continue };
+                    let Some(pause) = jobs.judge(workspace, job, outcome, &opening).await else { continue };
                     let jobs = jobs.clone();
                     tokio::spawn(async move {
                         tokio::time::sleep(pause).await;
@@ -143,10 +177,33 @@ impl Jobs {
         }
     }
 
-    fn run(&self, workspace: Uuid, job: Uuid, open: &Open) -> Result<()> {
-        let outcome = open(workspace).and_then(|pipeline| self.work(&pipeline, job));
+    fn run(&self, workspace: Uuid, job: Uuid, opening: &Opening) -> Result<()> {
+        let outcome = (opening.workspace)(workspace).and_then(|open| match open.job(job)?.kind.as_str() {
+            workspace::reindex::KIND => self.reindex(&open, job, opening),
+            _ => self.work(&opening.pipeline(open)?, job),
+        });
         self.announce(job);
         outcome
+    }
+
+    fn reindex(&self, workspace: &Workspace, job: Uuid, opening: &Opening) -> Result<()> {
+        if !workspace.start_job(job)? {
+            return Ok(());
+        }
+        self.announce(job);
+        let model = workspace.model_of_reindexing(job)?;
+        let embedder = (opening.embedder)(workspace, &model)?;
+        match reindex::run(workspace, embedder.as_ref(), job, &self.stopping, || self.announce(job)) {
+            // Cancelled meanwhile: what was made stays for the next time.
+            Err(Error::Conflict(_)) => Ok(()),
+            // Told to stop; the next start goes on with it.
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                (opening.note_model)(workspace.id(), &model.name)?;
+                workspace.finish_job(job)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What a job's outcome means for it: over, or to be tried again after the time that is given back.
@@ -155,7 +212,7 @@ impl Jobs {
         workspace: Uuid,
         job: Uuid,
         outcome: Result<()>,
-        open: &Arc<Open>,
+        opening: &Arc<Opening>,
     ) -> Option<Duration> {
         let tries = {
             let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,8 +233,8 @@ impl Jobs {
         let own_fault = !matches!(error, Error::Unavailable(_) | Error::InsufficientStorage);
         if own_fault && tries.is_multiple_of(TRIES) {
             // The first thing to do is what it fails at; so that fails, and the rest goes on.
-            let (jobs, open) = (self.clone(), open.clone());
-            let struck = tokio::task::spawn_blocking(move || jobs.give_up_first(workspace, job, &error, open.as_ref()));
+            let (jobs, opening) = (self.clone(), opening.clone());
+            let struck = tokio::task::spawn_blocking(move || jobs.give_up_first(workspace, job, &error, &opening));
             if let Ok(Err(error)) = struck.await {
                 tracing::error!(job.id = %job, %error, "what a job fails at could not be struck off");
             }
@@ -185,8 +242,12 @@ impl Jobs {
         Some(PAUSE.saturating_mul(1 << (tries - 1).min(6)))
     }
 
-    fn give_up_first(&self, workspace: Uuid, job: Uuid, error: &Error, open: &Open) -> Result<()> {
-        let pipeline = open(workspace)?;
+    fn give_up_first(&self, workspace: Uuid, job: Uuid, error: &Error, opening: &Opening) -> Result<()> {
+        let workspace = (opening.workspace)(workspace)?;
+        if workspace.job(job)?.kind == workspace::reindex::KIND {
+            return workspace.fail_job(job, failure("the workspace".into(), error));
+        }
+        let pipeline = opening.pipeline(workspace)?;
         let Some(first) = pipeline.workspace.pending_items(job, 1)?.pop() else { return Ok(()) };
         let failure = failure(name_of(&first.item), error);
         pipeline.workspace.commit(move |change| jobs::strike(change, job, &first, Some(failure)))

@@ -150,6 +150,15 @@ impl Tenancy {
         })
     }
 
+    /// Notes the name of the model whose vectors a workspace's searches use.
+    pub fn note_model(&self, workspace: Uuid, model: &str) -> Result<()> {
+        self.db.write(|tx| {
+            let sql = "UPDATE workspaces SET embedding_model = ?2 WHERE id = ?1";
+            tx.execute(sql, (workspace.to_string(), model))?;
+            Ok(())
+        })
+    }
+
     /// Documents in a workspace that need not be open.
     pub fn document_count(&self, workspace: Uuid) -> Result<u64> {
         workspace::Workspace::peek_document_count(&self.directory_of(workspace))

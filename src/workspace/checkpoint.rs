@@ -84,7 +84,7 @@ impl Workspace {
 
     fn begin(&self, mut state: MutexGuard<'_, State>) -> Result<Writing> {
         if state.clean {
-            self.layout.write_manifest(&Manifest { clean: None, ..self.manifest.clone() })?;
+            self.layout.write_manifest(&self.manifest())?;
             state.clean = false;
         }
         state.active += 1;
@@ -143,7 +143,7 @@ impl Workspace {
         if state.active > 0 || state.begun != begun {
             return Ok(false);
         }
-        self.layout.write_manifest(&Manifest { clean: Some(clean.clone()), ..self.manifest.clone() })?;
+        self.layout.write_manifest(&Manifest { clean: Some(clean.clone()), ..self.manifest() })?;
         failpoint::reach("checkpoint.told");
         state.clean = true;
         state.sums = Some(clean);

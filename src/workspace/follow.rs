@@ -108,7 +108,7 @@ impl Following {
 
     /// Brings it to the last commit: by what changed since its stamp, or with all there is where the stamp is none of
     /// this history (a restored copy's, or that of nothing).
-    fn catch_up(&self, db: &Database, derived: &dyn Derived) -> Result<()> {
+    pub(super) fn catch_up(&self, db: &Database, derived: &dyn Derived) -> Result<()> {
         let _turn = self.turn();
         let stamped = derived.stamp()?;
         db.read(|db| {

@@ -132,6 +132,24 @@ pub fn create(change: &Change<'_>, kind: &str, items: &[Item]) -> Result<Job> {
     find(change.db, id)
 }
 
+/// Says how far a job is that counts for itself.
+pub(super) fn set_progress(change: &Change<'_>, job: Uuid, total: u64, done: u64) -> Result<Job> {
+    let sql = "UPDATE jobs SET total = ?2, done = ?3 WHERE id = ?1";
+    change.db.prepare_cached(sql)?.execute((job.to_string(), total as i64, done as i64))?;
+    find(change.db, job)
+}
+
+/// Whether a job still is to be worked on.
+///
+/// # Errors
+/// [`Error::Conflict`] where it was cancelled.
+pub(super) fn expect_running(change: &Change<'_>, job: Uuid) -> Result<()> {
+    match find(change.db, job)?.status {
+        Status::Running => Ok(()),
+        _ => Err(Error::Conflict("the job was cancelled".into())),
+    }
+}
+
 /// Adds things to do to a job: what an archive turned out to hold.
 pub fn add_items(change: &Change<'_>, job: Uuid, items: &[Item]) -> Result<()> {
     let next = "SELECT ifnull(max(position), -1) + 1 FROM job_items WHERE job_id = ?1";
@@ -238,6 +256,16 @@ impl Workspace {
                            status = CASE WHEN failed > 0 AND done = 0 THEN 'failed' ELSE 'succeeded' END
                        WHERE id = ?1 AND status = 'running'";
             tx.execute(sql, (job.to_string(), clock::now()))?;
+            Ok(())
+        })
+    }
+
+    /// Ends a job that cannot be done.
+    pub fn fail_job(&self, job: Uuid, failure: Failure) -> Result<()> {
+        self.commit(move |change| {
+            count_failure(change, job, failure, 0)?;
+            let sql = "UPDATE jobs SET status = 'failed', finished_at = ?2 WHERE id = ?1 AND status = 'running'";
+            change.db.execute(sql, (job.to_string(), clock::now()))?;
             Ok(())
         })
     }

@@ -19,6 +19,7 @@ mod layout;
 mod models;
 mod nearest;
 mod rebuild;
+pub mod reindex;
 mod schema;
 pub mod sessions;
 mod snapshot;
@@ -152,6 +153,11 @@ impl Workspace {
     /// The model that made its vectors.
     pub fn model(&self) -> ModelIdentity {
         self.vectors().set.model.clone()
+    }
+
+    /// What the directory says of itself, but for whether it is at rest.
+    fn manifest(&self) -> Manifest {
+        Manifest { embedding_model: self.model(), clean: None, ..self.manifest.clone() }
     }
 
     /// The BM25 index as it is now.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::layout::ModelIdentity;
 use super::schema;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The vectors of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +62,31 @@ pub(super) fn ensure(db: &Connection, model: &ModelIdentity) -> Result<VectorSet
     let set = VectorSet { number, model: model.clone() };
     db.execute_batch(&schema::vectors(&set.table(), model.dimension))?;
     db.execute(
-        "INSERT INTO embedding_models VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO embedding_models VALUES (?1, ?2, ?3, ?4, ?5, NULL)",
         (number, &model.name, model.dimension, &model.sha256, sets.is_empty()),
     )?;
     Ok(set)
+}
+
+/// Makes `set` the one that searches use.
+pub(super) fn activate(db: &Connection, set: &VectorSet) -> Result<()> {
+    db.execute("UPDATE embedding_models SET is_active = 0", [])?;
+    match db.execute("UPDATE embedding_models SET is_active = 1 WHERE number = ?1", [set.number])? {
+        1 => Ok(()),
+        _ => Err(Error::Conflict("the vectors of this model are gone".into())),
+    }
+}
+
+/// Removes a set that is not active.
+pub(super) fn remove(db: &Connection, set: &VectorSet) -> Result<()> {
+    db.execute_batch(&format!("DROP TABLE IF EXISTS {}", set.table()))?;
+    db.execute("DELETE FROM vector_sums WHERE model = ?1", [set.number])?;
+    db.execute("DELETE FROM embedding_models WHERE number = ?1 AND NOT is_active", [set.number])?;
+    Ok(())
+}
+
+/// Chunks that have no vector of `set`.
+pub(super) fn lacking(db: &Connection, set: &VectorSet) -> Result<u64> {
+    let sql = "SELECT (SELECT count(*) FROM chunks) - (SELECT count(*) FROM vector_sums WHERE model = ?1)";
+    Ok(db.query_row(sql, [set.number], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0))
 }

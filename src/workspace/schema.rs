@@ -164,7 +164,9 @@ CREATE TABLE embedding_models (
     name TEXT NOT NULL,
     dimension INTEGER NOT NULL,
     sha256 TEXT NOT NULL UNIQUE,
-    is_active INTEGER NOT NULL
+    is_active INTEGER NOT NULL,
+    -- The reindexing that fills it, or filled it last.
+    job TEXT
 ) STRICT;
 CREATE UNIQUE INDEX embedding_models_active ON embedding_models (is_active) WHERE is_active;
 

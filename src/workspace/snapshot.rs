@@ -31,7 +31,7 @@ impl Workspace {
         self.commits.pin();
         // From here on it cleans up after itself, whatever happens.
         let mut snapshot = Snapshot {
-            manifest: self.manifest.clone(),
+            manifest: self.manifest(),
             database: scratch.to_owned(),
             originals: Vec::new(),
             workspace: self.clone(),

@@ -36,6 +36,7 @@ mod organizations;
 #[cfg(target_os = "linux")]
 mod power;
 mod quick_start;
+mod reindex;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;

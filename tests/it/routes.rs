@@ -44,6 +44,10 @@ pub const ROUTES: &[Route] = &[
     route("GET",    "/workspaces/{workspace}/stats",                   "", 200, "--+-+"),
     route("POST",   "/workspaces/{workspace}/snapshot",                "", 200, "----+"),
     route("POST",   "/workspaces/{workspace}/copy", r#"{"name": "A copy", "slug": "a-copy"}"#, 201, "-----"),
+    // Beginning one keeps the next from beginning; `reindex.rs` asks who may.
+    route("GET",    "/workspaces/{workspace}/reindex",                 "", 200, "--+-+"),
+    route("POST",   "/workspaces/{workspace}/reindex/confirm",         "", 409, "----+"),
+    route("POST",   "/workspaces/{workspace}/reindex/rollback",        "", 409, "----+"),
     route("POST",   "/workspaces/{workspace}/check",                   "", 200, "----+"),
     route("GET",    "/workspaces/{workspace}/agents",                  "", 200, "--+-+"),
     route("POST",   "/workspaces/{workspace}/agents", r#"{"name": "Another", "slug": "another"}"#, 201, "----+"),
