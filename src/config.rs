@@ -77,7 +77,8 @@ pub struct Ingest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
-    /// Workspaces held open; the one that was idle longest makes room. 0 is as many as the machine allows.
+    /// Workspaces held open; the one that was idle longest makes room, and one of very many chunks counts for several. 0 is
+    /// as many as the machine allows.
     pub open_workspaces: usize,
     /// Seconds without use after which a workspace is closed.
     pub idle_seconds: u64,

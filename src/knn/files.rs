@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::pread::{read_exact_at, write_all_at};
 use crate::stamp::Stamp;
 
-const CODES: &str = "vectors.codes";
+pub const CODES: &str = "vectors.codes";
 /// The beginning of a file of codes; the last byte is raised when an older file must be made anew.
 const MAGIC: [u8; 8] = *b"CARVEC\0\x01";
 /// Bytes of the header: the magic, six numbers, the sum of these and the centre.

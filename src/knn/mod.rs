@@ -39,6 +39,13 @@ const GROWTH: usize = 8;
 /// Vectors that give a centre at all.
 const TELLING: usize = 512;
 
+/// Bytes of all codes below `directory`, about what opening an index there takes of the memory.
+pub fn code_bytes(directory: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(directory).into_iter().flatten();
+    let codes = files.filter(|entry| entry.file_name() == files::CODES);
+    codes.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
 /// An open index.
 pub struct Knn {
     directory: PathBuf,

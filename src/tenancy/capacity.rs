@@ -1,11 +1,12 @@
 //! How many workspaces may be open at once on this machine, by the limits that hold at the start.
 
 /// File descriptors that an open workspace may need: its database with a writer and four readers (three files each),
-/// and an index of eight segments (six files each).
+/// an index of eight segments (six files each), and the rows of its vectors.
 const DESCRIPTORS: u64 = 64;
 /// Descriptors for everything else: connections, uploads, the register, the cache.
 const OTHER_DESCRIPTORS: u64 = 512;
-/// Bytes of memory that an open workspace takes, about: page caches and the index's dictionaries.
+/// Bytes of memory that an open workspace takes, about: page caches, the index's dictionaries, the codes of some
+/// thousand vectors.
 const MEMORY: u64 = 4 << 20;
 /// The part of the free memory that open workspaces may take: one in so many.
 const MEMORY_SHARE: u64 = 4;
@@ -13,6 +14,11 @@ const MEMORY_SHARE: u64 = 4;
 const MOST: u64 = 4096;
 /// Below this, nothing would work.
 const LEAST: u64 = 8;
+
+/// What a workspace whose codes of vectors have so many bytes counts for, in workspaces of the usual size.
+pub fn weight(codes: u64) -> usize {
+    usize::try_from(codes / MEMORY).unwrap_or(usize::MAX).saturating_add(1)
+}
 
 /// The bound, after raising the soft limit of descriptors to the hard one.
 pub fn open_workspaces() -> usize {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::capacity;
 use crate::error::{Error, Result};
 use crate::sqlite::Access;
 use crate::workspace::{IndexState, Workspace};
@@ -58,7 +59,7 @@ impl State {
     }
 }
 
-/// How many may be open, and are.
+/// How many may be open, and are; a large workspace counts for several.
 struct Room {
     limit: usize,
     count: Mutex<Count>,
@@ -72,21 +73,26 @@ struct Count {
 }
 
 /// Leave to hold one workspace open.
-struct Place(Arc<Room>);
+struct Place {
+    room: Arc<Room>,
+    weight: usize,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.0.count).taken -= 1;
-        self.0.left.notify_one();
+        lock(&self.room.count).taken -= self.weight;
+        self.room.left.notify_one();
     }
 }
 
 impl Room {
-    fn try_take(self: &Arc<Self>) -> Option<Place> {
+    fn try_take(self: &Arc<Self>, weight: usize) -> Option<Place> {
+        // One that is larger than all the room there is has it for itself.
+        let weight = weight.min(self.limit);
         let mut count = lock(&self.count);
-        (count.taken < self.limit).then(|| {
-            count.taken += 1;
-            Place(self.clone())
+        (count.taken + weight <= self.limit).then(|| {
+            count.taken += weight;
+            Place { room: self.clone(), weight }
         })
     }
 
@@ -129,16 +135,16 @@ impl Registry {
         if let Some(workspace) = state.workspace() {
             return Ok(workspace);
         }
-        let place = self.make_room()?;
+        let place = self.make_room(capacity::weight(Workspace::peek_code_bytes(root)))?;
         let workspace = Workspace::open(root, access)?;
         state.open = Some(Open { workspace: workspace.clone(), _place: place });
         Ok(workspace)
     }
 
-    fn make_room(&self) -> Result<Place> {
+    fn make_room(&self, weight: usize) -> Result<Place> {
         let patience = Instant::now() + PATIENCE;
         loop {
-            if let Some(place) = self.room.try_take() {
+            if let Some(place) = self.room.try_take(weight) {
                 return Ok(place);
             }
             if self.close_longest_idle() {
@@ -222,5 +228,22 @@ impl Registry {
         let open: Vec<Arc<Workspace>> =
             slots.iter().filter_map(|slot| slot.state.try_lock().ok()?.workspace()).collect();
         (open.len(), open.iter().filter(|workspace| workspace.index_state() == IndexState::Rebuilding).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_workspace_takes_the_room_of_several_and_never_more_than_there_is() {
+        let room = Arc::new(Room { limit: 4, count: Mutex::default(), left: Condvar::new() });
+        let (small, large) = (room.try_take(1), room.try_take(3));
+        assert!(small.is_some() && large.is_some() && room.try_take(1).is_none());
+        drop(large);
+        assert!(room.try_take(4).is_none());
+        drop(small);
+        let huge = room.try_take(1_000);
+        assert!(huge.is_some() && room.try_take(1).is_none());
     }
 }

@@ -141,6 +141,11 @@ impl Workspace {
         })
     }
 
+    /// Bytes that the codes of its vectors take in memory once the workspace at `root` is open, about.
+    pub fn peek_code_bytes(root: &Path) -> u64 {
+        crate::knn::code_bytes(&Layout::new(root).vectors())
+    }
+
     /// Whether the workspace at `root` has jobs that wait or were cut off, without opening it.
     pub fn peek_unfinished_jobs(root: &Path) -> Result<Vec<Uuid>> {
         sqlite::peek(&Layout::new(root).database(), jobs::unfinished)
