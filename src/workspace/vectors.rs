@@ -59,6 +59,19 @@ impl Workspace {
             Ok(found)
         })
     }
+
+    /// The vectors of these chunks, of unit length, in order; those without one are left out.
+    pub fn vectors_of(&self, numbers: &[u32]) -> Result<Vec<(u32, Vec<f32>)>> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT embedding FROM vectors WHERE rowid = ?1")?;
+            let mut found = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let blob: Option<Vec<u8>> = query.query_row([number], |row| row.get(0)).optional()?;
+                found.extend(blob.map(|blob| (*number, from_blob(&blob))));
+            }
+            Ok(found)
+        })
+    }
 }
 
 /// Shows each vector as it is stored, with its chunk's number.
@@ -86,4 +99,9 @@ pub(super) fn delete(change: &Change<'_>, number: i64) -> Result<()> {
 /// Little-endian float32, as sqlite-vec stores them.
 pub(super) fn to_blob(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// What [`to_blob`] made it of.
+fn from_blob(blob: &[u8]) -> Vec<f32> {
+    blob.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }

@@ -26,6 +26,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod hits;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
@@ -36,6 +37,7 @@ mod organizations;
 #[cfg(target_os = "linux")]
 mod power;
 mod quick_start;
+mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
