@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::handbook::numbered;
 use crate::server::Server;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, assert_stands};
 
 const NOTICE: &str = "Whoever finds a door of the kiln hall open closes it, tells the porter, and writes the hour and the name \
     of the hall into the book at the gate, because the kiln cools within minutes and the glaze cracks.";
@@ -90,13 +90,16 @@ async fn an_answer_rests_on_a_copied_passage_once() {
         tenant.document(&format!("copy-{number}.md"), NOTICE).await;
     }
     tenant.document("porter.md", "The porter of the kiln hall is called Matilda Voss.").await;
-    let answer = tenant.ask("What is the porter of the kiln hall called?").await;
-    tenant.check_citations(&answer).await;
-    assert!(answer["message"].as_str().unwrap().contains("Matilda Voss"), "{answer}");
-    let mut quotes: Vec<&Value> = answer["citations"].as_array().unwrap().iter().map(|c| &c["quote"]).collect();
-    let count = quotes.len();
-    quotes.dedup();
-    assert_eq!(quotes.len(), count, "{answer}");
+    let body =
+        json!({"agent_id": tenant.agent, "query": "What is the porter of the kiln hall called?", "stream": true});
+    let events = tenant.client.stream("POST", &tenant.path("/chat"), Some(&body)).await.all().await;
+    let of = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
+    assert_eq!(of("tool_result")["summary"], "2 passages found");
+    let citations = of("citations")["citations"].as_array().unwrap();
+    assert!(citations.iter().any(|c| c["quote"].as_str().unwrap().contains("Matilda Voss")), "{citations:?}");
+    for citation in citations {
+        assert_stands(&tenant.read(citation["document_id"].as_str().unwrap()).await, citation);
+    }
 }
 
 #[tokio::test]
