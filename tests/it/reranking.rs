@@ -90,7 +90,8 @@ async fn the_cross_encoder_decides_where_it_is_asked() {
 async fn it_reads_a_passage_with_its_title_and_headings() {
     let server = Server::within(home_with(&["tiny"]), &[]);
     let tenant = shop(&server).await;
-    tenant.document("care.md", "# Verdigris and verdigris\n\nRub gently.").await;
+    let body = json!({"source": "care.md", "title": "Verdigris, verdigris", "content": "Rub gently."});
+    tenant.client.post(&tenant.path("/documents"), &body).await.is(201);
     let found = tenant.search(json!({"query": QUERY, "rerank": true})).await;
     assert_eq!(sources(&found)[0], "care.md", "{found}");
 }
