@@ -52,7 +52,6 @@ pub struct Duplicate {
 /// The best candidates of `ranked`, `wanted` of them where there are so many, and how many were folded into them
 /// because they say the same; without `fold`, none.
 pub fn distinct(workspace: &Workspace, ranked: &[Fused], wanted: usize, fold: bool) -> Result<(Vec<Selected>, usize)> {
-    let fulltext = workspace.fulltext();
     let mut kept = Kept::default();
     let mut selected: Vec<Selected> = Vec::with_capacity(wanted.min(ranked.len()));
     let (mut folded, mut behind) = (0, 0);
@@ -66,7 +65,7 @@ pub fn distinct(workspace: &Workspace, ranked: &[Fused], wanted: usize, fold: bo
         let Some(located) = workspace.locate(fused.chunk)? else { continue };
         if fold {
             let chunk = &located.chunk;
-            let fingerprint = Fingerprint::new(fulltext.analyzer(), chunk.document_id, &chunk.content);
+            let fingerprint = Fingerprint::new(chunk.document_id, &chunk.content);
             if let Some(better) = kept.like(&fingerprint).and_then(|place| selected.get_mut(place)) {
                 folded += 1;
                 if better.duplicates.len() < MOST_DUPLICATES {
