@@ -45,7 +45,7 @@ pub struct App {
     pub tenancy: Arc<Tenancy>,
     /// The authorization step: the only way to an open workspace.
     pub auth: Arc<Auth>,
-    /// Embedding models.
+    /// Embedding models and the reranker.
     pub models: Arc<Models>,
     /// Vectors that were computed before.
     pub cache: Arc<Cache>,
@@ -70,7 +70,13 @@ impl App {
     /// A directory that is in use or cannot be written, a model or runtime that is missing or damaged: one sentence.
     pub fn open(config: Config) -> Result<Arc<App>> {
         let directory = Arc::new(DataDir::open(&config.data, config.allow_network_fs)?);
-        let models = Arc::new(Models::open(&config.models, config.memory.embedding_threads, &directory.scratch())?);
+        let models = Models::open(&config.models, config.memory.embedding_threads, &directory.scratch())?;
+        let models = Arc::new(models.with_reranker(&config.reranker)?);
+        if config.reranker.is_empty() && models.rerankers().len() > 1 {
+            tracing::warn!(
+                "there are several rerankers and the setting `reranker` names none: searches cannot use one"
+            );
+        }
         let tenancy = Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces)?);
         if (1..24).contains(&config.admin_key.len()) {
             tracing::warn!("the configured admin key is short enough to be guessed; 24 random characters are not");

@@ -21,8 +21,10 @@ pub struct Config {
     pub allow_network_fs: bool,
     /// The address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Where the operator keeps embedding models beside the one inside the binary.
+    /// Where the operator keeps embedding models beside the one inside the binary, and rerankers.
     pub models: PathBuf,
+    /// The name of the reranker in `models` that searches use; empty is the only one there is.
+    pub reranker: String,
     /// The instance admin's key; where empty the first start makes one and prints it once.
     pub admin_key: String,
     /// Sizes and counts beyond which a request is refused.
@@ -113,6 +115,7 @@ impl Default for Config {
             allow_network_fs: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             models: PathBuf::from("models"),
+            reranker: String::new(),
             admin_key: String::new(),
             limits: Limits::default(),
             ingest: Ingest::default(),

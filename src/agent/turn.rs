@@ -173,7 +173,15 @@ fn find_session(workspace: &Workspace, chat: &Chat) -> Result<Session> {
 fn request(agent: &Agent, tool: &str, search_type: SearchType, question: &str) -> SearchRequest {
     let limit = tools::configured(agent, tool, "limit").map_or(PASSAGES, |limit| (limit as usize).clamp(1, 50));
     let text_weight = tools::configured(agent, tool, "text_weight").map(|weight| weight as f32);
-    SearchRequest { query: question.to_owned(), search_type, limit, text_weight, ..SearchRequest::default() }
+    SearchRequest {
+        query: question.to_owned(),
+        search_type,
+        limit,
+        text_weight,
+        // A copy of a passage is no more evidence, and it would take another's place.
+        fold_duplicates: true,
+        ..SearchRequest::default()
+    }
 }
 
 fn tool_use(tool: &str, request: &SearchRequest) -> ToolUse {

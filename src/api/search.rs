@@ -17,7 +17,7 @@ use super::validate::Checks;
 use crate::app::App;
 use crate::auth::Access;
 use crate::error::{Error, Result};
-use crate::search::{self, Found, Hit, SearchRequest, SearchType, TEXT_WEIGHT};
+use crate::search::{self, Found, Hit, MOST_REORDERED, SearchRequest, SearchType, TEXT_WEIGHT};
 
 /// Longest question, in bytes.
 pub const LONGEST_QUERY: usize = 32 << 10;
@@ -37,6 +37,8 @@ pub struct Body {
     _include_shared: Option<bool>,
     expand: Option<i64>,
     rerank: Option<bool>,
+    fold_duplicates: Option<bool>,
+    diversify: Option<f32>,
     #[serde(default)]
     explain: bool,
     /// Bears on graph facts, of which there are none yet.
@@ -62,6 +64,9 @@ struct HitView {
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
     metadata: Map<String, Value>,
+    /// What was folded into this hit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    duplicates: Vec<Value>,
     /// The hit with its neighbours, and where that begins in the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     expanded: Option<Value>,
@@ -76,6 +81,17 @@ impl HitView {
                 "vector": {"rank": hit.vector_rank, "similarity": hit.vector_similarity},
                 "fulltext": {"rank": hit.text_rank, "similarity": hit.text_similarity},
                 "text_weight": text_weight,
+                "rerank": hit.rerank.map(|rerank| json!({"score": rerank.score, "rank_before": rerank.rank_before})),
+            })
+        });
+        let duplicates = hit.duplicates.iter().map(|duplicate| {
+            json!({
+                "chunk_id": duplicate.chunk_id,
+                "document_id": duplicate.document_id,
+                "document_title": duplicate.document_title,
+                "document_source": duplicate.document_source,
+                "start": duplicate.start,
+                "end": duplicate.end,
             })
         });
         let chunk = hit.located.chunk;
@@ -94,6 +110,7 @@ impl HitView {
             heading_path: chunk.heading_path,
             page: chunk.page,
             metadata: hit.located.metadata,
+            duplicates: duplicates.collect(),
             expanded: hit.surroundings.map(|(start, content)| json!({"start": start, "content": content})),
             explain,
         }
@@ -118,7 +135,12 @@ impl Body {
         checks.require(weight, "text_weight", "must be from 0 to 1");
         let expand = self.expand.unwrap_or(0);
         checks.require((0..=10).contains(&expand), "expand", "must be from 0 to 10");
-        checks.require(self.rerank != Some(true), "rerank", "needs a reranking model, and there is none");
+        let diversify = self.diversify.unwrap_or(0.0);
+        checks.require((0.0..=1.0).contains(&diversify), "diversify", "must be from 0 to 1");
+        let reorders = self.rerank == Some(true) || diversify > 0.0;
+        let reaches = limit.saturating_add(offset) <= MOST_REORDERED as i64;
+        let message = format!("must with the limit be at most {MOST_REORDERED} where hits are reranked or diversified");
+        checks.require(reaches || !reorders, "offset", &message);
         checks.done()?;
         let within = |n: i64, field| usize::try_from(n).map_err(|_| Error::invalid(field, "is out of range"));
         let request = SearchRequest {
@@ -129,6 +151,9 @@ impl Body {
             text_weight: self.text_weight,
             filter: self.filters.unwrap_or_default().checked()?,
             expand: u32::try_from(expand).unwrap_or(0),
+            reranker: None,
+            fold_duplicates: self.fold_duplicates.unwrap_or(true),
+            diversify,
         };
         Ok((request, self.explain))
     }
@@ -140,7 +165,12 @@ pub async fn search(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody<Body>,
 ) -> Answer<Json<Value>> {
-    let (request, explain) = body.checked()?;
+    let reranks = body.rerank == Some(true);
+    let (mut request, explain) = body.checked()?;
+    if reranks {
+        let app = app.clone();
+        request.reranker = Some(blocking(move || app.models.reranker()).await?);
+    }
     answer(app, entered.access, request, explain).await
 }
 

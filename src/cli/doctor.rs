@@ -54,6 +54,7 @@ async fn examine(options: &Options, offline: bool) -> Outcome<Vec<Finding>> {
             Err(error) => Err(error.to_string()),
         },
     ));
+    findings.push(("reranking", reranks(&config)));
     let place = config.data.display().to_string();
     if !config.data.join("control.db").exists() {
         findings.push(("embedding", embeds(&config)));
@@ -95,6 +96,17 @@ fn embeds(config: &Config) -> Result<String, String> {
     let model = models.default_model();
     model.embed(&["Is anybody there?"], Purpose::Query).map_err(|e| e.to_string())?;
     Ok(format!("{} embeds", model.model().name))
+}
+
+/// Whether the reranker, where there is one, can be loaded and works.
+fn reranks(config: &Config) -> Result<String, String> {
+    let models = Models::open(&config.models, 1, &std::env::temp_dir()).and_then(|m| m.with_reranker(&config.reranker));
+    let models = models.map_err(|e| e.to_string())?;
+    if models.rerankers().is_empty() {
+        return Ok("there is no reranking model".to_owned());
+    }
+    // Loading tries it.
+    models.reranker().map(|reranker| format!("{} reranks", reranker.name())).map_err(|e| e.to_string())
 }
 
 /// Checks every workspace, reading all of it.

@@ -1,4 +1,4 @@
-//! Text to vectors, inside the process, through ONNX Runtime.
+//! Text to vectors, and question and passage to how well they fit, inside the process, through ONNX Runtime.
 //!
 //! The default model and the runtime are parts of the binary; an operator may put more models beside them
 //! ([`Models`]). Nothing is ever downloaded. Texts are embedded one at a time, each on a session with one thread: on
@@ -7,15 +7,19 @@
 
 mod cached;
 mod engine;
+mod export;
 mod model;
 mod models;
 mod pool;
+mod reranker;
+mod rerankers;
 mod runtime;
 
 use crate::error::Result;
 
 pub use cached::Cached;
 pub use models::Models;
+pub use reranker::Reranker;
 
 /// What a text is embedded for; some models want different words before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,9 @@ use tokenizers::Tokenizer;
 
 use super::engine::{Engine, Files};
 use super::model::{Model, Prompts};
-use super::{Embedder, runtime};
+use super::reranker::{Reranker, is_reranker};
+use super::rerankers::Rerankers;
+use super::{Embedder, export, runtime};
 use crate::digest::sha256;
 use crate::error::{Error, Result};
 
@@ -27,13 +29,14 @@ macro_rules! default_file {
 /// A model once it is loaded; locked while it is being loaded, so that the others are not held up.
 type Slot = Arc<Mutex<Option<Arc<Model>>>>;
 
-/// The embedding models of this machine, each loaded on first use.
+/// The models of this machine, each loaded on first use.
 pub struct Models {
     environment: &'static Environment,
     directory: PathBuf,
     sessions: usize,
     loaded: Mutex<HashMap<String, Slot>>,
     default: Arc<Model>,
+    rerankers: Rerankers,
 }
 
 impl Models {
@@ -57,7 +60,31 @@ impl Models {
         let identity = sha256(onnx);
         let default = Model::new(DEFAULT, identity, window.unwrap_or(256), tokenizer, Prompts::default(), engines)?;
         let directory = directory.to_owned();
-        Ok(Models { environment, directory, sessions, loaded: Mutex::default(), default: Arc::new(default) })
+        let rerankers = Rerankers::new(environment, directory.clone(), sessions);
+        Ok(Models { environment, directory, sessions, loaded: Mutex::default(), default: Arc::new(default), rerankers })
+    }
+
+    /// The same with the reranker of this name; empty is the only one there is.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] where none has the name.
+    pub fn with_reranker(mut self, name: &str) -> Result<Self> {
+        self.rerankers.choose(name)?;
+        Ok(self)
+    }
+
+    /// The names of all rerankers, sorted.
+    pub fn rerankers(&self) -> Vec<String> {
+        self.rerankers.names()
+    }
+
+    /// The reranker that searches use. Blocks while it is loaded for the first time.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] on the field `rerank` where there is none, or none is chosen of several;
+    /// [`Error::Unavailable`] where it cannot be loaded.
+    pub fn reranker(&self) -> Result<Arc<Reranker>> {
+        self.rerankers.get()
     }
 
     /// The model for workspaces that ask for none.
@@ -65,12 +92,12 @@ impl Models {
         self.default.clone()
     }
 
-    /// The names of all models, sorted.
+    /// The names of all embedding models, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let named = entries.filter(|entry| entry.path().join("tokenizer.json").is_file());
         let mut names: Vec<String> = named.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.retain(|name| is_name(name) && name != DEFAULT);
+        names.retain(|name| is_name(name) && name != DEFAULT && !is_reranker(&self.directory.join(name)));
         names.push(DEFAULT.to_owned());
         names.sort();
         names
@@ -84,7 +111,13 @@ impl Models {
         if name == DEFAULT {
             return Ok(self.default.clone());
         }
-        if !is_name(name) || !self.directory.join(name).is_dir() {
+        let root = self.directory.join(name);
+        if is_name(name) && is_reranker(&root) {
+            let known = self.names().join(", ");
+            let message = format!("is a reranking model and gives no vectors; those that do are: {known}");
+            return Err(Error::invalid("embedding_model", message));
+        }
+        if !is_name(name) || !root.is_dir() {
             let known = self.names().join(", ");
             return Err(Error::invalid("embedding_model", format!("there is no such model; there are: {known}")));
         }
@@ -94,24 +127,22 @@ impl Models {
         if let Some(model) = slot.as_ref() {
             return Ok(model.clone());
         }
-        let model = load(self.environment, &self.directory.join(name), name, self.sessions)
+        let model = load(self.environment, &root, name, self.sessions)
             .map_err(|why| Error::Unavailable(format!("the embedding model {name} cannot be loaded: {why}")))?;
         Ok(slot.insert(Arc::new(model)).clone())
     }
 }
 
 /// One plain part of a path.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     (1..=64).contains(&name.len()) && !name.starts_with('.') && name.chars().all(plain)
 }
 
 /// Loads a directory as sentence-transformers exports it. `models/README.md` tells operators what it must hold.
 fn load(environment: &Environment, root: &Path, name: &str, sessions: usize) -> Result<Model, String> {
-    let read = |file: &str| std::fs::read(root.join(file)).map_err(|e| format!("{file}: {e}"));
-    let json = |file: &str, bytes: &[u8]| -> Result<Value, String> {
-        serde_json::from_slice(bytes).map_err(|e| format!("{file} is damaged: {e}"))
-    };
+    let read = |file: &str| export::read(root, file);
+    let json = export::json;
     let optional = |file: &str| match root.join(file).exists() {
         true => json(file, &read(file)?),
         false => Ok(Value::Null),
@@ -130,16 +161,11 @@ fn load(environment: &Environment, root: &Path, name: &str, sessions: usize) -> 
         found.unwrap_or_default().to_owned()
     };
     let prompts = Prompts { query: prompt(&["query"]), passage: prompt(&["passage", "document"]) };
-    let special_tokens_map = "special_tokens_map.json";
     let files = Files {
-        onnx: read(&onnx_file(root)?)?,
+        onnx: read(&export::onnx_file(root)?)?,
         tokenizer: read("tokenizer.json")?,
         config,
-        special_tokens_map: if root.join(special_tokens_map).exists() {
-            read(special_tokens_map)?
-        } else {
-            b"{}".into()
-        },
+        special_tokens_map: export::special_tokens_map(root)?,
         tokenizer_config,
         pooling: pooling(&optional("1_Pooling/config.json")?)?,
         max_length: window,
@@ -175,20 +201,6 @@ fn check_steps(modules: &Value) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// `model.onnx` where there is one, in the directory or its `onnx/`, else the first other `model*.onnx` by name.
-fn onnx_file(root: &Path) -> Result<String, String> {
-    for folder in ["", "onnx/"] {
-        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.retain(|name| name.starts_with("model") && name.ends_with(".onnx"));
-        names.sort_by_key(|name| (name != "model.onnx", name.clone()));
-        if let Some(name) = names.first() {
-            return Ok(format!("{folder}{name}"));
-        }
-    }
-    Err("it has no model.onnx".to_owned())
 }
 
 fn parse(file: &str, bytes: &[u8]) -> Result<Value> {

@@ -4,22 +4,35 @@
 //! Filters act inside the legs, before ranking. No hit leaves without its row in the truth. Takes a workspace that
 //! the caller was let into; knows nothing of who that was.
 
+mod diversity;
+mod duplicates;
 mod fulltext;
 mod fusion;
 mod highlight;
+mod selection;
 mod vector;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::embed::Embedder;
+use roaring::RoaringBitmap;
+
+use crate::embed::{Embedder, Reranker};
 use crate::error::{Error, Result};
 use crate::workspace::chunks::Located;
 use crate::workspace::{Filter, IndexState, Workspace};
 
 pub use fusion::TEXT_WEIGHT;
+pub use selection::{Duplicate, Rerank};
 
 /// Candidates that each leg gives for one wanted hit, and the least it gives.
 const DEPTH: (usize, usize) = (4, 60);
+/// Candidates that each leg gives at most where so many were folded that hits are missing.
+const DEEPEST: usize = 1000;
+/// Hits that are reranked or diversified at least, so that the first pages are cut from one order.
+const REORDERED: usize = 50;
+/// Hits that can be reranked or diversified at most.
+pub const MOST_REORDERED: usize = 200;
 
 /// Which legs a search uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -44,13 +57,19 @@ pub struct SearchRequest {
     pub filter: Filter,
     /// Neighbouring chunks to give with each hit, on either side.
     pub expand: u32,
+    /// What reranks the best hits; `None` leaves them as fusion ranked them.
+    pub reranker: Option<Arc<Reranker>>,
+    /// Whether hits that say the same as a better one are folded into it.
+    pub fold_duplicates: bool,
+    /// How much new things count against relevance, `0..=1`; 0 leaves the order alone.
+    pub diversify: f32,
 }
 
 /// A chunk that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     pub located: Located,
-    /// What it was ranked by, `0..=1`.
+    /// What it was ranked by, `0..=1`: fusion or, where there was one, the reranker.
     pub score: f32,
     /// Cosine similarity, negative ones as 0; `None` where the leg did not run.
     pub vector_similarity: Option<f32>,
@@ -63,6 +82,10 @@ pub struct Hit {
     pub highlights: Vec<(usize, usize)>,
     /// The chunk with its neighbours and the first byte of that in the document, where asked for.
     pub surroundings: Option<(usize, String)>,
+    /// What reranking did, where it was asked for.
+    pub rerank: Option<Rerank>,
+    /// Chunks that say the same, best first; at most 20 of them.
+    pub duplicates: Vec<Duplicate>,
 }
 
 /// How a leg fared.
@@ -85,15 +108,78 @@ pub struct Found {
 /// What a leg gave: chunks with their similarity, best first.
 type Ranking = Vec<(u32, f32)>;
 
+/// What the legs found together.
+struct Candidates {
+    ranked: Vec<fusion::Fused>,
+    by_vector: Option<Ranking>,
+    by_text: Option<Ranking>,
+    legs: Vec<Leg>,
+}
+
 /// Answers `request` from `workspace`.
 ///
 /// # Errors
-/// Where no leg worked, the first one's error.
+/// Where no leg worked, the first one's error; where reranking fails, its.
 pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRequest) -> Result<Found> {
     let wanted = request.offset + request.limit;
-    let depth = (wanted * DEPTH.0).max(DEPTH.1);
+    let reorders = request.reranker.is_some() || request.diversify > 0.0;
+    let considered = if reorders { wanted.clamp(REORDERED, MOST_REORDERED) } else { wanted };
+    let query = vector::Query::new(&request.query, embedder);
     let allowed = workspace.allowed_chunks(&request.filter)?;
-    let allowed = allowed.as_ref();
+    let mut depth = (considered * DEPTH.0).max(DEPTH.1);
+    let (found, mut selected) = loop {
+        let found = candidates(workspace, &query, request, depth, allowed.as_ref())?;
+        let (selected, folded) = selection::distinct(workspace, &found.ranked, considered, request.fold_duplicates)?;
+        let has_more = found.legs.iter().any(|leg| leg.outcome == Ok(depth));
+        if selected.len() >= wanted || folded == 0 || !has_more || depth >= DEEPEST {
+            break (found, selected);
+        }
+        depth = (depth * DEPTH.0).min(DEEPEST);
+    };
+    if let Some(reranker) = &request.reranker {
+        selected = selection::reranked(selected, reranker, &request.query)?;
+    }
+    if request.diversify > 0.0 {
+        selected = selection::diversified_hits(workspace, selected, request.diversify)?;
+    }
+    let fulltext = workspace.fulltext();
+    let marker = highlight::Marker::new(fulltext.analyzer(), &request.query);
+    let ranks = |ranking: &Option<Ranking>| -> HashMap<u32, usize> {
+        ranking.iter().flatten().enumerate().map(|(place, (chunk, _))| (*chunk, place + 1)).collect()
+    };
+    let (vector_ranks, text_ranks) = (ranks(&found.by_vector), ranks(&found.by_text));
+    let mut hits = Vec::with_capacity(request.limit);
+    for selection::Selected { fused, located, score, rerank, duplicates } in
+        selected.into_iter().skip(request.offset).take(request.limit)
+    {
+        let surroundings = match request.expand {
+            0 => None,
+            around => Some(workspace.surroundings(&located.chunk, around)?),
+        };
+        hits.push(Hit {
+            score,
+            vector_similarity: found.by_vector.as_ref().map(|_| fused.vector),
+            text_similarity: found.by_text.as_ref().map(|_| fused.text),
+            vector_rank: vector_ranks.get(&fused.chunk).copied(),
+            text_rank: text_ranks.get(&fused.chunk).copied(),
+            highlights: marker.mark(&located.chunk.content),
+            surroundings,
+            rerank,
+            duplicates,
+            located,
+        });
+    }
+    Ok(Found { hits, legs: found.legs })
+}
+
+/// The `depth` best of each leg that applies, fused.
+fn candidates(
+    workspace: &Workspace,
+    query: &vector::Query<'_>,
+    request: &SearchRequest,
+    depth: usize,
+    allowed: Option<&RoaringBitmap>,
+) -> Result<Candidates> {
     let mut legs = Vec::new();
     let mut errors = Vec::new();
     let mut run = |name: &'static str, applies: bool, leg: &dyn Fn() -> Result<Ranking>| -> Option<Ranking> {
@@ -119,7 +205,6 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
         }
     };
     let kind = request.search_type;
-    let query = vector::Query::new(&request.query, embedder);
     let uses_vector = matches!(kind, SearchType::Hybrid | SearchType::Vector);
     let uses_text = matches!(kind, SearchType::Hybrid | SearchType::Fulltext);
     let by_vector = run("vector", uses_vector, &|| query.nearest(workspace, depth, allowed));
@@ -143,38 +228,5 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
             None => Vec::new(),
         },
     };
-    let fulltext = workspace.fulltext();
-    let marker = highlight::Marker::new(fulltext.analyzer(), &request.query);
-    let ranks = |ranking: &Option<Ranking>| -> HashMap<u32, usize> {
-        ranking.iter().flatten().enumerate().map(|(place, (chunk, _))| (*chunk, place + 1)).collect()
-    };
-    let (vector_ranks, text_ranks) = (ranks(&by_vector), ranks(&by_text));
-    let mut hits = Vec::with_capacity(request.limit);
-    let mut skipped = 0;
-    for fused in ranked {
-        if hits.len() == request.limit {
-            break;
-        }
-        // An index may still hold what was deleted a moment ago; the truth decides.
-        let Some(located) = workspace.locate(fused.chunk)? else { continue };
-        if skipped < request.offset {
-            skipped += 1;
-            continue;
-        }
-        let surroundings = match request.expand {
-            0 => None,
-            around => Some(workspace.surroundings(&located.chunk, around)?),
-        };
-        hits.push(Hit {
-            score: fused.score,
-            vector_similarity: by_vector.as_ref().map(|_| fused.vector),
-            text_similarity: by_text.as_ref().map(|_| fused.text),
-            vector_rank: vector_ranks.get(&fused.chunk).copied(),
-            text_rank: text_ranks.get(&fused.chunk).copied(),
-            highlights: marker.mark(&located.chunk.content),
-            surroundings,
-            located,
-        });
-    }
-    Ok(Found { hits, legs })
+    Ok(Candidates { ranked, by_vector, by_text, legs })
 }

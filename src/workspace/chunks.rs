@@ -150,15 +150,23 @@ impl Workspace {
     /// first byte in the document.
     pub fn surroundings(&self, chunk: &Chunk, around: u32) -> Result<(usize, String)> {
         let (first, last) = (chunk.index.saturating_sub(around), chunk.index.saturating_add(around));
-        let (start, end): (usize, usize) = self.read(|db| {
+        let found: Option<(usize, Vec<u8>)> = self.read(|db| {
+            // Cut by SQLite, in bytes: a document can be large, and what is wanted of it is not.
             let mut query = db.prepare_cached(
-                "SELECT min(c.start), max(c.\"end\") FROM chunks c JOIN documents d ON d.number = c.document
-                 WHERE d.id = ?1 AND c.position BETWEEN ?2 AND ?3",
+                "SELECT span.start, substr(CAST(d.content AS BLOB), span.start + 1, span.\"end\" - span.start)
+                 FROM documents d JOIN (
+                     SELECT document, min(start) AS start, max(\"end\") AS \"end\" FROM chunks
+                     WHERE document = (SELECT number FROM documents WHERE id = ?1) AND position BETWEEN ?2 AND ?3
+                     GROUP BY document
+                 ) span ON span.document = d.number",
             )?;
-            Ok(query.query_row((chunk.document_id.to_string(), first, last), |row| Ok((row.get(0)?, row.get(1)?)))?)
+            let values = (chunk.document_id.to_string(), first, last);
+            Ok(query.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
         })?;
-        let content = self.content(chunk.document_id)?;
-        Ok((start, content.get(start..end).unwrap_or(&chunk.content).to_owned()))
+        // A document that was replaced in the meantime has other bytes there.
+        let text = found.and_then(|(start, bytes)| Some((start, String::from_utf8(bytes).ok()?)));
+        let holds = |(_, text): &(usize, String)| text.contains(&chunk.content);
+        Ok(text.filter(holds).unwrap_or_else(|| (chunk.start, chunk.content.clone())))
     }
 
     /// The texts of a document's chunks as they were embedded.

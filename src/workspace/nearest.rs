@@ -99,6 +99,18 @@ impl Workspace {
         found.map_or_else(|| self.read(|db| vectors::similarities(db, &index.set, probe.vector, numbers)), Ok)
     }
 
+    /// The vectors of these chunks, of unit length, in order; those without one are left out.
+    pub fn vectors_of(&self, numbers: &[u32]) -> Result<Vec<(u32, Vec<f32>)>> {
+        let index = self.vectors();
+        self.read(|db| {
+            let mut found = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                found.extend(vectors::of(db, &index.set, *number)?.map(|vector| (*number, vector)));
+            }
+            Ok(found)
+        })
+    }
+
     /// As [`Workspace::nearest_chunks`], by comparing with every vector: what that is measured against.
     pub fn nearest_chunks_exactly(&self, probe: Probe<'_>, limit: usize) -> Result<Vec<(u32, f32)>> {
         let index = self.vectors_for(probe)?;

@@ -26,6 +26,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod hits;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
@@ -37,6 +38,7 @@ mod organizations;
 mod power;
 mod quick_start;
 mod reindex;
+mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
