@@ -290,6 +290,24 @@ async fn a_search_result() {
 }
 
 #[tokio::test]
+async fn an_evaluation_and_its_run() {
+    let (_server, tenant) = tenant().await;
+    stored(&tenant).await;
+    let expected = json!([{"source": "kettles.md", "passage": "whistles at noon", "grade": 2}, {"source": "lost.md"}]);
+    let question = json!({"question": "When does it whistle?", "expected": expected});
+    let body = json!({"name": "Kettles", "questions": [question]});
+    let set = tenant.client.post(&tenant.path("/evaluations"), &body).await.is(201).json();
+    let runs = tenant.path(&format!("/evaluations/{}/runs", id(&set)));
+    tenant.client.post(&runs, &json!({"limit": 5})).await.is(201);
+    let run = tenant.client.post(&runs, &json!({"limit": 5, "text_weight": 0.25})).await.is(201).json();
+    assert_json_snapshot!(redacted(&run), {".duration_ms" => "[milliseconds]", ".**.generation" => "[generation]", ".**.carrel_version" => "[version]", ".metrics" => "[by leg]", ".questions[].metrics" => "[by leg]", ".comparison.changes" => "[by leg]"}, @"");
+    let figures = &run["metrics"]["hybrid"];
+    assert_json_snapshot!(figures, @"");
+    let set = tenant.client.get(&tenant.path(&format!("/evaluations/{}", id(&set)))).await.is(200).json();
+    assert_json_snapshot!(redacted(&set), {".last_run" => "[a run without questions and comparison]"}, @"");
+}
+
+#[tokio::test]
 async fn a_chat_answer() {
     let (_server, tenant) = tenant().await;
     stored(&tenant).await;
