@@ -173,6 +173,8 @@ fn table(run: &Value) -> Vec<String> {
     for leg in LEGS {
         let cells = FIGURES.iter().map(|(field, _, _)| {
             let change = run["comparison"]["changes"][leg][field].as_f64();
+            // Rounded first: what rounds to nothing has no sign.
+            let change = change.map(|change| (change * 1e3).round() / 1e3 + 0.0);
             let change = change.map(|change| format!(" ({change:+.3})")).unwrap_or_default();
             format!("{:16}", format!("{:.3}{change}", number(&run["metrics"][leg][field])))
         });

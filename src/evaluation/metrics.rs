@@ -18,7 +18,9 @@ pub struct Judged {
 /// The figures of one ranking, of which the first `k` places count. All 0 where nothing was expected.
 pub fn figures(judged: &[Judged], k: usize) -> Figures {
     let within = |judged: &Judged| judged.place.filter(|place| (1..=k).contains(place));
-    let reached: f64 = judged.iter().filter_map(|one| Some(one.grade * discount(within(one)?))).sum();
+    // From a 0 of our own: the sum of nothing is -0.
+    let reached =
+        judged.iter().filter_map(|one| Some(one.grade * discount(within(one)?))).fold(0.0, |sum, gain| sum + gain);
     let mut grades: Vec<f64> = judged.iter().map(|one| one.grade).collect();
     grades.sort_by(|a, b| b.total_cmp(a));
     let best: f64 = grades.iter().take(k).enumerate().map(|(at, grade)| grade * discount(at + 1)).sum();
@@ -81,6 +83,7 @@ mod tests {
         let perfect = Figures { ndcg: 1.0, recall: 1.0, reciprocal_rank: 1.0, success_at_1: 1.0 };
         assert_eq!(figures(&judged(&[(1.0, Some(1))]), 10), perfect);
         assert_eq!(figures(&judged(&[(1.0, None)]), 10), Figures::default());
+        assert!(figures(&judged(&[(1.0, None)]), 10).ndcg.is_sign_positive());
         assert_eq!(figures(&[], 10), Figures::default());
         let all = [found, perfect, Figures::default()];
         assert!((mean(all).ndcg - (0.562_727_2 + 1.0) / 3.0).abs() < 1e-6);
