@@ -139,6 +139,25 @@ async fn a_set_that_is_stored_again_keeps_its_runs_and_the_ids_of_the_same_quest
 }
 
 #[tokio::test]
+async fn the_questions_of_old_runs_are_given_up_before_their_means() {
+    let (_server, tenant) = handbook().await;
+    let set = stored(&tenant, &json!([questions()[0]])).await;
+    let mut runs = Vec::new();
+    for _ in 0..12 {
+        runs.push(run(&tenant, &set, json!({})).await);
+    }
+    let mut shown = Vec::new();
+    for run in &runs {
+        shown.push(tenant.client.get(&format!("{set}/runs/{}", id(run))).await.is(200).json());
+    }
+    let known: Vec<bool> = shown.iter().map(|run| run["questions"].is_array()).collect();
+    assert_eq!(known, [[false; 2].as_slice(), [true; 10].as_slice()].concat());
+    assert!(shown.iter().zip(&runs).all(|(shown, run)| shown["metrics"] == run["metrics"]));
+    assert_eq!(shown[2]["comparison"], Value::Null, "the run before it does not know its questions any more");
+    assert_eq!(shown[11]["comparison"]["run_id"], runs[10]["id"]);
+}
+
+#[tokio::test]
 async fn what_is_no_question_is_refused_with_its_field() {
     let (_server, tenant) = handbook().await;
     let good = json!({"question": "Who?", "expected": [{"source": "a.md"}]});
