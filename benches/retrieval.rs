@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use carrel::evaluation::metrics::{self, Judged};
 use carrel::search::{self, SearchRequest, SearchType};
 use serde_json::{Value, json};
 
@@ -127,14 +128,14 @@ fn reciprocal_ranks(rankings: &[&Vec<(String, f64)>]) -> Vec<(String, f64)> {
     fused
 }
 
-/// Normalised discounted cumulative gain of the first ten (Järvelin and Kekäläinen 2002), gains as judged.
+/// nDCG@10 of a ranking, gains as judged.
 fn ndcg(ranking: &[(String, f64)], judged: &HashMap<String, f64>) -> f64 {
-    let discounted = |gains: &mut dyn Iterator<Item = f64>| -> f64 {
-        gains.take(10).enumerate().map(|(rank, gain)| gain / (rank as f64 + 2.0).log2()).sum()
-    };
-    let mut ideal: Vec<f64> = judged.values().copied().collect();
-    ideal.sort_by(|a, b| b.total_cmp(a));
-    let best = discounted(&mut ideal.into_iter());
-    let reached = discounted(&mut ranking.iter().map(|(document, _)| judged.get(document).copied().unwrap_or(0.0)));
-    if best > 0.0 { reached / best } else { 0.0 }
+    let wanted = judged.iter().filter(|(_, grade)| **grade > 0.0);
+    let judged: Vec<Judged> = wanted
+        .map(|(document, grade)| {
+            let place = ranking.iter().position(|(found, _)| found == document).map(|at| at + 1);
+            Judged { grade: *grade, place }
+        })
+        .collect();
+    metrics::figures(&judged, 10).ndcg
 }

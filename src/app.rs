@@ -31,6 +31,8 @@ pub const DEFAULT_AGENT: Uuid = Uuid::from_u128(3);
 
 /// Documents that are taken in at once: enough to share commits, few beside the threads that may block.
 const TAKEN_IN_AT_ONCE: usize = 64;
+/// Evaluations that run at once: each keeps one core busy for as long as its set is large.
+const EVALUATED_AT_ONCE: usize = 2;
 /// How long the default model is believed to work after it was seen to.
 const LATELY: Duration = Duration::from_secs(10);
 /// The language whose words a new workspace stems where its settings name none.
@@ -55,6 +57,8 @@ pub struct App {
     stopping: watch::Sender<bool>,
     /// Documents that are taken in at once; the next waits.
     pub taking_in: Arc<Semaphore>,
+    /// Evaluations that run at once, of all workspaces; the next waits.
+    pub evaluating: Arc<Semaphore>,
     /// When the default model was last seen to work.
     embedded: Mutex<Option<Instant>>,
     /// A key with the instance admin's rights for the life of this process.
@@ -95,6 +99,7 @@ impl App {
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped)),
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
+            evaluating: Arc::new(Semaphore::new(EVALUATED_AT_ONCE)),
             embedded: Mutex::default(),
             local_token: opened.local_token,
             first_start: opened.admin_key,

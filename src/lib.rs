@@ -27,6 +27,7 @@ pub mod backup;
 
 pub mod agent;
 pub mod auth;
+pub mod evaluation;
 pub mod ingest;
 pub mod search;
 

@@ -48,6 +48,8 @@ permissions!(
     Search,
     Chat,
     ReadSessions,
+    ReadEvaluations,
+    KeepEvaluations,
 );
 
 /// A workspace that the caller was let into.

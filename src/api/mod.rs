@@ -10,6 +10,8 @@ mod body;
 mod chat;
 mod documents;
 mod error;
+mod evaluation_runs;
+mod evaluations;
 mod filter;
 mod health;
 mod jobs;
@@ -31,7 +33,7 @@ mod workspaces;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::app::App;
 
@@ -92,6 +94,17 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/reindex/confirm", post(reindex::confirm))
         .route("/workspaces/{workspace_id}/reindex/rollback", post(reindex::rollback))
         .route("/workspaces/{workspace_id}/search", post(search::search))
+        .route("/workspaces/{workspace_id}/evaluations", get(evaluations::list).post(evaluations::create))
+        .route(
+            "/workspaces/{workspace_id}/evaluations/{evaluation_id}",
+            get(evaluations::show).delete(evaluations::delete),
+        )
+        .route("/workspaces/{workspace_id}/evaluations/{evaluation_id}/questions", post(evaluations::add_question))
+        .route(
+            "/workspaces/{workspace_id}/evaluations/{evaluation_id}/questions/{question_id}",
+            delete(evaluations::delete_question),
+        )
+        .route("/workspaces/{workspace_id}/evaluations/{evaluation_id}/runs/{run_id}", get(evaluation_runs::show))
         .route("/workspaces/{workspace_id}/chat", post(chat::chat))
         .route("/workspaces/{workspace_id}/sessions", get(sessions::list))
         .route("/workspaces/{workspace_id}/sessions/{session_id}", get(sessions::show).delete(sessions::delete))
@@ -105,6 +118,10 @@ fn whole_workspaces() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/snapshot", post(snapshots::snapshot))
         .route("/workspaces/{workspace_id}/copy", post(snapshots::copy))
         .route("/workspaces/{workspace_id}/check", post(maintenance::check))
+        .route(
+            "/workspaces/{workspace_id}/evaluations/{evaluation_id}/runs",
+            get(evaluation_runs::list).post(evaluation_runs::run),
+        )
         .route("/workspaces/{workspace_id}/freeze", post(maintenance::freeze).delete(maintenance::thaw))
         .route("/workspaces/unadopted", get(snapshots::unadopted))
         .route("/organizations/{organization_id}/workspaces/import", post(snapshots::import))

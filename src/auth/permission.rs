@@ -29,6 +29,10 @@ pub enum Permission {
     Search,
     Chat,
     ReadSessions,
+    /// See evaluation sets and their runs.
+    ReadEvaluations,
+    /// Write and delete evaluation sets.
+    KeepEvaluations,
 }
 
 /// The role of a person in an organization or workspace, the most powerful first.
@@ -49,7 +53,7 @@ struct Needs {
 
 impl Permission {
     /// Every permission there is.
-    pub const ALL: [Permission; 15] = [
+    pub const ALL: [Permission; 17] = [
         Permission::ManageInstance,
         Permission::ReadOrganization,
         Permission::ManageOrganization,
@@ -65,6 +69,8 @@ impl Permission {
         Permission::Search,
         Permission::Chat,
         Permission::ReadSessions,
+        Permission::ReadEvaluations,
+        Permission::KeepEvaluations,
     ];
 
     fn needs(self) -> Needs {
@@ -85,6 +91,8 @@ impl Permission {
             Permission::Search => (&[Search], Some(Role::Viewer)),
             Permission::Chat => (&[Chat], Some(Role::Viewer)),
             Permission::ReadSessions => (&[Read], Some(Role::Viewer)),
+            Permission::ReadEvaluations => (&[Read], Some(Role::Viewer)),
+            Permission::KeepEvaluations => (&[Ingest], Some(Role::Member)),
         };
         Needs { scopes, role }
     }
@@ -107,6 +115,8 @@ impl Permission {
             Permission::Search => "search this workspace",
             Permission::Chat => "chat in this workspace",
             Permission::ReadSessions => "read the sessions of this workspace",
+            Permission::ReadEvaluations => "read the evaluation sets of this workspace",
+            Permission::KeepEvaluations => "keep evaluation sets in this workspace",
         }
     }
 }
@@ -155,7 +165,7 @@ mod tests {
                 ManageInstance => None,
                 ManageOrganization => Some(Role::Owner),
                 ManageWorkspaces | ManageWorkspace | ManageAgents | ManageApiKeys => Some(Role::Admin),
-                WriteDocuments => Some(Role::Member),
+                WriteDocuments | KeepEvaluations => Some(Role::Member),
                 _ => Some(Role::Viewer),
             };
             for role in [Role::Owner, Role::Admin, Role::Member, Role::Viewer] {

@@ -7,8 +7,10 @@ mod backup;
 mod chat;
 mod client;
 mod doctor;
+mod eval;
 mod ingest;
 mod multipart;
+mod questions;
 mod quickstart;
 mod resource;
 mod search;
@@ -83,6 +85,8 @@ enum Verb {
     Ingest(ingest::Ingest),
     /// Search a workspace
     Search(search::Search),
+    /// Measure how well a workspace finds what questions should find
+    Eval(eval::Eval),
     /// Talk to an agent
     Chat(chat::Chat),
     /// Organizations
@@ -208,6 +212,7 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Quickstart(serve) => quickstart::run(&options, serve).await,
             Verb::Ingest(verb) => ingest::run(&options, verb).await,
             Verb::Search(verb) => search::run(&options, verb).await,
+            Verb::Eval(verb) => eval::run(&options, verb).await,
             Verb::Chat(verb) => chat::run(&options, verb).await,
             Verb::Org(verb) => verb.run(&options).await,
             Verb::Workspace(verb) => verb.run(&options).await,

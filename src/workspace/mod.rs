@@ -12,6 +12,8 @@ mod checkpoint;
 pub mod chunks;
 mod commit;
 pub mod documents;
+pub mod evaluation_runs;
+pub mod evaluations;
 mod filter;
 mod follow;
 pub mod jobs;

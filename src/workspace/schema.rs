@@ -8,7 +8,18 @@ use crate::error::Result;
 use crate::sqlite;
 
 /// Tables whose rows are counted as they come and go.
-pub const COUNTED: [&str; 7] = ["documents", "chunks", "agents", "sessions", "messages", "jobs", "job_items"];
+pub const COUNTED: [&str; 10] = [
+    "documents",
+    "chunks",
+    "agents",
+    "sessions",
+    "messages",
+    "jobs",
+    "job_items",
+    "evaluations",
+    "evaluation_questions",
+    "evaluation_runs",
+];
 
 /// SQL that brings a file from each version to the next.
 pub const MIGRATIONS: &[&str] = &[
@@ -179,6 +190,50 @@ CREATE TABLE vector_sums (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO vector_sums SELECT 0, number, vector_sum FROM chunks;
 ALTER TABLE chunks DROP COLUMN vector_sum;
+"#,
+    r#"
+-- Questions with what they should find, and how searches fared with them.
+CREATE TABLE evaluations (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE evaluation_questions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    evaluation_id TEXT NOT NULL REFERENCES evaluations ON DELETE CASCADE,
+    question TEXT NOT NULL,
+    expected TEXT NOT NULL,
+    UNIQUE (evaluation_id, question)
+) STRICT;
+
+CREATE TABLE evaluation_runs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    evaluation_id TEXT NOT NULL REFERENCES evaluations ON DELETE CASCADE,
+    k INTEGER NOT NULL,
+    conditions TEXT NOT NULL,
+    legs TEXT NOT NULL,
+    absent TEXT NOT NULL,
+    question_count INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    -- The figures of each question; given up for old runs.
+    questions TEXT,
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX evaluation_runs_of_evaluation ON evaluation_runs (evaluation_id, number);
+
+INSERT INTO tallies VALUES ('evaluations', 0);
+CREATE TRIGGER evaluations_added AFTER INSERT ON evaluations BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evaluations'; END;
+CREATE TRIGGER evaluations_removed AFTER DELETE ON evaluations BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evaluations'; END;
+INSERT INTO tallies VALUES ('evaluation_questions', 0);
+CREATE TRIGGER evaluation_questions_added AFTER INSERT ON evaluation_questions BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evaluation_questions'; END;
+CREATE TRIGGER evaluation_questions_removed AFTER DELETE ON evaluation_questions BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evaluation_questions'; END;
+INSERT INTO tallies VALUES ('evaluation_runs', 0);
+CREATE TRIGGER evaluation_runs_added AFTER INSERT ON evaluation_runs BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evaluation_runs'; END;
+CREATE TRIGGER evaluation_runs_removed AFTER DELETE ON evaluation_runs BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evaluation_runs'; END;
 "#,
 ];
 

@@ -25,6 +25,7 @@ const ROOMS: &[&str] = &[
     "backup",  // of all state
     "auth",
     "search",
+    "evaluation",
     "ingest",
     "agent", // capabilities
     "app",   // composition

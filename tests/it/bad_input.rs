@@ -21,6 +21,7 @@ fn readers(tenant: &Tenant) -> Vec<(&'static str, String)> {
         ("POST", tenant.path("/documents")),
         ("POST", tenant.path("/ingest")),
         ("POST", tenant.path("/search")),
+        ("POST", tenant.path("/evaluations")),
         ("POST", tenant.path("/chat")),
         ("POST", "/chat".to_owned()),
         ("POST", "/chat/stream".to_owned()),

@@ -31,7 +31,15 @@ async fn furnished(admin: &Client) -> (Tenant, Ids) {
     let session = answer["session_id"].as_str().unwrap().to_owned();
     let messages = tenant.client.get(&tenant.path(&format!("/sessions/{session}/messages"))).await.is(200).json();
     let message = id(&messages["messages"][1]);
+    let question = json!({"question": name, "expected": [{"source": format!("{SECRET}.md"), "passage": content}]});
+    let body = json!({"name": name, "questions": [question]});
+    let set = id(&tenant.client.post(&tenant.path("/evaluations"), &body).await.is(201).json());
+    let runs = tenant.path(&format!("/evaluations/{set}/runs"));
+    let run = tenant.client.post(&runs, &json!({})).await.is(201).json();
     let ids = Ids::from([
+        ("evaluation", set),
+        ("question", run["questions"][0]["question_id"].as_str().unwrap().to_owned()),
+        ("run", id(&run)),
         ("workspace", tenant.workspace.clone()),
         ("agent", tenant.agent.clone()),
         ("key", id(&key)),

@@ -20,6 +20,7 @@ mod chat;
 mod command_line;
 mod directory;
 mod documents;
+mod evaluations;
 #[cfg(all(unix, feature = "failpoints"))]
 mod failpoints;
 #[cfg(unix)]

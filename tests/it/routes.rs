@@ -80,6 +80,16 @@ pub const ROUTES: &[Route] = &[
     route("GET",    "/workspaces/{workspace}/sessions/{session}/messages", "", 200, "--+--"),
     route("DELETE", "/workspaces/{workspace}/sessions/{session}",      "", 200, "?-?--"),
     route("POST",   "/workspaces/{workspace}/messages/{message}/feedback", r#"{"rating": 1}"#, 200, "?-?--"),
+    route("GET",    "/workspaces/{workspace}/evaluations",             "", 200, "--+--"),
+    route("POST",   "/workspaces/{workspace}/evaluations", r#"{"name": "By route", "questions": []}"#, 201, "---+-"),
+    route("GET",    "/workspaces/{workspace}/evaluations/{evaluation}", "", 200, "--+--"),
+    route("POST",   "/workspaces/{workspace}/evaluations/{evaluation}/questions",
+        r#"{"question": "Who repairs kettles?", "expected": [{"source": "a.md"}]}"#, 201, "---+-"),
+    route("GET",    "/workspaces/{workspace}/evaluations/{evaluation}/runs", "", 200, "--+--"),
+    route("POST",   "/workspaces/{workspace}/evaluations/{evaluation}/runs", "{}", 201, "-+---"),
+    route("GET",    "/workspaces/{workspace}/evaluations/{evaluation}/runs/{run}", "", 200, "--+--"),
+    route("DELETE", "/workspaces/{workspace}/evaluations/{evaluation}/questions/{question}", "", 200, "---+-"),
+    route("DELETE", "/workspaces/{workspace}/evaluations/{evaluation}", "", 200, "---+-"),
     // The original's routes act on the key's own workspace.
     route("POST",   "/chat",              r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
     route("POST",   "/chat/stream",       r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
@@ -112,7 +122,18 @@ impl Route {
     /// Whether it names a row within the workspace, in path or body.
     pub fn names_row(&self) -> bool {
         let places = format!("{}{}", self.path, self.body).replace("{workspace}", "");
-        ["{agent}", "{key}", "{document}", "{job}", "{session}", "{message}"].iter().any(|name| places.contains(name))
+        let rows = [
+            "{agent}",
+            "{key}",
+            "{document}",
+            "{job}",
+            "{session}",
+            "{message}",
+            "{evaluation}",
+            "{question}",
+            "{run}",
+        ];
+        rows.iter().any(|name| places.contains(name))
     }
 
     /// What a key with just this scope may.

@@ -290,6 +290,107 @@ async fn a_search_result() {
 }
 
 #[tokio::test]
+async fn an_evaluation_and_its_run() {
+    let (_server, tenant) = tenant().await;
+    stored(&tenant).await;
+    let expected = json!([{"source": "kettles.md", "passage": "whistles at noon", "grade": 2}, {"source": "lost.md"}]);
+    let question = json!({"question": "When does it whistle?", "expected": expected});
+    let body = json!({"name": "Kettles", "questions": [question]});
+    let set = tenant.client.post(&tenant.path("/evaluations"), &body).await.is(201).json();
+    let runs = tenant.path(&format!("/evaluations/{}/runs", id(&set)));
+    tenant.client.post(&runs, &json!({"limit": 5})).await.is(201);
+    let run = tenant.client.post(&runs, &json!({"limit": 5, "text_weight": 0.25})).await.is(201).json();
+    assert_json_snapshot!(redacted(&run), {".duration_ms" => "[milliseconds]", ".**.generation" => "[generation]", ".**.carrel_version" => "[version]", ".metrics" => "[by leg]", ".questions[].metrics" => "[by leg]", ".comparison.changes" => "[by leg]"}, @r#"
+    {
+      "comparison": {
+        "better": [],
+        "changes": "[by leg]",
+        "conditions": {
+          "carrel_version": "[version]",
+          "chunks": 1,
+          "documents": 1,
+          "embedding_model": "all-MiniLM-L6-v2",
+          "generation": "[generation]",
+          "model_sha256": "[sha256]",
+          "text_weight": null
+        },
+        "created_at": "[time]",
+        "question_count": 1,
+        "run_id": "[id]",
+        "worse": []
+      },
+      "conditions": {
+        "carrel_version": "[version]",
+        "chunks": 1,
+        "documents": 1,
+        "embedding_model": "all-MiniLM-L6-v2",
+        "generation": "[generation]",
+        "model_sha256": "[sha256]",
+        "text_weight": 0.25
+      },
+      "created_at": "[time]",
+      "duration_ms": "[milliseconds]",
+      "evaluation_id": "[id]",
+      "id": "[id]",
+      "k": 5,
+      "metrics": "[by leg]",
+      "missing": [
+        {
+          "questions": 1,
+          "source": "lost.md"
+        }
+      ],
+      "question_count": 1,
+      "questions": [
+        {
+          "metrics": "[by leg]",
+          "question": "When does it whistle?",
+          "question_id": "[id]"
+        }
+      ]
+    }
+    "#);
+    let figures = &run["metrics"]["hybrid"];
+    assert_json_snapshot!(figures, @r#"
+    {
+      "mrr": 1.0,
+      "ndcg": 0.7601875334318685,
+      "recall": 0.5,
+      "success_at_1": 1.0
+    }
+    "#);
+    let set = tenant.client.get(&tenant.path(&format!("/evaluations/{}", id(&set)))).await.is(200).json();
+    assert_json_snapshot!(redacted(&set), {".last_run" => "[a run without questions and comparison]"}, @r#"
+    {
+      "created_at": "[time]",
+      "id": "[id]",
+      "last_run": "[a run without questions and comparison]",
+      "name": "Kettles",
+      "question_count": 1,
+      "questions": [
+        {
+          "expected": [
+            {
+              "grade": 2,
+              "passage": "whistles at noon",
+              "source": "kettles.md"
+            },
+            {
+              "grade": 1,
+              "source": "lost.md"
+            }
+          ],
+          "id": "[id]",
+          "question": "When does it whistle?"
+        }
+      ],
+      "updated_at": "[time]",
+      "workspace_id": "[id]"
+    }
+    "#);
+}
+
+#[tokio::test]
 async fn a_chat_answer() {
     let (_server, tenant) = tenant().await;
     stored(&tenant).await;
