@@ -50,6 +50,7 @@ struct MetricsView {
 #[derive(Serialize)]
 struct ConditionsView {
     text_weight: Option<f32>,
+    reranker: Option<String>,
     embedding_model: String,
     model_sha256: String,
     generation: u64,
@@ -124,6 +125,7 @@ impl From<Conditions> for ConditionsView {
     fn from(conditions: Conditions) -> Self {
         ConditionsView {
             text_weight: conditions.text_weight,
+            reranker: conditions.reranker,
             embedding_model: conditions.embedding_model,
             model_sha256: conditions.model_sha256,
             generation: conditions.generation,
@@ -211,15 +213,16 @@ pub struct Body {
 }
 
 impl Body {
-    fn checked(self) -> Result<Settings> {
+    /// With `rerank` loads the reranker, which blocks.
+    fn checked(self, app: &App) -> Result<Settings> {
         let mut checks = Checks::default();
         let k = usize::try_from(self.limit.unwrap_or(10)).ok().filter(|k| (1..=100).contains(k));
         checks.require(k.is_some(), "limit", "must be from 1 to 100");
         let weight = self.text_weight.is_none_or(|weight| (0.0..=1.0).contains(&weight));
         checks.require(weight, "text_weight", "must be from 0 to 1");
-        checks.require(self.rerank != Some(true), "rerank", "needs a reranking model, and there is none");
         checks.done()?;
-        Ok(Settings { k: k.unwrap_or(10), text_weight: self.text_weight })
+        let reranker = self.rerank.unwrap_or(false).then(|| app.models.reranker()).transpose()?;
+        Ok(Settings { k: k.unwrap_or(10), text_weight: self.text_weight, reranker })
     }
 }
 
@@ -233,11 +236,11 @@ pub async fn run(
     JsonBody(body): JsonBody<Body>,
 ) -> Answer<Response> {
     let (workspace, evaluation) = (entered.access.workspace, ids.get("evaluation_id", "evaluation")?);
-    let settings = body.checked()?;
     let turn = app.evaluating.clone().acquire_owned().await;
     let turn = turn.map_err(|e| Error::internal("evaluations", e))?;
     let view = blocking(move || {
         let _turn = turn;
+        let settings = body.checked(&app)?;
         let (_, questions) = workspace.evaluation(evaluation)?;
         if questions.is_empty() {
             return Err(Error::Conflict("the set has no questions yet".into()));

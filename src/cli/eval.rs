@@ -33,6 +33,9 @@ pub struct Eval {
     /// Weight of the text leg in the hybrid search, 0 to 1
     #[arg(long, value_name = "X")]
     text_weight: Option<f32>,
+    /// Rerank the fused hits with the reranker in models/
+    #[arg(long)]
+    rerank: bool,
     /// Hits that are looked at [default: 10]
     #[arg(long, value_name = "K")]
     limit: Option<u32>,
@@ -75,6 +78,7 @@ async fn measure(
     let text = |field: &str| set[field].as_str().unwrap_or_default().to_owned();
     let mut settings = Map::new();
     settings.extend(verb.limit.map(|limit| ("limit".to_owned(), json!(limit))));
+    settings.insert("rerank".to_owned(), json!(verb.rerank));
     settings.extend(verb.text_weight.map(|weight| ("text_weight".to_owned(), json!(weight))));
     let run = client.json(Method::POST, &format!("{sets}/{}/runs", text("id")), Some(&Value::Object(settings))).await?;
     Ok((text("name"), run))
@@ -155,13 +159,15 @@ fn show(name: &str, run: &Value) -> String {
 /// What a run ran with, in a line.
 fn conditions(conditions: &Value) -> String {
     let weight = conditions["text_weight"].as_f64().map(|weight| format!(", text weight {weight:.2}"));
+    let reranker = conditions["reranker"].as_str().map(|name| format!(", reranked by {name}"));
     format!(
-        "{} documents, {} chunks, {}, carrel {}{}",
+        "{} documents, {} chunks, {}, carrel {}{}{}",
         conditions["documents"],
         conditions["chunks"],
         text(&conditions["embedding_model"]),
         text(&conditions["carrel_version"]),
-        weight.unwrap_or_default()
+        weight.unwrap_or_default(),
+        reranker.unwrap_or_default()
     )
 }
 

@@ -9,12 +9,13 @@ mod judge;
 pub mod metrics;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use uuid::Uuid;
 
 use crate::clock;
-use crate::embed::Embedder;
+use crate::embed::{Embedder, Reranker};
 use crate::error::{Error, Result};
 use crate::search::{self, SearchRequest, SearchType};
 use crate::workspace::Workspace;
@@ -34,13 +35,17 @@ const LEGS: [(&str, SearchType); 3] =
 /// Chunks that are asked for, for one document that is looked at.
 const CHUNKS_FOR_A_DOCUMENT: usize = 5;
 
+/// Chunks that are asked for at most: more cannot be reranked.
+const MOST: usize = 200;
+
 /// How a run searches.
-#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Hits that are looked at, from 1.
     pub k: usize,
     /// As in [`SearchRequest`].
     pub text_weight: Option<f32>,
+    /// What reranks the fused hits.
+    pub reranker: Option<Arc<Reranker>>,
 }
 
 /// Puts `questions` to the searches of `workspace`. Stores nothing.
@@ -68,8 +73,13 @@ pub fn run(
             let request = SearchRequest {
                 query: question.question.clone(),
                 search_type,
-                limit: if expected.is_of_documents() { settings.k * CHUNKS_FOR_A_DOCUMENT } else { settings.k },
+                limit: if expected.is_of_documents() {
+                    (settings.k * CHUNKS_FOR_A_DOCUMENT).min(MOST)
+                } else {
+                    settings.k
+                },
                 text_weight: settings.text_weight,
+                reranker: settings.reranker.clone().filter(|_| search_type == SearchType::Hybrid),
                 ..SearchRequest::default()
             };
             let found = search::search(workspace, embedder, &request)?;
@@ -93,6 +103,7 @@ pub fn run(
         k: settings.k,
         conditions: Conditions {
             text_weight: settings.text_weight,
+            reranker: settings.reranker.as_ref().map(|reranker| reranker.name().to_owned()),
             embedding_model: model.name.clone(),
             model_sha256: model.sha256.clone(),
             generation: stats.generation,

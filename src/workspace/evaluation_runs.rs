@@ -33,6 +33,9 @@ pub struct Figures {
 pub struct Conditions {
     /// The weight that was asked for; `None` for the product's own choice.
     pub text_weight: Option<f32>,
+    /// The name of what reranked the fused hits.
+    #[serde(default)]
+    pub reranker: Option<String>,
     pub embedding_model: String,
     /// SHA-256 of the model.
     pub model_sha256: String,

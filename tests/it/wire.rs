@@ -312,6 +312,7 @@ async fn an_evaluation_and_its_run() {
           "embedding_model": "all-MiniLM-L6-v2",
           "generation": "[generation]",
           "model_sha256": "[sha256]",
+          "reranker": null,
           "text_weight": null
         },
         "created_at": "[time]",
@@ -326,6 +327,7 @@ async fn an_evaluation_and_its_run() {
         "embedding_model": "all-MiniLM-L6-v2",
         "generation": "[generation]",
         "model_sha256": "[sha256]",
+        "reranker": null,
         "text_weight": 0.25
       },
       "created_at": "[time]",
