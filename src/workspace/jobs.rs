@@ -200,12 +200,14 @@ impl Workspace {
         })
     }
 
-    /// The next things to do of a job, at most `limit`; archives one at a time.
-    pub fn pending_items(&self, job: Uuid, limit: usize) -> Result<Vec<Pending>> {
+    /// The next things to do of a job, at most `limit`, from the start or after a place.
+    pub fn pending_items(&self, job: Uuid, after: Option<u32>, limit: usize) -> Result<Vec<Pending>> {
         self.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT position, item FROM job_items WHERE job_id = ?1 ORDER BY position LIMIT ?2")?;
-            let rows = query.query_map((job.to_string(), limit as i64), |row| {
+            let mut query = db.prepare_cached(
+                "SELECT position, item FROM job_items WHERE job_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+            )?;
+            let after = after.map_or(-1, i64::from);
+            let rows = query.query_map((job.to_string(), after, limit as i64), |row| {
                 Ok(Pending { position: row.get("position")?, item: json(row, "item")? })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
