@@ -252,11 +252,7 @@ impl Stages<'_> {
     }
 
     /// A document with its vectors; `None` where they will not come.
-    fn collect(
-        &self,
-        replies: &Receiver<Reply>,
-        fresh: &mut Vec<Remembered>,
-    ) -> Option<Result<(Draft, Vec<String>)>> {
+    fn collect(&self, replies: &Receiver<Reply>, fresh: &mut Vec<Remembered>) -> Option<Result<(Draft, Vec<String>)>> {
         let mut vectors = Vec::new();
         let mut whole = None;
         loop {
@@ -294,10 +290,15 @@ impl Stages<'_> {
         let mut documents = Vec::with_capacity(batch.len());
         for Finished { pending, held, outcome } in batch {
             landing.push(held);
-            documents.push((pending, outcome.map(|found| found.map(|(draft, texts)| {
-                stale.extend(texts);
-                draft
-            }))));
+            documents.push((
+                pending,
+                outcome.map(|found| {
+                    found.map(|(draft, texts)| {
+                        stale.extend(texts);
+                        draft
+                    })
+                }),
+            ));
         }
         self.pipeline.workspace.commit(move |change| {
             for (pending, outcome) in documents {
