@@ -12,6 +12,7 @@ mod item;
 mod pipeline;
 mod source;
 mod stages;
+mod texts;
 mod worker;
 
 pub use extract::media_type_of;

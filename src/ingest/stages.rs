@@ -13,7 +13,7 @@
 //! All of it steps back behind searches ([`background`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 
@@ -22,10 +22,11 @@ use uuid::Uuid;
 
 use super::archive::Bounds;
 use super::flight::{Flight, Held};
-use super::pipeline::{Pipeline, Prepared, embedded_text};
+use super::pipeline::{Pipeline, Prepared};
+use super::texts::{Cut, Reply, Texts};
 use super::{background, item};
 use crate::datadir::DataDir;
-use crate::embed::{Embedder, Passage, Remembered};
+use crate::embed::{Embedder, Remembered};
 use crate::error::{Error, Result};
 use crate::workspace::documents::{self, Draft};
 use crate::workspace::jobs::{self, Pending};
@@ -79,26 +80,6 @@ enum Fate {
     Embedding(Receiver<Reply>),
 }
 
-/// What comes back from embedding.
-enum Reply {
-    Vector(usize, Result<Passage>),
-    Draft(Draft, Vec<String>),
-}
-
-/// A document on its way to the embedding threads.
-struct Cut {
-    draft: Draft,
-    stale: Vec<String>,
-    reply: Sender<Reply>,
-}
-
-/// The texts of the documents that come in, one by one.
-struct Texts {
-    documents: Receiver<Cut>,
-    /// The document whose texts are being handed out, and the place of the next.
-    open: Option<(Cut, usize)>,
-}
-
 /// A document that can be written.
 struct Finished<'f> {
     pending: Pending,
@@ -117,7 +98,7 @@ impl Stages<'_> {
         std::thread::scope(|scope| {
             let (told, line) = sync_channel(BATCH);
             let (cut, documents) = sync_channel(BATCH);
-            let texts = Arc::new(Mutex::new(Texts { documents, open: None }));
+            let texts = Arc::new(Mutex::new(Texts::of(documents)));
             for _ in 0..self.pipeline.embedder.at_once() {
                 let (texts, over) = (texts.clone(), &over);
                 spawn(scope, "embed", move || self.embed(&texts, over))?;
@@ -324,28 +305,6 @@ impl Stages<'_> {
 
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
-    }
-}
-
-impl Texts {
-    /// The next text with its place in its document; waits for documents.
-    fn next(&mut self) -> Option<(usize, String, Sender<Reply>)> {
-        loop {
-            let (cut, place) = match self.open.take() {
-                Some(open) => open,
-                None => (self.documents.recv().ok()?, 0),
-            };
-            let text = (place < cut.draft.chunks.len()).then(|| embedded_text(&cut.draft, place));
-            let reply = cut.reply.clone();
-            if place + 1 < cut.draft.chunks.len() {
-                self.open = Some((cut, place + 1));
-            } else {
-                let _ = reply.send(Reply::Draft(cut.draft, cut.stale));
-            }
-            if let Some(text) = text {
-                return Some((place, text, reply));
-            }
-        }
     }
 }
 
