@@ -148,9 +148,8 @@ pub fn add_items(change: &Change<'_>, job: Uuid, items: &[Item]) -> Result<()> {
 /// Strikes an item off: done where `failure` is `None`, else failed. An archive that went well counts for nothing:
 /// its documents do.
 pub fn strike(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Option<Failure>) -> Result<()> {
-    let struck = change
-        .db
-        .execute("DELETE FROM job_items WHERE job_id = ?1 AND position = ?2", (job.to_string(), pending.position))?;
+    let mut delete = change.db.prepare_cached("DELETE FROM job_items WHERE job_id = ?1 AND position = ?2")?;
+    let struck = delete.execute((job.to_string(), pending.position))?;
     if struck == 0 {
         return Err(Error::Conflict("the job was cancelled".into()));
     }
@@ -158,7 +157,8 @@ pub fn strike(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Option
     match failure {
         None if pending.item.archive => {}
         None => {
-            change.db.execute("UPDATE jobs SET done = done + 1 WHERE id = ?1", [job.to_string()])?;
+            let mut count = change.db.prepare_cached("UPDATE jobs SET done = done + 1 WHERE id = ?1")?;
+            count.execute([job.to_string()])?;
         }
         Some(failure) => {
             // An archive was not counted as a document; as a failure it is one.
