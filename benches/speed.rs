@@ -10,7 +10,7 @@ use carrel::auth::Access;
 use carrel::embed::{Embedder, ModelInfo, Purpose};
 use carrel::error::Result;
 use carrel::search::{self, SearchRequest, SearchType};
-use carrel::workspace::Probe;
+use carrel::workspace::{Probe, in_context};
 
 #[path = "instance.rs"]
 mod instance;
@@ -87,6 +87,7 @@ async fn measure(sizes: &[usize]) {
     let access = instance.workspace("en");
     let mut random = Random(7);
     ingest(&instance, &mut random).await;
+    search_during_ingest(&instance, &mut random).await;
     let mut filled = 0;
     for &size in sizes {
         let texts: Vec<String> = (filled..size).map(|_| random.text(12)).collect();
@@ -98,28 +99,112 @@ async fn measure(sizes: &[usize]) {
     }
 }
 
-/// End-to-end ingestion against the embedder alone on the very same texts.
+/// End-to-end ingestion against the embedder alone, all its sessions busy, on the very same texts: of documents of one
+/// passage, of short ones, and of a few long ones.
 async fn ingest(instance: &Instance, random: &mut Random) {
-    let texts: Vec<String> = (0..2_000).map(|_| random.text(45)).collect();
-    let model = instance.app.models.default_model();
-    let tokens: usize = texts.iter().map(|text| model.count_tokens(text)).sum();
-    let raw: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let started = Instant::now();
-    model.embed(&raw, Purpose::Passage).unwrap();
-    let embedding = started.elapsed().as_secs_f64();
+    for (documents, passages, words) in [(2_000, 1, 45), (10_000, 1, 8), (4, 500, 45)] {
+        let mut texts = || (0..passages).map(|_| random.text(words)).collect::<Vec<_>>();
+        let documents: Vec<Vec<String>> = (0..documents).map(|_| texts()).collect();
+        let embedded: Vec<String> = documents.iter().flatten().map(|text| in_context("t", &[], text)).collect();
+        let model = instance.app.models.default_model();
+        let tokens: usize = embedded.iter().map(|text| model.count_tokens(text)).sum();
+        let embedded: Vec<&str> = embedded.iter().map(String::as_str).collect();
+        // Half before and half after, so that both see the same machine.
+        let (before, after) = embedded.split_at(embedded.len() / 2);
+        let (mut alone, mut whole) = (Spent::default(), Spent::default());
+        alone.on(|| model.embed(before, Purpose::Passage).unwrap());
+        let access = instance.workspace("en");
+        let numbered =
+            documents.iter().enumerate().map(|(n, texts)| (format!("s{n}"), "t".to_owned(), texts.join("\n\n")));
+        let started = Spent::now();
+        instance.fill(&access, numbered).await;
+        whole.add(started);
+        alone.on(|| model.embed(after, Purpose::Passage).unwrap());
+        assert_eq!(access.workspace.stats().unwrap().chunks, embedded.len() as u64);
+        println!(
+            "ingest, {} documents, {} passages of {} tokens: embedder alone {:.0}/s, end to end {:.0}/s, ratio {:.2}; \
+             ratio of processor time {:.2}",
+            documents.len(),
+            embedded.len(),
+            tokens / embedded.len(),
+            embedded.len() as f64 / alone.seconds,
+            embedded.len() as f64 / whole.seconds,
+            alone.seconds / whole.seconds,
+            alone.processor / whole.processor
+        );
+    }
+}
+
+/// Time that passed, and time that this process had a processor.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    seconds: f64,
+    processor: f64,
+}
+
+impl Spent {
+    fn now() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        // Clock ticks of a hundredth of a second, where the system tells.
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let ticks = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        Spent { seconds: now.as_secs_f64(), processor: ticks / 100.0 }
+    }
+
+    fn add(&mut self, since: Spent) {
+        let now = Spent::now();
+        self.seconds += now.seconds - since.seconds;
+        self.processor += now.processor - since.processor;
+    }
+
+    fn on<T>(&mut self, work: impl FnOnce() -> T) {
+        let started = Spent::now();
+        work();
+        self.add(started);
+    }
+}
+
+/// Searches of a workspace at rest and while a job fills it.
+async fn search_during_ingest(instance: &Instance, random: &mut Random) {
     let access = instance.workspace("en");
-    let documents = texts.iter().enumerate().map(|(n, text)| (format!("s{n}"), "t".to_owned(), text.clone()));
-    let started = Instant::now();
-    instance.fill(&access, documents).await;
-    let whole = started.elapsed().as_secs_f64();
-    let rate = |seconds: f64| texts.len() as f64 / seconds;
+    let mut documents = |from: usize, to: usize, words: usize| -> Vec<(String, String, String)> {
+        (from..to).map(|n| (format!("d{n}"), "t".to_owned(), random.text(words))).collect()
+    };
+    let (first, more) = (documents(0, 2_000, 8), documents(2_000, 6_000, 45));
+    instance.fill(&access, first.into_iter()).await;
+    let embedder = instance.app.embedder(&access.workspace).unwrap();
+    let mut random = Random(11);
+    let mut searched = |count: usize| -> Vec<f64> {
+        let search = |_| {
+            let request = SearchRequest { query: random.text(5), limit: 10, ..SearchRequest::default() };
+            let started = Instant::now();
+            search::search(&access.workspace, embedder.as_ref(), &request).unwrap();
+            started.elapsed().as_secs_f64() * 1e3
+        };
+        (0..count).map(search).collect()
+    };
+    let mut at_rest = searched(300);
+    let (_, mut during) = tokio::join!(instance.fill(&access, more.into_iter()), async {
+        let during = tokio::task::block_in_place(|| searched(600));
+        assert!(access.workspace.stats().unwrap().documents < 6_000, "the job lasted as long as the searches");
+        during
+    });
+    at_rest.extend(searched(300));
+    let at = |times: &mut Vec<f64>, quantile: f64| {
+        times.sort_by(f64::total_cmp);
+        times[((times.len() - 1) as f64 * quantile) as usize]
+    };
+    let (rest, busy) =
+        [0.5, 0.99].map(|q| (at(&mut at_rest, q), at(&mut during, q))).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
     println!(
-        "ingest, {} passages of {} tokens: embedder alone {:.0}/s, end to end {:.0}/s, ratio {:.2}",
-        texts.len(),
-        tokens / texts.len(),
-        rate(embedding),
-        rate(whole),
-        embedding / whole
+        "search at rest p50 {:.1} p99 {:.1} ms, during ingest p50 {:.1} p99 {:.1} ms; ratios {:.2} and {:.2}",
+        rest[0],
+        rest[1],
+        busy[0],
+        busy[1],
+        busy[0] / rest[0],
+        busy[1] / rest[1]
     );
 }
 

@@ -84,7 +84,7 @@ pub struct Memory {
     pub open_workspaces: usize,
     /// Seconds without use after which a workspace is closed.
     pub idle_seconds: u64,
-    /// Embedding sessions, each with one thread; 0 is one for each core.
+    /// Passages that a model embeds at once, each on a thread; 0 is one for each core. Questions have a session more.
     pub embedding_threads: usize,
     /// The cache of embeddings on disk, in bytes; emptied when it grows beyond.
     pub cache_bytes: u64,

@@ -9,7 +9,20 @@ use uuid::Uuid;
 
 use super::{Embedder, ModelInfo, Purpose};
 use crate::cache::Cache;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// A vector as the cache keeps it.
+pub struct Remembered {
+    key: Vec<u8>,
+    vector: Vec<u8>,
+}
+
+/// A passage's vector.
+pub struct Passage {
+    pub vector: Vec<f32>,
+    /// What is to be remembered of it, where it was not known.
+    pub fresh: Option<Remembered>,
+}
 
 /// An embedder that remembers the passages of one workspace.
 pub struct Cached {
@@ -29,6 +42,29 @@ impl Cached {
         [self.scope.as_bytes().as_slice(), &hash].concat()
     }
 
+    /// The vector of one passage, known or computed on this thread. For callers that embed many, each on a thread of
+    /// its own, and [`Cached::remember`] what is fresh together.
+    pub fn passage(&self, text: &str) -> Result<Passage> {
+        let key = self.key(text);
+        if let Some(vector) = self.known(&key) {
+            return Ok(Passage { vector, fresh: None });
+        }
+        let vector = self.inner.embed(&[text], Purpose::Passage)?.pop();
+        let vector = vector.ok_or_else(|| Error::Internal("the embedder gave no vector".into()))?;
+        let fresh = Some(Remembered { key, vector: to_bytes(&vector) });
+        Ok(Passage { vector, fresh })
+    }
+
+    /// Remembers passages, in one write.
+    pub fn remember(&self, fresh: Vec<Remembered>) {
+        self.cache.put(fresh.iter().map(|one| (one.key.as_slice(), one.vector.clone())));
+    }
+
+    fn known(&self, key: &[u8]) -> Option<Vec<f32>> {
+        let vector = self.cache.get(key).and_then(|bytes| from_bytes(&bytes));
+        vector.filter(|vector| vector.len() == self.model().dimension)
+    }
+
     /// Forgets passages that were deleted.
     pub fn forget(&self, texts: &[String]) {
         texts.iter().for_each(|text| self.cache.remove(&self.key(text)));
@@ -45,10 +81,7 @@ impl Embedder for Cached {
             return self.inner.embed(texts, purpose);
         }
         let keys: Vec<Vec<u8>> = texts.iter().map(|text| self.key(text)).collect();
-        let mut vectors: Vec<Option<Vec<f32>>> =
-            keys.iter().map(|key| self.cache.get(key).and_then(|b| from_bytes(&b))).collect();
-        let wanted = self.model().dimension;
-        vectors.iter_mut().for_each(|vector| *vector = vector.take().filter(|v| v.len() == wanted));
+        let mut vectors: Vec<Option<Vec<f32>>> = keys.iter().map(|key| self.known(key)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|at| vectors.get(*at).is_some_and(Option::is_none)).collect();
         let fresh: Vec<&str> = missing.iter().filter_map(|at| texts.get(*at).copied()).collect();
         let fresh = self.inner.embed(&fresh, purpose)?;
@@ -59,6 +92,10 @@ impl Embedder for Cached {
             }
         }
         Ok(vectors.into_iter().flatten().collect())
+    }
+
+    fn at_once(&self) -> usize {
+        self.inner.at_once()
     }
 
     fn count_tokens(&self, text: &str) -> usize {
@@ -122,6 +159,11 @@ mod tests {
         one.embed(&["d"], Purpose::Glance).unwrap();
         one.embed(&["d"], Purpose::Glance).unwrap();
         assert_eq!(inner.1.load(Ordering::Relaxed), 6);
+        let unknown = one.passage("eeee").unwrap();
+        one.remember(unknown.fresh.into_iter().collect());
+        let known = one.passage("eeee").unwrap();
+        assert_eq!((unknown.vector, known.vector, known.fresh.is_none()), (vec![4.0], vec![4.0], true));
+        assert_eq!(inner.1.swap(6, Ordering::Relaxed), 7);
         one.forget(&["a".to_owned()]);
         one.embed(&["a"], Purpose::Passage).unwrap();
         assert_eq!(inner.1.load(Ordering::Relaxed), 7);

@@ -17,7 +17,7 @@ mod runtime;
 
 use crate::error::Result;
 
-pub use cached::Cached;
+pub use cached::{Cached, Passage, Remembered};
 pub use models::Models;
 pub use reranker::Reranker;
 
@@ -53,6 +53,11 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// [`crate::error::Error::Internal`] when the runtime fails.
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>>;
+
+    /// Passages that are embedded at once: with so many threads, each with a text of its own, it is as fast as it gets.
+    fn at_once(&self) -> usize {
+        1
+    }
 
     /// Tokens of `text` as the model counts them.
     fn count_tokens(&self, text: &str) -> usize;

@@ -95,7 +95,7 @@ impl Embedder for Model {
     }
 
     fn embed(&self, texts: &[&str], purpose: Purpose) -> Result<Vec<Vec<f32>>> {
-        let threads = self.engines.size().min(texts.len());
+        let threads = self.at_once().min(texts.len());
         if threads <= 1 {
             return texts.iter().map(|text| self.vector(text, purpose)).collect();
         }
@@ -116,6 +116,10 @@ impl Embedder for Model {
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(place, _)| *place);
         done.into_iter().map(|(_, vector)| vector).collect()
+    }
+
+    fn at_once(&self) -> usize {
+        self.engines.shared()
     }
 
     fn count_tokens(&self, text: &str) -> usize {

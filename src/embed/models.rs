@@ -40,15 +40,15 @@ pub struct Models {
 }
 
 impl Models {
-    /// Loads ONNX Runtime and the default model; looks for others in `directory`. `sessions` is how many texts a
-    /// model embeds at once, 0 for one per core.
+    /// Loads ONNX Runtime and the default model; looks for others in `directory`. `sessions` is how many passages a
+    /// model embeds at once, 0 for one per core; one more session is kept for questions.
     ///
     /// # Errors
     /// One sentence that names what is missing or damaged.
     pub fn open(directory: &Path, sessions: usize, scratch: &Path) -> Result<Self> {
         let environment = runtime::load(scratch)?;
         warn_without_vnni();
-        let sessions = match sessions {
+        let sessions = 1 + match sessions {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             given => given,
         };

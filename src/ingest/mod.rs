@@ -1,14 +1,19 @@
 //! Bytes in, chunks out: what a document goes through before a workspace keeps it.
 //!
 //! [`extract`] makes text of bytes, [`chunk`] cuts it, [`pipeline`] embeds the pieces and hands them to the
-//! workspace, [`worker`] does so for jobs. Knows no HTTP and asks nobody's permission.
+//! workspace, [`stages`] does so for many at once, [`worker`] for jobs. Knows no HTTP and asks nobody's permission.
 
 mod archive;
+mod background;
 mod chunk;
 mod extract;
+mod flight;
+mod item;
 mod pipeline;
 mod reindex;
 mod source;
+mod stages;
+mod texts;
 mod worker;
 
 pub use extract::media_type_of;

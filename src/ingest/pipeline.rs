@@ -12,12 +12,14 @@ use super::source;
 use crate::datadir::Uploaded;
 use crate::digest::sha256 as sha256_of;
 use crate::embed::{Cached, Embedder, Purpose};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::workspace::documents::{self, Document, Stored};
 use crate::workspace::{Workspace, chunks, in_context};
 
 /// Characters of a title at most.
 const LONGEST_TITLE: usize = 300;
+/// Texts of one document that are embedded together.
+const TEXTS: usize = 256;
 
 /// Bytes that want to become a document, and what their sender says of them.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +57,10 @@ impl Pipeline {
     /// Takes one document in; it is searchable when this returns.
     pub fn take_in(&self, incoming: Incoming, upload: Uploaded) -> Result<Outcome> {
         let target = incoming.target;
-        let mut prepared = self.prepare(vec![incoming]);
-        match prepared.pop().unwrap_or(Err(Error::Internal("a document was lost".into())))? {
+        match self.draft(incoming)? {
             Prepared::Unchanged(document) => Ok(Outcome::Unchanged(document)),
-            Prepared::Draft { draft, stale } => {
+            Prepared::Draft { mut draft, stale } => {
+                self.embed(&mut draft)?;
                 let stored = self.workspace.commit(move |change| {
                     change.keep_file(&upload)?;
                     documents::put(change, target, &draft)
@@ -69,31 +71,23 @@ impl Pipeline {
         }
     }
 
-    /// Extracts, cuts and embeds documents, together so that the embedder is kept busy. Each succeeds or fails alone.
-    pub fn prepare(&self, incoming: Vec<Incoming>) -> Vec<Result<Prepared>> {
-        let mut prepared: Vec<Result<Prepared>> = incoming.into_iter().map(|one| self.draft(one)).collect();
-        let mut drafts: Vec<&mut documents::Draft> = Vec::new();
-        for draft in prepared.iter_mut().flatten() {
-            if let Prepared::Draft { draft, .. } = draft {
-                drafts.push(draft);
-            }
+    /// Gives every chunk its vector.
+    fn embed(&self, draft: &mut documents::Draft) -> Result<()> {
+        let mut from = 0;
+        while from < draft.chunks.len() {
+            // Not all at once: the texts of a long document would be in memory twice.
+            let to = draft.chunks.len().min(from + TEXTS);
+            let texts: Vec<String> = (from..to).map(|place| embedded_text(draft, place)).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let vectors = self.embedder.embed(&texts, Purpose::Passage)?;
+            draft.chunks.iter_mut().skip(from).zip(vectors).for_each(|(chunk, vector)| chunk.vector = vector);
+            from = to;
         }
-        let texts: Vec<String> = drafts.iter().flat_map(|draft| embedded_texts(draft)).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        match self.embedder.embed(&texts, Purpose::Passage) {
-            Ok(vectors) => {
-                let chunks = drafts.into_iter().flat_map(|draft| draft.chunks.iter_mut());
-                chunks.zip(vectors).for_each(|(chunk, vector)| chunk.vector = vector);
-                prepared
-            }
-            Err(error) => {
-                let error = error.to_string();
-                prepared.into_iter().map(|one| one.and_then(|_| Err(Error::internal("embedding", &error)))).collect()
-            }
-        }
+        Ok(())
     }
 
-    fn draft(&self, incoming: Incoming) -> Result<Prepared> {
+    /// Extracts and cuts a document; its chunks have no vectors yet.
+    pub(super) fn draft(&self, incoming: Incoming) -> Result<Prepared> {
         let Incoming { target, bytes, sha256, file_name, content_type, title, source, metadata } = incoming;
         let format = Format::detect(&bytes, file_name.as_deref(), content_type.as_deref())?;
         let content_hash = sha256.unwrap_or_else(|| sha256_of(&bytes));
@@ -143,8 +137,10 @@ impl Pipeline {
             content: extracted.content,
         };
         let mut stale = previous.map_or(Ok(Vec::new()), |document| self.workspace.embedded_texts(document.id))?;
-        let kept: HashSet<String> = embedded_texts(&draft).collect();
-        stale.retain(|text| !kept.contains(text));
+        if !stale.is_empty() {
+            let kept: HashSet<String> = (0..draft.chunks.len()).map(|place| embedded_text(&draft, place)).collect();
+            stale.retain(|text| !kept.contains(text));
+        }
         Ok(Prepared::Draft { draft, stale })
     }
 
@@ -176,11 +172,11 @@ pub fn delete_document(workspace: &Workspace, embedder: &Cached, document: Uuid)
     Ok(deleted)
 }
 
-fn embedded_texts(draft: &documents::Draft) -> impl Iterator<Item = String> {
-    draft.chunks.iter().map(|chunk| {
-        let text = draft.content.get(chunk.start..chunk.end).unwrap_or_default();
-        in_context(&draft.title, &chunk.heading_path, text)
-    })
+/// What is embedded for the chunk at `place`.
+pub(super) fn embedded_text(draft: &documents::Draft, place: usize) -> String {
+    let Some(chunk) = draft.chunks.get(place) else { return String::new() };
+    let text = draft.content.get(chunk.start..chunk.end).unwrap_or_default();
+    in_context(&draft.title, &chunk.heading_path, text)
 }
 
 fn first_line(content: &str) -> String {

@@ -6,6 +6,7 @@
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::background;
 use crate::embed::{Embedder, Purpose};
 use crate::error::Result;
 use crate::workspace::Workspace;
@@ -23,26 +24,44 @@ pub fn run(
     embedder: &dyn Embedder,
     job: Uuid,
     stopping: &watch::Receiver<bool>,
-    progressed: impl Fn(),
+    progressed: impl Fn() + Sync,
 ) -> Result<bool> {
-    loop {
-        let mut after = 0;
-        loop {
-            if *stopping.borrow() {
-                return Ok(false);
+    // A thread of its own, and with it those that embed, so that they can step back.
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            background::step_back();
+            loop {
+                if !embed_lacking(workspace, embedder, job, stopping, &progressed)? {
+                    return Ok(false);
+                }
+                // What came in while the last batch was made is next.
+                if workspace.switch_models(job)? {
+                    return Ok(true);
+                }
             }
-            let (numbers, texts): (Vec<u32>, Vec<String>) =
-                workspace.chunks_to_embed(job, after, BATCH)?.into_iter().unzip();
-            let Some(last) = numbers.last() else { break };
-            after = *last;
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let vectors = embedder.embed(&texts, Purpose::Passage)?;
-            workspace.add_vectors(job, numbers.into_iter().zip(vectors).collect())?;
-            progressed();
-        }
-        // What came in while the last batch was made is next.
-        if workspace.switch_models(job)? {
-            return Ok(true);
-        }
+        });
+        work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Makes the vectors of all chunks that lack one. `false` where it was told to stop before.
+fn embed_lacking(
+    workspace: &Workspace,
+    embedder: &dyn Embedder,
+    job: Uuid,
+    stopping: &watch::Receiver<bool>,
+    progressed: &(impl Fn() + Sync),
+) -> Result<bool> {
+    let mut after = 0;
+    while !*stopping.borrow() {
+        let (numbers, texts): (Vec<u32>, Vec<String>) =
+            workspace.chunks_to_embed(job, after, BATCH)?.into_iter().unzip();
+        let Some(last) = numbers.last() else { return Ok(true) };
+        after = *last;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vectors = embedder.embed(&texts, Purpose::Passage)?;
+        workspace.add_vectors(job, numbers.into_iter().zip(vectors).collect())?;
+        progressed();
     }
+    Ok(false)
 }

@@ -1,8 +1,7 @@
 //! Jobs: work that goes on after the answer.
 //!
-//! A few workers take jobs in turn. Each batch of documents is prepared without any lock and committed together
-//! with the note that it is done, so a job that is cut off goes on where it stopped. Workers wake on a channel;
-//! whoever follows a job listens to [`Jobs::changes`].
+//! A few workers take jobs in turn, and each works one off with [`Stages`]. Workers wake on a channel; whoever follows
+//! a job listens to [`Jobs::changes`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,21 +12,17 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::archive;
-use super::pipeline::{Incoming, Pipeline, Prepared};
+use super::item;
+use super::pipeline::Pipeline;
 use super::reindex;
+use super::stages::Stages;
 use crate::datadir::{DataDir, Uploaded};
 use crate::embed::Cached;
 use crate::error::{Error, Result};
-use crate::workspace::documents;
-use crate::workspace::jobs::{self, Failure, Item, Job, Pending};
+use crate::workspace::jobs::{self, Failure, Item, Job};
 use crate::workspace::{self, ModelIdentity, Workspace};
 
 pub use archive::{Bounds, is_archive};
-
-/// Documents that are committed together at most.
-const BATCH: usize = 256;
-/// Bytes of documents that are committed together, about.
-const BATCH_BYTES: u64 = 1 << 20;
 
 /// How long a job that stopped waits before it is tried again; doubled each time, up to about a minute.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -245,11 +240,11 @@ impl Jobs {
     fn give_up_first(&self, workspace: Uuid, job: Uuid, error: &Error, opening: &Opening) -> Result<()> {
         let workspace = (opening.workspace)(workspace)?;
         if workspace.job(job)?.kind == workspace::reindex::KIND {
-            return workspace.fail_job(job, failure("the workspace".into(), error));
+            return workspace.fail_job(job, item::failure("the workspace".into(), error));
         }
         let pipeline = opening.pipeline(workspace)?;
-        let Some(first) = pipeline.workspace.pending_items(job, 1)?.pop() else { return Ok(()) };
-        let failure = failure(name_of(&first.item), error);
+        let Some(first) = pipeline.workspace.pending_items(job, None, 1)?.pop() else { return Ok(()) };
+        let failure = item::failure(item::name(&first.item), error);
         pipeline.workspace.commit(move |change| jobs::strike(change, job, &first, Some(failure)))
     }
 
@@ -258,124 +253,16 @@ impl Jobs {
             return Ok(());
         }
         self.announce(job);
-        // Where it stops the job is on file as it stands, and the next start goes on with it.
-        while !*self.stopping.borrow() {
-            let pending = pipeline.workspace.pending_items(job, BATCH)?;
-            let Some(first) = pending.first() else { return pipeline.workspace.finish_job(job) };
-            let done = match first.item.archive {
-                true => self.unpack(pipeline, job, first.clone()),
-                false => self.take_in(pipeline, job, batch_of(pending)),
-            };
-            match done {
-                // Cancelled meanwhile: what was on its way has left no trace.
-                Err(Error::Conflict(_)) => return Ok(()),
-                done => done?,
-            }
-            self.announce(job);
+        let announce = || self.announce(job);
+        let (bounds, directory, stopping) = (self.bounds, self.directory.as_ref(), &self.stopping);
+        let stages = Stages { pipeline, job, bounds, directory, stopping, announce: &announce };
+        match stages.work_off() {
+            // Cancelled meanwhile: what was on its way has left no trace.
+            Err(Error::Conflict(_)) => Ok(()),
+            // Told to stop; the job is on file as it stands, and the next start goes on with it.
+            Ok(()) if *self.stopping.borrow() => Ok(()),
+            Ok(()) => pipeline.workspace.finish_job(job),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
-
-    fn take_in(&self, pipeline: &Pipeline, job: Uuid, batch: Vec<Pending>) -> Result<()> {
-        let mut incoming = Vec::with_capacity(batch.len());
-        for Pending { item, .. } in &batch {
-            incoming.push(Incoming {
-                target: None,
-                bytes: pipeline.workspace.item_bytes(item)?,
-                sha256: Some(item.sha256.clone()),
-                file_name: item.file_name.clone(),
-                content_type: item.content_type.clone(),
-                title: item.title.clone(),
-                source: item.source.clone(),
-                metadata: item.metadata.clone(),
-            });
-        }
-        let mut prepared = pipeline.prepare(incoming);
-        let mut stale = Vec::new();
-        for one in prepared.iter_mut().flatten() {
-            if let Prepared::Draft { stale: texts, .. } = one {
-                stale.append(texts);
-            }
-        }
-        pipeline.workspace.commit(move |change| {
-            for (pending, prepared) in batch.iter().zip(prepared) {
-                let stored = prepared.and_then(|prepared| match prepared {
-                    Prepared::Unchanged(_) => Ok(()),
-                    Prepared::Draft { draft, .. } => {
-                        change.attempt(|change| documents::put(change, None, &draft)).map(|_| ())
-                    }
-                });
-                let failure = match stored {
-                    // The machine's fault is not the document's: the job stops and goes on later.
-                    Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
-                    Err(error) => Some(failure(name_of(&pending.item), &error)),
-                    Ok(()) => None,
-                };
-                jobs::strike(change, job, pending, failure)?;
-            }
-            Ok(())
-        })?;
-        pipeline.embedder.forget(&stale);
-        Ok(())
-    }
-
-    fn unpack(&self, pipeline: &Pipeline, job: Uuid, pending: Pending) -> Result<()> {
-        let unpacked = archive::unpack(pipeline.workspace.open_item(&pending.item)?, self.bounds, &self.directory);
-        pipeline.workspace.commit(move |change| {
-            let entries = match unpacked {
-                Ok(entries) => entries,
-                Err(Error::InsufficientStorage) => return Err(Error::InsufficientStorage),
-                Err(error) => {
-                    return jobs::strike(change, job, &pending, Some(failure(name_of(&pending.item), &error)));
-                }
-            };
-            let mut items = Vec::new();
-            for entry in entries {
-                match entry.taken {
-                    Ok(upload) => {
-                        change.keep_file(&upload)?;
-                        items.push(Item {
-                            source: Some(entry.name.clone()),
-                            file_name: Some(entry.name),
-                            content_type: None,
-                            title: None,
-                            metadata: pending.item.metadata.clone(),
-                            archive: false,
-                            sha256: upload.sha256.clone(),
-                            size: upload.size,
-                        });
-                    }
-                    Err(error) => jobs::note_failure(change, job, failure(entry.name, &error))?,
-                }
-            }
-            jobs::add_items(change, job, &items)?;
-            jobs::strike(change, job, &pending, None)
-        })
-    }
-}
-
-/// The first documents of `pending` that make one commit.
-fn batch_of(pending: Vec<Pending>) -> Vec<Pending> {
-    let mut bytes = 0;
-    let fits = |next: &Pending| {
-        let room = bytes < BATCH_BYTES;
-        bytes += next.item.size;
-        room && !next.item.archive
-    };
-    pending.into_iter().take_while(fits).collect()
-}
-
-fn name_of(item: &Item) -> String {
-    item.source.clone().or(item.file_name.clone()).or(item.title.clone()).unwrap_or_else(|| "document".into())
-}
-
-fn failure(source: String, error: &Error) -> Failure {
-    let message = match error {
-        Error::Internal(cause) => {
-            tracing::error!(error = %cause, "a document could not be taken in");
-            "could not be taken in because of an internal error".to_owned()
-        }
-        other => other.to_string(),
-    };
-    Failure { source, code: error.code().to_owned(), message }
 }

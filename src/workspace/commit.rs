@@ -87,7 +87,7 @@ impl Change<'_> {
 
     /// Notes that an original lost a reference; it is removed after the commit if that was the last one.
     pub(super) fn release_file(&self, sha256: &str) -> Result<()> {
-        self.db.execute("INSERT OR IGNORE INTO unreferenced_files VALUES (?1)", [sha256])?;
+        self.db.prepare_cached("INSERT OR IGNORE INTO unreferenced_files VALUES (?1)")?.execute([sha256])?;
         Ok(())
     }
 }

@@ -166,9 +166,8 @@ pub fn add_items(change: &Change<'_>, job: Uuid, items: &[Item]) -> Result<()> {
 /// Strikes an item off: done where `failure` is `None`, else failed. An archive that went well counts for nothing:
 /// its documents do.
 pub fn strike(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Option<Failure>) -> Result<()> {
-    let struck = change
-        .db
-        .execute("DELETE FROM job_items WHERE job_id = ?1 AND position = ?2", (job.to_string(), pending.position))?;
+    let mut delete = change.db.prepare_cached("DELETE FROM job_items WHERE job_id = ?1 AND position = ?2")?;
+    let struck = delete.execute((job.to_string(), pending.position))?;
     if struck == 0 {
         return Err(Error::Conflict("the job was cancelled".into()));
     }
@@ -176,7 +175,8 @@ pub fn strike(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Option
     match failure {
         None if pending.item.archive => {}
         None => {
-            change.db.execute("UPDATE jobs SET done = done + 1 WHERE id = ?1", [job.to_string()])?;
+            let mut count = change.db.prepare_cached("UPDATE jobs SET done = done + 1 WHERE id = ?1")?;
+            count.execute([job.to_string()])?;
         }
         Some(failure) => {
             // An archive was not counted as a document; as a failure it is one.
@@ -218,12 +218,14 @@ impl Workspace {
         })
     }
 
-    /// The next things to do of a job, at most `limit`; archives one at a time.
-    pub fn pending_items(&self, job: Uuid, limit: usize) -> Result<Vec<Pending>> {
+    /// The next things to do of a job, at most `limit`, from the start or after a place.
+    pub fn pending_items(&self, job: Uuid, after: Option<u32>, limit: usize) -> Result<Vec<Pending>> {
         self.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT position, item FROM job_items WHERE job_id = ?1 ORDER BY position LIMIT ?2")?;
-            let rows = query.query_map((job.to_string(), limit as i64), |row| {
+            let mut query = db.prepare_cached(
+                "SELECT position, item FROM job_items WHERE job_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+            )?;
+            let after = after.map_or(-1, i64::from);
+            let rows = query.query_map((job.to_string(), after, limit as i64), |row| {
                 Ok(Pending { position: row.get("position")?, item: json(row, "item")? })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -331,3 +331,95 @@ async fn a_request_without_documents_is_refused() {
     tenant.client.upload("POST", &path, &[field("note", "no file here")]).await.problem(422, "validation_failed");
     assert_eq!(tenant.client.pages(&tenant.path("/jobs")).await, Vec::<Value>::new());
 }
+
+#[tokio::test]
+async fn the_later_of_two_documents_of_one_source_wins() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let version = |text: &str| json!({"source": "rules.md", "content": format!("# Rules\n\nThe gate is {text}.")});
+    tenant.ingest(&[version("green")]).await;
+    let other = json!({"source": "other.md", "content": "Something else."});
+    // The last is what was there before the job: that it is unchanged must be seen after the one between.
+    let job = tenant.ingest(&[version("red"), other, version("blue"), version("green")]).await;
+    assert_eq!((&job["status"], &job["done"], &job["failed"]), (&json!("succeeded"), &json!(4), &json!(0)));
+    assert_eq!(sources(&tenant).await, ["other.md", "rules.md"]);
+    for (colour, count) in [("green", 1), ("red", 0), ("blue", 0)] {
+        let found = tenant.search(json!({"query": colour, "search_type": "fulltext"})).await;
+        assert_eq!(found["total_results"], count, "{colour}: {found}");
+    }
+    let job = tenant.ingest(&[version("yellow"), version("black")]).await;
+    assert_eq!(job["done"], 2, "{job}");
+    let found = tenant.search(json!({"query": "black", "search_type": "fulltext"})).await;
+    assert_eq!(found["total_results"], 1, "{found}");
+}
+
+#[tokio::test]
+async fn a_document_that_fails_in_the_midst_stops_nothing() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let good: Vec<(String, Vec<u8>)> = (0..40)
+        .map(|n| (format!("{n:02}.md"), format!("# Note {n}\n\nThe bridge opens at six.").into_bytes()))
+        .collect();
+    let mut parts: Vec<crate::client::Part<'_>> = good.iter().map(|(name, bytes)| file(name, bytes)).collect();
+    parts.insert(20, file("broken.txt", b"caf\xe9"));
+    parts.insert(21, file("bad.pdf", b"%PDF-1.7\n%%EOF"));
+    let job = ingest(&tenant, &parts).await;
+    assert_eq!(
+        (&job["status"], &job["total"], &job["done"], &job["failed"]),
+        (&json!("succeeded"), &json!(42), &json!(40), &json!(2))
+    );
+    let errors: Vec<&Value> = job["errors"].as_array().unwrap().iter().map(|error| &error["source"]).collect();
+    assert_eq!(errors, ["broken.txt", "bad.pdf"], "in the order of the job");
+    assert_eq!(sources(&tenant).await, good.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_a_cancelled_job_leaves_is_whole() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let body = json!({"documents": numbered(0..2500, 6)});
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &body).await.is(202).json());
+    let path = tenant.path(&format!("/jobs/{job}"));
+    let mut events = tenant.client.stream("GET", &format!("{path}/events"), None).await;
+    while events.next().await.unwrap()["done"].as_u64() == Some(0) {}
+    tenant.client.delete(&path).await.is(200);
+    let ended = tenant.finished(&job).await;
+    assert_eq!(ended["status"], "cancelled", "{ended}");
+    assert_eq!(json!(tenant.document_count().await), ended["done"]);
+    let report = tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json();
+    assert_eq!(report["whole"], true, "{report}");
+    let stats = tenant.client.get(&tenant.path("/stats")).await.is(200).json();
+    assert_eq!(stats["vectors"], stats["chunks"]);
+}
+
+#[tokio::test]
+async fn a_small_job_does_not_wait_for_the_end_of_a_big_one() {
+    let server = Server::start();
+    let big = Tenant::new(&server.admin()).await;
+    let small = Tenant::within(&big.admin, &big.organization).await;
+    let body = json!({"documents": numbered(0..2500, 6)});
+    let job = id(&big.client.post(&big.path("/ingest"), &body).await.is(202).json());
+    let path = big.path(&format!("/jobs/{job}"));
+    let mut events = big.client.stream("GET", &format!("{path}/events"), None).await;
+    while events.next().await.unwrap()["status"] == "queued" {}
+    let ended = small.ingest(&numbered(0..20, 3)).await;
+    assert_eq!((&ended["status"], &ended["done"]), (&json!("succeeded"), &json!(20)));
+    let meanwhile = big.client.get(&path).await.is(200).json();
+    assert_eq!(meanwhile["status"], "running", "{meanwhile}");
+    while events.next().await.unwrap()["done"].as_u64() == Some(0) {}
+    big.client.delete(&path).await.is(200);
+}
+
+#[tokio::test]
+async fn a_document_of_thousands_of_chunks_goes_in_between_others() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    // Sections so short that vectors are a hundred times as long as the text: they count, too.
+    let sections: String = (0..3000).map(|n| format!("# {n}\n\nx\n\n")).collect();
+    let mut documents = numbered(0..30, 2);
+    documents.insert(15, json!({"source": "long.md", "title": "Long", "content": sections}));
+    let job = tenant.ingest(&documents).await;
+    assert_eq!((&job["done"], &job["failed"]), (&json!(31), &json!(0)), "{job}");
+    let stats = tenant.client.get(&tenant.path("/stats")).await.is(200).json();
+    assert_eq!((&stats["vectors"], stats["chunks"].as_u64() >= Some(3030)), (&stats["chunks"], true), "{stats}");
+}

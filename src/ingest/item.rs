@@ -1,0 +1,73 @@
+//! One thing of a job: what it becomes a document or more things by, and how its failure is told.
+
+use uuid::Uuid;
+
+use super::archive::{self, Bounds};
+use super::pipeline::{Incoming, Pipeline};
+use crate::datadir::DataDir;
+use crate::error::{Error, Result};
+use crate::workspace::jobs::{self, Failure, Item, Pending};
+
+/// The bytes of an item and what its sender said of them.
+pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
+    Ok(Incoming {
+        target: None,
+        bytes: pipeline.workspace.item_bytes(item)?,
+        sha256: Some(item.sha256.clone()),
+        file_name: item.file_name.clone(),
+        content_type: item.content_type.clone(),
+        title: item.title.clone(),
+        source: item.source.clone(),
+        metadata: item.metadata.clone(),
+    })
+}
+
+/// Puts what an archive holds at the end of its job, in the archive's stead.
+pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, directory: &DataDir) -> Result<()> {
+    let unpacked = archive::unpack(pipeline.workspace.open_item(&pending.item)?, bounds, directory);
+    pipeline.workspace.commit(move |change| {
+        let entries = match unpacked {
+            Ok(entries) => entries,
+            Err(Error::InsufficientStorage) => return Err(Error::InsufficientStorage),
+            Err(error) => return jobs::strike(change, job, &pending, Some(failure(name(&pending.item), &error))),
+        };
+        let mut items = Vec::new();
+        for entry in entries {
+            match entry.taken {
+                Ok(upload) => {
+                    change.keep_file(&upload)?;
+                    items.push(Item {
+                        source: Some(entry.name.clone()),
+                        file_name: Some(entry.name),
+                        content_type: None,
+                        title: None,
+                        metadata: pending.item.metadata.clone(),
+                        archive: false,
+                        sha256: upload.sha256.clone(),
+                        size: upload.size,
+                    });
+                }
+                Err(error) => jobs::note_failure(change, job, failure(entry.name, &error))?,
+            }
+        }
+        jobs::add_items(change, job, &items)?;
+        jobs::strike(change, job, &pending, None)
+    })
+}
+
+/// What an item is called where it is told of.
+pub fn name(item: &Item) -> String {
+    item.source.clone().or(item.file_name.clone()).or(item.title.clone()).unwrap_or_else(|| "document".into())
+}
+
+/// How the failure of the item called `source` is told.
+pub fn failure(source: String, error: &Error) -> Failure {
+    let message = match error {
+        Error::Internal(cause) => {
+            tracing::error!(error = %cause, "a document could not be taken in");
+            "could not be taken in because of an internal error".to_owned()
+        }
+        other => other.to_string(),
+    };
+    Failure { source, code: error.code().to_owned(), message }
+}

@@ -1,0 +1,330 @@
+//! The stages that the documents of a job go through, all at once: read, extract and cut · embed · write.
+//!
+//! One thread reads ahead. As many as the model has sessions embed, a text at a time, and hardly ever wait for anybody:
+//! while a batch is being committed they are at the next one. One writes: it takes documents in the order of the job,
+//! gathers them, and commits each batch together with the note that it is done, so a job that is cut off goes on where
+//! it stopped, and the later of two documents of one source wins.
+//!
+//! Memory: a document enters as [`GROWTH`] times its size and then counts for its text and vectors; all of a job's
+//! together stay below [`FLIGHT`]. One that is larger flies alone, and since it is stored whole or not at all it is
+//! in memory whole: 64 MiB of prose are some 85,000 chunks and 200 MB with their vectors. That is the bound: `FLIGHT`
+//! or the largest document, times the jobs at once, however large the corpus.
+//!
+//! All of it steps back behind searches ([`background`]).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, Scope};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::archive::Bounds;
+use super::flight::{Flight, Held};
+use super::pipeline::{Pipeline, Prepared};
+use super::texts::{Cut, Reply, Texts};
+use super::{background, item};
+use crate::datadir::DataDir;
+use crate::embed::{Embedder, Remembered};
+use crate::error::{Error, Result};
+use crate::workspace::documents::{self, Draft};
+use crate::workspace::jobs::{self, Pending};
+
+/// Bytes that a job has in memory at most, but for a document that alone is larger.
+const FLIGHT: u64 = 32 << 20;
+/// What a document comes to, in parts of its size, before that is known: its bytes, its text, and vectors twice as long.
+const GROWTH: u64 = 4;
+/// Bytes that every document counts for beside its text and vectors.
+const OVERHEAD: u64 = 1024;
+/// Documents that are committed together at most.
+const BATCH: usize = 512;
+/// Bytes in memory from which a batch is committed. Small beside [`FLIGHT`], so that the embedding of what follows goes
+/// on meanwhile.
+const BATCH_BYTES: u64 = 4 << 20;
+/// Items that are looked up at once.
+const PAGE: usize = 256;
+/// Vectors that are remembered in one write.
+const REMEMBERED: usize = 256;
+
+/// A job and what it is worked off with.
+pub struct Stages<'a> {
+    pub pipeline: &'a Pipeline,
+    pub job: Uuid,
+    pub bounds: Bounds,
+    pub directory: &'a DataDir,
+    /// Turns true when what is under way is to be left for the next start.
+    pub stopping: &'a watch::Receiver<bool>,
+    /// Called after each step forward.
+    pub announce: &'a (dyn Fn() + Sync),
+}
+
+/// What the reader tells the writer, in the order of the job.
+enum Next<'f> {
+    Document {
+        pending: Box<Pending>,
+        held: Held<'f>,
+        fate: Fate,
+    },
+    /// Room is needed: what has been gathered is to be committed.
+    Flush,
+    /// What comes next cannot be done now, and what was before it can.
+    Failed(Error),
+}
+
+/// What becomes of a document.
+enum Fate {
+    Unchanged,
+    Refused(Error),
+    /// Its vectors, and itself once all its texts were handed out.
+    Embedding(Receiver<Reply>),
+}
+
+/// A document that can be written.
+struct Finished<'f> {
+    pending: Pending,
+    held: Held<'f>,
+    outcome: Result<Option<(Draft, Vec<String>)>>,
+}
+
+impl Stages<'_> {
+    /// Works the job off. What was not begun when it was told to stop is still to do then.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the job was cancelled; else what keeps the first thing to do from being done.
+    pub fn work_off(&self) -> Result<()> {
+        let flight = Flight::new(FLIGHT);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (told, line) = sync_channel(BATCH);
+            let (cut, documents) = sync_channel(BATCH);
+            let texts = Arc::new(Mutex::new(Texts::of(documents)));
+            for _ in 0..self.pipeline.embedder.at_once() {
+                let (texts, over) = (texts.clone(), &over);
+                spawn(scope, "embed", move || self.embed(&texts, over))?;
+            }
+            // With the last of its threads the texts go, and the reader knows that it reads for nobody.
+            drop(texts);
+            let flight = &flight;
+            spawn(scope, "read", move || self.read(flight, &cut, &told))?;
+            let writer = spawn(scope, "write", || {
+                let _over = Over(&over);
+                self.write(line)
+            })?;
+            writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Reads, extracts and cuts; unpacks archives.
+    fn read<'f>(&self, flight: &'f Flight, cut: &SyncSender<Cut>, line: &SyncSender<Next<'f>>) {
+        let mut last = None;
+        // An end that does not listen any more has a reason, and tells it.
+        while !self.is_stopping() {
+            let page = match self.pipeline.workspace.pending_items(self.job, last, PAGE) {
+                Ok(page) => page,
+                Err(error) => return drop(line.send(Next::Failed(error))),
+            };
+            let Some(end) = page.last() else { return };
+            last = Some(end.position);
+            for pending in page {
+                let read = match pending.item.archive {
+                    true => self.unpack(pending),
+                    false => self.read_document(pending, flight, cut, line),
+                };
+                match read {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => return drop(line.send(Next::Failed(error))),
+                }
+            }
+        }
+    }
+
+    fn unpack(&self, pending: Pending) -> Result<bool> {
+        item::unpack(self.pipeline, self.job, pending, self.bounds, self.directory)?;
+        (self.announce)();
+        Ok(!self.is_stopping())
+    }
+
+    /// Sends a document on its way. `false` where nobody waits for it.
+    fn read_document<'f>(
+        &self,
+        pending: Pending,
+        flight: &'f Flight,
+        cut: &SyncSender<Cut>,
+        line: &SyncSender<Next<'f>>,
+    ) -> Result<bool> {
+        let source = pending.item.source.as_deref().or(pending.item.file_name.as_deref());
+        let size = pending.item.size.saturating_mul(GROWTH).saturating_add(OVERHEAD);
+        // The writer gathers less than a batch without being asked, so whatever else it is that must land first.
+        let in_the_way = size > FLIGHT / 2 || source.is_some_and(|source| flight.holds(source));
+        if in_the_way && line.send(Next::Flush).is_err() {
+            return Ok(false);
+        }
+        let mut held = flight.enter(source, size);
+        let incoming = item::read(self.pipeline, &pending.item)?;
+        let (fate, cut_document) = match self.pipeline.draft(incoming) {
+            Ok(Prepared::Unchanged(_)) => (Fate::Unchanged, None),
+            Ok(Prepared::Draft { draft, stale }) => {
+                let (reply, replies) = channel();
+                held.weigh(self.weight(&draft, &stale));
+                (Fate::Embedding(replies), Some(Cut { draft, stale, reply }))
+            }
+            Err(error) => (Fate::Refused(error), None),
+        };
+        let told = line.send(Next::Document { pending: Box::new(pending), held, fate }).is_ok();
+        Ok(told && cut_document.is_none_or(|document| cut.send(document).is_ok()))
+    }
+
+    /// Bytes in memory of a document that has its vectors.
+    fn weight(&self, draft: &Draft, stale: &[String]) -> u64 {
+        let vector = self.pipeline.embedder.model().dimension * size_of::<f32>();
+        let chunks = draft.chunks.iter().map(|chunk| {
+            let headings = chunk.heading_path.iter().map(|heading| heading.len() + size_of::<String>());
+            size_of_val(chunk) + vector + headings.sum::<usize>()
+        });
+        let stale = stale.iter().map(|text| text.len() + size_of::<String>());
+        OVERHEAD + (draft.content.len() + chunks.sum::<usize>() + stale.sum::<usize>()) as u64
+    }
+
+    /// Embeds one text after the other.
+    fn embed(&self, texts: &Mutex<Texts>, over: &AtomicBool) {
+        while !over.load(Ordering::Relaxed) && !self.is_stopping() {
+            let next = texts.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((place, text, reply)) = next else { return };
+            // The writer has lost interest where the document failed at another of its texts.
+            let _ = reply.send(Reply::Vector(place, self.pipeline.embedder.passage(&text)));
+        }
+    }
+
+    /// Gathers documents and commits them.
+    fn write(&self, line: Receiver<Next<'_>>) -> Result<()> {
+        let mut batch: Vec<Finished<'_>> = Vec::new();
+        let mut bytes = 0;
+        let mut fresh = Vec::new();
+        for next in line {
+            let mut is_due = false;
+            match next {
+                Next::Document { pending, held, fate } => {
+                    let outcome = match fate {
+                        Fate::Unchanged => Ok(None),
+                        Fate::Refused(error) => Err(error),
+                        Fate::Embedding(replies) => match self.collect(&replies, &mut fresh) {
+                            Some(outcome) => outcome.map(Some),
+                            // Told to stop before it was whole.
+                            None => break,
+                        },
+                    };
+                    bytes += held.bytes();
+                    batch.push(Finished { pending: *pending, held, outcome });
+                }
+                Next::Flush => is_due = true,
+                Next::Failed(error) => {
+                    self.commit(batch, &mut fresh)?;
+                    return Err(error);
+                }
+            }
+            if is_due || batch.len() >= BATCH || bytes >= BATCH_BYTES {
+                self.commit(std::mem::take(&mut batch), &mut fresh)?;
+                bytes = 0;
+            }
+        }
+        self.commit(batch, &mut fresh)
+    }
+
+    /// A document with its vectors; `None` where they will not come.
+    fn collect(&self, replies: &Receiver<Reply>, fresh: &mut Vec<Remembered>) -> Option<Result<(Draft, Vec<String>)>> {
+        let mut vectors = Vec::new();
+        let mut whole = None;
+        loop {
+            match replies.recv().ok()? {
+                Reply::Vector(place, Ok(passage)) => {
+                    vectors.push((place, passage.vector));
+                    fresh.extend(passage.fresh);
+                    if fresh.len() >= REMEMBERED {
+                        self.pipeline.embedder.remember(std::mem::take(fresh));
+                    }
+                }
+                Reply::Vector(_, Err(error)) => return Some(Err(error)),
+                Reply::Draft(draft, stale) => whole = Some((draft, stale)),
+            }
+            if let Some((mut draft, stale)) = whole.take_if(|(draft, _)| draft.chunks.len() == vectors.len()) {
+                for (place, vector) in vectors {
+                    if let Some(chunk) = draft.chunks.get_mut(place) {
+                        chunk.vector = vector;
+                    }
+                }
+                return Some(Ok((draft, stale)));
+            }
+        }
+    }
+
+    fn commit(&self, batch: Vec<Finished<'_>>, fresh: &mut Vec<Remembered>) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Before the commit: what is deleted after it must be there to be forgotten.
+        self.pipeline.embedder.remember(std::mem::take(fresh));
+        let job = self.job;
+        let mut stale = Vec::new();
+        let mut landing = Vec::with_capacity(batch.len());
+        let mut documents = Vec::with_capacity(batch.len());
+        for Finished { pending, held, outcome } in batch {
+            landing.push(held);
+            documents.push((
+                pending,
+                outcome.map(|found| {
+                    found.map(|(draft, texts)| {
+                        stale.extend(texts);
+                        draft
+                    })
+                }),
+            ));
+        }
+        self.pipeline.workspace.commit(move |change| {
+            for (pending, outcome) in documents {
+                let stored = outcome.and_then(|draft| match draft {
+                    None => Ok(()),
+                    Some(draft) => change.attempt(|change| documents::put(change, None, &draft)).map(|_| ()),
+                });
+                let failure = match stored {
+                    // The machine's fault is not the document's: the job stops and goes on later.
+                    Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
+                    Err(error) => Some(item::failure(item::name(&pending.item), &error)),
+                    Ok(()) => None,
+                };
+                jobs::strike(change, job, &pending, failure)?;
+            }
+            Ok(())
+        })?;
+        self.pipeline.embedder.forget(&stale);
+        drop(landing);
+        (self.announce)();
+        Ok(())
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+}
+
+/// Says that the writer has ended, however it did.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<std::thread::ScopedJoinHandle<'scope, T>> {
+    let started = Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
+        background::step_back();
+        work()
+    });
+    Ok(started?)
+}
