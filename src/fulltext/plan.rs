@@ -7,6 +7,7 @@ use tantivy::Searcher;
 use super::dictionary::Dictionary;
 use super::query::{Bearing, Query};
 use super::schema::Fields;
+use super::score::COVERAGE;
 use crate::text::{Analyzer, Word, fold};
 
 /// Terms of one query that are scored, and conditions that are minded; the rest of a longer query is ignored.
@@ -105,6 +106,7 @@ impl Plan {
             wanted.is_forgiven &= guessed < MOST_GUESSED;
             guessed += usize::from(plan.want(term, &wanted, &dictionary)?);
         }
+        plan.ceiling *= 1.0 + COVERAGE;
         Ok(plan)
     }
 

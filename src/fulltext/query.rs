@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+/// What ends a sentence.
+const SENTENCE_ENDS: [char; 9] = ['.', '!', '?', '…', '。', '！', '？', '؟', '।'];
+
 /// How a part of a query bears on what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bearing {
@@ -35,11 +38,13 @@ pub struct Query {
 }
 
 impl Query {
-    /// Takes `text` apart.
-    ///
-    /// Quotes require nothing in a text that ends in a question mark: there they are a person's emphasis.
+    /// Takes `text` apart. One that ends as a sentence does is prose, which has no signs: a quote there is a person's
+    /// emphasis, and a dash is a dash.
     pub fn parse(text: &str) -> Self {
-        let asks = text.trim_end().ends_with(['?', '？', '؟']);
+        if text.trim_end_matches([' ', '\n', ')', ']']).ends_with(SENTENCE_ENDS) {
+            let whole = Part { text: text.to_owned(), bearing: Bearing::Should, is_prefix: false };
+            return Query { parts: vec![whole], plain: text.to_owned() };
+        }
         let mut query = Query { parts: Vec::new(), plain: String::with_capacity(text.len()) };
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -48,7 +53,7 @@ impl Query {
             query.plain.push_str(rest.get(..gap).unwrap_or_default());
             at += gap;
             let (signed, bearing) = sign(word);
-            let (inner, taken) = match phrase(signed, bearing == Bearing::Should && asks) {
+            let (inner, taken) = match phrase(signed) {
                 Some((inner, taken)) => (Some(inner), taken),
                 None => (None, signed.find(char::is_whitespace).unwrap_or(signed.len())),
             };
@@ -99,12 +104,12 @@ fn sign(word: &str) -> (&str, Bearing) {
         _ => return (word, Bearing::Should),
     };
     let takes = rest.chars().next().is_some_and(|c| c.is_alphabetic());
-    if takes || phrase(rest, false).is_some() { (rest, bearing) } else { (word, Bearing::Should) }
+    if takes || phrase(rest).is_some() { (rest, bearing) } else { (word, Bearing::Should) }
 }
 
 /// The words between a quote at the start of `text` and the one that closes it, and the bytes up to after that.
-fn phrase(text: &str, is_emphasis: bool) -> Option<(Range<usize>, usize)> {
-    let open = text.chars().next().filter(|_| !is_emphasis)?;
+fn phrase(text: &str) -> Option<(Range<usize>, usize)> {
+    let open = text.chars().next()?;
     let closing: &[char] = match open {
         '"' | '“' | '”' => &['"', '“', '”'],
         '„' => &['“', '”', '"'],
@@ -156,7 +161,11 @@ mod tests {
             assert!(!Query::parse(text).restricts(), "{text}");
             assert_eq!(Query::parse(text).plain, text);
         }
-        assert!(!Query::parse("Who sang \"Dear Brother\"?").restricts(), "emphasis in a question");
+        for prose in ["Who sang \"Dear Brother\"?", "Jet flow -dash experiments. ", "(Not \"so\".)", "「面会」は？"]
+        {
+            assert!(!Query::parse(prose).restricts(), "{prose}");
+            assert_eq!(Query::parse(prose).plain, prose);
+        }
     }
 
     #[test]

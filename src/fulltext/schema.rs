@@ -35,8 +35,7 @@ pub fn schema() -> (Schema, Fields) {
         .set_tokenizer(TOKENIZER)
         .set_index_option(IndexRecordOption::WithFreqsAndPositions);
     let text = TextOptions::default();
-    let title =
-        builder.add_text_field("title", text.clone().set_indexing_options(indexing.clone().set_fieldnorms(false)));
+    let title = builder.add_text_field("title", text.clone().set_indexing_options(indexing.clone()));
     let body = builder.add_text_field("body", text.set_indexing_options(indexing));
     (builder.build(), Fields { chunk, title, body })
 }

@@ -1,7 +1,8 @@
 //! BM25 over two fields: how well the documents of one segment match a plan.
 //!
 //! A word's occurrences in title and text, and of all terms that stand for it, are added up before they saturate
-//! (BM25F, Robertson, Zaragoza and Taylor 2004), so that a title of the words alone is no better than it should be.
+//! (BM25F, Robertson, Zaragoza and Taylor 2004), so that a title of the words alone is no better than it should be. A
+//! title that the query names in full adds a little of its own: that is how documents are asked for by their names.
 //! All lists are walked side by side, a window of documents at a time, which takes the same memory in any index.
 
 use tantivy::fieldnorm::FieldNormReader;
@@ -13,11 +14,13 @@ use super::plan::Plan;
 use super::schema::Fields;
 
 /// How soon a word that is said again adds nothing, k₁; measured in `benches/README.md`, as is all here.
-const K1: f32 = 0.9;
+const K1: f32 = 0.6;
 /// How much a long text is held against it, b.
 const B: f32 = 0.4;
 /// Occurrences in the text that one in the title is worth.
 const TITLE: f32 = 3.0;
+/// What a title that the query names in full adds, as a part of what all words together could reach.
+pub const COVERAGE: f32 = 0.1;
 /// Documents that are looked at together.
 const WINDOW: u32 = 4096;
 
@@ -37,6 +40,9 @@ struct Word {
 pub struct Scorer {
     words: Vec<Word>,
     lengths: FieldNormReader,
+    titles: FieldNormReader,
+    /// What a title adds that the query names in full.
+    coverage: f32,
     /// What an occurrence is worth in a text of each length.
     worth: [f32; 256],
 }
@@ -62,12 +68,15 @@ impl Scorer {
             let length = FieldNormReader::id_to_fieldnorm(id) as f32;
             *worth = 1.0 / (1.0 - B + B * length / average.max(1.0));
         }
-        Ok(Scorer { words, lengths: segment.get_fieldnorms_reader(fields.body)?, worth })
+        let lengths = segment.get_fieldnorms_reader(fields.body)?;
+        let titles = segment.get_fieldnorms_reader(fields.title)?;
+        let coverage = COVERAGE * plan.groups.iter().map(|group| group.weight).sum::<f32>();
+        Ok(Scorer { words, lengths, titles, coverage, worth })
     }
 
     /// Calls `found` with each document that has a word of the plan, and its score.
     pub fn all(mut self, mut found: impl FnMut(DocId, f32)) {
-        let mut occurrences = vec![0.0f32; WINDOW as usize];
+        let mut heard = vec![Heard::default(); WINDOW as usize];
         let mut scores = vec![0.0f32; WINDOW as usize];
         let (mut touched, mut scored) = (Vec::new(), Vec::new());
         loop {
@@ -82,26 +91,23 @@ impl Scorer {
                 for list in &mut word.lists {
                     let mut document = list.postings.doc();
                     while document < end {
-                        let worth = occurrence(list, document, &self.lengths, &self.worth);
-                        if let Some(sum) = occurrences.get_mut((document - start) as usize) {
-                            if *sum == 0.0 {
+                        if let Some(heard) = heard.get_mut((document - start) as usize) {
+                            if heard.occurrences == 0.0 {
                                 touched.push(document - start);
                             }
-                            *sum += worth;
+                            heard.add(list, document, &self.lengths, &self.worth);
                         }
                         document = list.postings.advance();
                     }
                 }
                 for place in touched.drain(..) {
-                    let (Some(sum), Some(score)) =
-                        (occurrences.get_mut(place as usize), scores.get_mut(place as usize))
-                    else {
-                        continue;
-                    };
-                    if *score == 0.0 {
-                        scored.push(place);
+                    let at = place as usize;
+                    if let (Some(heard), Some(score)) = (heard.get_mut(at), scores.get_mut(at)) {
+                        if *score == 0.0 {
+                            scored.push(place);
+                        }
+                        *score += std::mem::take(heard).score(word.weight, self.coverage, start + place, &self.titles);
                     }
-                    *score += word.weight * saturated(std::mem::take(sum));
                 }
             }
             for place in scored.drain(..) {
@@ -118,17 +124,17 @@ impl Scorer {
         for &document in documents {
             let mut score = 0.0;
             for word in &mut self.words {
-                let mut sum = 0.0;
+                let mut heard = Heard::default();
                 for list in &mut word.lists {
                     if list.postings.doc() < document {
                         list.postings.seek(document);
                     }
                     if list.postings.doc() == document {
-                        sum += occurrence(list, document, &self.lengths, &self.worth);
+                        heard.add(list, document, &self.lengths, &self.worth);
                     }
                 }
-                if sum > 0.0 {
-                    score += word.weight * saturated(sum);
+                if heard.occurrences > 0.0 {
+                    score += heard.score(word.weight, self.coverage, document, &self.titles);
                 }
             }
             scores.push(score);
@@ -137,15 +143,27 @@ impl Scorer {
     }
 }
 
-/// What the occurrences of a list's term in the document that it stands at are worth.
-fn occurrence(list: &List, document: DocId, lengths: &FieldNormReader, worth: &[f32; 256]) -> f32 {
-    let count = list.postings.term_freq() as f32;
-    match list.in_title {
-        true => TITLE * count,
-        false => count * worth.get(usize::from(lengths.fieldnorm_id(document))).copied().unwrap_or(1.0),
-    }
+/// What one document has of one word.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    /// Its occurrences, each as much as it is worth.
+    occurrences: f32,
+    in_title: bool,
 }
 
-fn saturated(occurrences: f32) -> f32 {
-    occurrences / (occurrences + K1)
+impl Heard {
+    /// Adds what `list` has at `document`, where it stands.
+    fn add(&mut self, list: &List, document: DocId, lengths: &FieldNormReader, worth: &[f32; 256]) {
+        let count = list.postings.term_freq() as f32;
+        self.in_title |= list.in_title;
+        self.occurrences += match list.in_title {
+            true => TITLE * count,
+            false => count * worth.get(usize::from(lengths.fieldnorm_id(document))).copied().unwrap_or(1.0),
+        };
+    }
+
+    fn score(self, weight: f32, coverage: f32, document: DocId, titles: &FieldNormReader) -> f32 {
+        let share = if self.in_title { 1.0 / titles.fieldnorm(document).max(1) as f32 } else { 0.0 };
+        weight * self.occurrences / (self.occurrences + K1) + coverage * share
+    }
 }
