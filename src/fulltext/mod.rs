@@ -1,46 +1,49 @@
-//! The BM25 index of one workspace: open, apply, search, generation.
+//! The BM25 index of one workspace: open, apply, ask, generation.
 //!
 //! Derived and disposable: every commit carries the generation of the SQLite file that it reflects, and an index
 //! that cannot be trusted is made anew by its owner. Knows numbers of chunks and their text; no SQL, no tenant.
 //! Reading takes no lock. Changes take turns behind one mutex; the writer is opened for them and dropped by
 //! [`Fulltext::rest`], because an open one costs threads and memory.
 
+mod asked;
+mod dictionary;
 mod files;
+mod plan;
+mod query;
+mod restrict;
+mod schema;
+mod score;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use roaring::RoaringBitmap;
-use tantivy::collector::{FilterCollector, TopDocs};
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
-use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
+use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{Directory, HasLen, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, TantivyDocument, Term};
 
+use self::dictionary::Dictionary;
 use self::files::Files;
+use self::schema::{FORMAT, Fields, TOKENIZER, Words, schema};
 use crate::error::{Error, Result};
 use crate::stamp::Stamp;
 use crate::text::Analyzer;
 
-/// Raised when an index written by an older version must be made anew.
-const FORMAT: u32 = 3;
-/// Name under which the analyzer is registered with tantivy.
-const TOKENIZER: &str = "carrel";
 /// Bytes that a writer may fill before it flushes a segment: tantivy's minimum.
 const WRITER_BYTES: usize = 15_000_000;
-/// Terms of one query that are looked at; the rest of a longer query is ignored.
-const QUERY_TERMS: usize = 64;
-/// BM25's term saturation k₁ as tantivy has it: no term adds more than `idf * (1 + K1)`.
-const K1: f32 = 1.2;
+
+pub use self::asked::Asked;
+pub use self::query::Query;
 
 /// A chunk as it is indexed.
 pub struct Entry {
     /// The chunk's number in its workspace.
     pub chunk: u32,
-    /// Title, headings and text, as they are to be found.
-    pub text: String,
+    /// Its document's title and the headings that it stands under, a line each.
+    pub title: String,
+    /// Its own text.
+    pub body: String,
 }
 
 /// A chunk that was found.
@@ -68,12 +71,6 @@ pub struct Fulltext {
     reader: IndexReader,
     fields: Fields,
     writer: Mutex<Option<IndexWriter>>,
-}
-
-#[derive(Clone, Copy)]
-struct Fields {
-    chunk: Field,
-    text: Field,
 }
 
 impl Fulltext {
@@ -226,9 +223,8 @@ impl Fulltext {
     pub fn chunks(&self) -> Result<RoaringBitmap> {
         let mut found = RoaringBitmap::new();
         for segment in self.reader.searcher().segment_readers() {
-            let numbers = segment.fast_fields().u64("chunk").map_err(engine)?;
-            let live = segment.doc_ids_alive().filter_map(|document| numbers.first(document));
-            found.extend(live.filter_map(|number| u32::try_from(number).ok()));
+            let numbers = asked::numbers(segment).map_err(engine)?;
+            found.extend(segment.doc_ids_alive().filter_map(|document| asked::number(&numbers, document)));
         }
         Ok(found)
     }
@@ -310,7 +306,8 @@ impl Fulltext {
             }
             let mut document = TantivyDocument::new();
             document.add_u64(self.fields.chunk, entry.chunk.into());
-            document.add_text(self.fields.text, &entry.text);
+            document.add_text(self.fields.title, &entry.title);
+            document.add_text(self.fields.body, &entry.body);
             writer.add_document(document).map_err(engine)?;
         }
         let payload = Payload { format: FORMAT, language: self.language.clone(), stamp };
@@ -335,76 +332,18 @@ impl Fulltext {
         }
     }
 
-    /// The `limit` chunks that match `query` best, best first, from `allowed` where that is given. Any text is a
-    /// query; one without words finds nothing.
-    pub fn search(&self, query: &str, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<Match>> {
-        let searcher = self.reader.searcher();
-        // In order, because sums of floats depend on it.
-        let mut weights: BTreeMap<String, f32> = BTreeMap::new();
-        for word in self.analyzer.words(query) {
-            if weights.len() < QUERY_TERMS || weights.contains_key(&word.term) {
-                *weights.entry(word.term).or_default() += 1.0;
-            }
-        }
-        let mut ceiling = 0.0;
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(weights.len());
-        for (text, weight) in weights {
-            let term = Term::from_field_text(self.fields.text, &text);
-            let frequency = searcher.doc_freq(&term).map_err(engine)?;
-            ceiling += weight * (1.0 + K1) * idf(frequency, searcher.num_docs());
-            if frequency > 0 {
-                let clause = TermQuery::new(term, IndexRecordOption::WithFreqs);
-                clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(clause), weight))));
-            }
-        }
-        if clauses.is_empty() || limit == 0 {
-            return Ok(Vec::new());
-        }
-        let query = BooleanQuery::new(clauses);
-        let top = TopDocs::with_limit(limit).order_by_score();
-        let found = match allowed {
-            None => searcher.search(&query, &top),
-            Some(allowed) => {
-                let allowed = allowed.clone();
-                let permit = move |chunk: u64| u32::try_from(chunk).is_ok_and(|c| allowed.contains(c));
-                searcher.search(&query, &FilterCollector::new("chunk".to_owned(), permit, top))
-            }
-        };
-        let mut matches = Vec::with_capacity(limit);
-        for (score, address) in found.map_err(engine)? {
-            let numbers = searcher.segment_reader(address.segment_ord).fast_fields().u64("chunk").map_err(engine)?;
-            let number = numbers.first(address.doc_id).and_then(|n| u32::try_from(n).ok());
-            if let Some(chunk) = number {
-                matches.push(Match { chunk, score: (score / ceiling).clamp(0.0, 1.0) });
-            }
-        }
-        matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk.cmp(&b.chunk)));
-        Ok(matches)
+    /// A query, ready to be asked of the index as it is now.
+    pub fn ask(&self, query: &Query) -> Result<Asked> {
+        Asked::new(query, &self.analyzer, self.reader.searcher(), self.fields)
     }
 
     /// How telling each term is here: its inverse document frequency as BM25 has it, in the order given.
     pub fn idf(&self, terms: &[String]) -> Result<Vec<f32>> {
         let searcher = self.reader.searcher();
-        let of = |term: &String| {
-            let frequency = searcher.doc_freq(&Term::from_field_text(self.fields.text, term)).map_err(engine)?;
-            Ok(idf(frequency, searcher.num_docs()))
-        };
+        let dictionary = Dictionary { searcher: &searcher, fields: self.fields };
+        let of = |term: &String| Ok(plan::idf(dictionary.frequency(term).map_err(engine)?, searcher.num_docs()));
         terms.iter().map(of).collect()
     }
-}
-
-/// Inverse document frequency with the 1 inside the logarithm that keeps it positive (Lucene's BM25).
-fn idf(frequency: u64, documents: u64) -> f32 {
-    let documents = documents.max(frequency);
-    (1.0 + ((documents - frequency) as f32 + 0.5) / (frequency as f32 + 0.5)).ln()
-}
-
-fn schema() -> (Schema, Fields) {
-    let mut builder = Schema::builder();
-    let chunk = builder.add_u64_field("chunk", INDEXED | FAST);
-    let indexing = TextFieldIndexing::default().set_tokenizer(TOKENIZER).set_index_option(IndexRecordOption::WithFreqs);
-    let text = builder.add_text_field("text", TextOptions::default().set_indexing_options(indexing));
-    (builder.build(), Fields { chunk, text })
 }
 
 fn read_payload(index: &Index) -> Result<Option<Payload>> {
@@ -421,43 +360,6 @@ fn engine(cause: tantivy::TantivyError) -> Error {
     }
 }
 
-/// The analyzer in tantivy's form.
-#[derive(Clone)]
-struct Words(Analyzer);
-
-/// Words that were cut beforehand, handed out one by one.
-struct WordStream {
-    words: std::vec::IntoIter<crate::text::Word>,
-    token: Token,
-}
-
-impl Tokenizer for Words {
-    type TokenStream<'a> = WordStream;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream {
-        WordStream { words: self.0.indexed_words(text).into_iter(), token: Token::default() }
-    }
-}
-
-impl TokenStream for WordStream {
-    fn advance(&mut self) -> bool {
-        let Some(word) = self.words.next() else { return false };
-        self.token.offset_from = word.start;
-        self.token.offset_to = word.end;
-        self.token.position = self.token.position.wrapping_add(1);
-        self.token.text = word.term;
-        true
-    }
-
-    fn token(&self) -> &Token {
-        &self.token
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        &mut self.token
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -467,11 +369,33 @@ mod tests {
     }
 
     fn entry(chunk: u32, text: &str) -> Result<Entry> {
-        Ok(Entry { chunk, text: text.to_owned() })
+        titled(chunk, "", text)
+    }
+
+    fn titled(chunk: u32, title: &str, text: &str) -> Result<Entry> {
+        Ok(Entry { chunk, title: title.to_owned(), body: text.to_owned() })
+    }
+
+    fn of(language: &str, texts: &[&str]) -> (tempfile::TempDir, Fulltext) {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Fulltext::open(directory.path(), language, false).unwrap();
+        let entries = texts.iter().zip(0..).map(|(text, chunk)| entry(chunk, text));
+        index.apply(at(1), false, [], entries).unwrap();
+        (directory, index)
+    }
+
+    fn ask(index: &Fulltext, query: &str) -> Asked {
+        index.ask(&Query::parse(query)).unwrap()
     }
 
     fn found(index: &Fulltext, query: &str) -> Vec<u32> {
-        index.search(query, 10, None).unwrap().into_iter().map(|m| m.chunk).collect()
+        ask(index, query).best(10, None).unwrap().into_iter().map(|m| m.chunk).collect()
+    }
+
+    fn found_sorted(index: &Fulltext, query: &str) -> Vec<u32> {
+        let mut found = found(index, query);
+        found.sort();
+        found
     }
 
     #[test]
@@ -510,11 +434,91 @@ mod tests {
             .apply(at(1), false, [], (0..50).map(|n| entry(n, if n < 49 { "alarm alarm" } else { "alarm and more" })))
             .unwrap();
         let only: RoaringBitmap = [49].into_iter().collect();
-        let matches = index.search("alarm", 1, Some(&only)).unwrap();
+        let matches = ask(&index, "alarm").best(1, Some(&only)).unwrap();
         assert_eq!(matches.iter().map(|m| m.chunk).collect::<Vec<_>>(), [49]);
         assert!((0.0..=1.0).contains(&matches[0].score));
         for query in ["", "\"", "a:b AND (", "[x TO y]~9", "\u{0}"] {
-            index.search(query, 5, None).unwrap();
+            found(&index, query);
+        }
+    }
+
+    #[test]
+    fn a_word_in_the_title_counts_more_and_is_found_alone() {
+        let (_directory, index) = of("en", &[]);
+        let body = "One part of the fridge is the compressor, which hums.";
+        let entries = [titled(1, "Kitchen", body), titled(2, "Fridge", "It hums."), titled(3, "Sink", "Water.")];
+        index.apply(at(2), false, [], entries).unwrap();
+        assert_eq!(found(&index, "fridge"), [2, 1]);
+    }
+
+    #[test]
+    fn phrases_and_signs_say_what_every_hit_has() {
+        let texts = ["the red fox", "the fox is red", "a red dog", "wi-fi for the dog", "wi without fi"];
+        let (_directory, index) = of("en", &texts);
+        assert_eq!(found(&index, "\"red fox\""), [0]);
+        assert_eq!(found(&index, "red \"the fox\""), [1]);
+        assert_eq!(found_sorted(&index, "fox +red"), [0, 1, 2]);
+        assert_eq!(found(&index, "red -fox"), [2]);
+        assert_eq!(found(&index, "+wi-fi"), [3]);
+        assert_eq!(found(&index, "-\"red fox\" fox"), [1]);
+        assert_eq!(found_sorted(&index, "+the \"red\""), [0, 1]);
+        for nothing in ["-fox", "+cat red", "\"fox red\"", "red -re*"] {
+            assert_eq!(found(&index, nothing), [0; 0], "{nothing}");
+        }
+        assert_eq!(ask(&index, "red fox").permitted().unwrap(), None);
+        assert_eq!(ask(&index, "-fox").permitted().unwrap().unwrap().iter().collect::<Vec<_>>(), [2, 3, 4]);
+        let (_directory, index) = of("ja", &["東京都の規則", "京都の東", "都 ok"]);
+        assert_eq!(found(&index, "+東京都"), [0]);
+        assert_eq!(found(&index, "「京都の東」"), [1]);
+        assert_eq!(found(&index, "「都 ok」"), [2]);
+    }
+
+    #[test]
+    fn words_that_are_everywhere_count_only_alone() {
+        let (_directory, index) = of("en", &["to be or not to be", "the alarm sounds", "what is it"]);
+        assert_eq!(found(&index, "what is the alarm"), [1]);
+        assert_eq!(found(&index, "what is"), [2]);
+        assert_eq!(found(&index, "\"to be or not\""), [0]);
+        assert_eq!(found(&index, "alarm \"to be\""), [0], "required, and silent");
+    }
+
+    #[test]
+    fn what_is_not_there_stands_for_what_is_near() {
+        let texts = ["the refrigerators hum", "policies of the house", "A1234 and A1235", "the house"];
+        let (_directory, index) = of("en", &texts);
+        assert_eq!(found(&index, "refirgerator"), [0], "a slip");
+        assert_eq!(found(&index, "the policy of refrig"), [1, 0], "an unfinished last word");
+        assert_eq!(found(&index, "refrig policy"), [1], "an unfinished word in the midst");
+        assert_eq!(found(&index, "refrigerat*"), [0], "a stem is shorter than the beginning of its word");
+        assert_eq!(found(&index, "+hous* -pol*"), [3]);
+        assert_eq!(found(&index, "A1236"), [0; 0], "numbers are exact");
+        assert_eq!(found(&index, "+polixies"), [0; 0], "what is required is exact");
+        let score = |query: &str| ask(&index, query).best(1, None).unwrap()[0].score;
+        assert!(score("polixies") < score("policies"));
+        assert!(ask(&index, "polixies").terms().eq(["polici"]));
+    }
+
+    #[test]
+    fn given_chunks_score_as_they_do_in_the_ranking() {
+        let words = ["alarm", "fridge", "door", "night", "the", "pump"];
+        let text = |n: usize| (0..1 + n % 17).map(|k| words[(n * 7 + k * k * 3) % 6]).collect::<Vec<_>>().join(" ");
+        let (_directory, index) = of("en", &[]);
+        for batch in 0..4u32 {
+            let chunks =
+                (batch * 1500..(batch + 1) * 1500).map(|n| titled(n, words[n as usize % 6], &text(n as usize)));
+            index.apply(at(batch.into()), false, [batch * 1000], chunks).unwrap();
+        }
+        for query in ["alarm pump", "+door fridge", "alarm -night", "fridg* \"door pump\""] {
+            let asked = ask(&index, query);
+            let mut all = asked.best(10_000, None).unwrap();
+            assert!(all.len() > 50, "{query}");
+            assert_eq!(asked.best(20, None).unwrap(), all[..20], "{query}");
+            all.sort_by_key(|found| found.chunk);
+            let everything = index.chunks().unwrap();
+            assert_eq!(asked.scores(&everything).unwrap(), all, "{query}");
+            if let Some(permitted) = asked.permitted().unwrap() {
+                assert!(all.iter().all(|found| permitted.contains(found.chunk)), "{query}");
+            }
         }
     }
 }

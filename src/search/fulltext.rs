@@ -4,22 +4,23 @@ use roaring::RoaringBitmap;
 
 use super::Ranking;
 use crate::error::Result;
-use crate::workspace::Workspace;
+use crate::fulltext::{Asked, Match};
 
 /// The `limit` chunks that match best.
-pub fn matching(workspace: &Workspace, query: &str, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Ranking> {
-    let matches = workspace.ready_fulltext()?.search(query, limit, allowed)?;
-    Ok(matches.into_iter().map(|found| (found.chunk, found.score)).collect())
+pub fn matching(asked: &Asked, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Ranking> {
+    Ok(ranking(asked.best(limit, allowed)?))
 }
 
 /// `ranking` and the similarities of those in `others` that it lacks and that match at all.
-pub fn completed(workspace: &Workspace, query: &str, ranking: &Ranking, others: &Ranking) -> Result<Ranking> {
+pub fn completed(asked: &Asked, ranking: &Ranking, others: &Ranking) -> Result<Ranking> {
     let known: RoaringBitmap = ranking.iter().map(|(chunk, _)| *chunk).collect();
     let missing: RoaringBitmap =
         others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(*chunk)).collect();
     let mut completed = ranking.clone();
-    if !missing.is_empty() {
-        completed.extend(matching(workspace, query, missing.len() as usize, Some(&missing))?);
-    }
+    completed.extend(self::ranking(asked.scores(&missing)?));
     Ok(completed)
+}
+
+fn ranking(matches: Vec<Match>) -> Ranking {
+    matches.into_iter().map(|found| (found.chunk, found.score)).collect()
 }

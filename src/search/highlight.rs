@@ -11,8 +11,13 @@ pub struct Marker<'a> {
 }
 
 impl<'a> Marker<'a> {
+    /// Marks words that are compared as one of `terms`.
+    pub fn new<'t>(analyzer: &'a Analyzer, terms: impl Iterator<Item = &'t str>) -> Self {
+        Marker { analyzer, terms: terms.map(str::to_owned).collect() }
+    }
+
     /// Marks the words of `query` that carry meaning, or all of them where none does.
-    pub fn new(analyzer: &'a Analyzer, query: &str) -> Self {
+    pub fn of_text(analyzer: &'a Analyzer, query: &str) -> Self {
         let mut words = analyzer.content_words(query);
         if words.is_empty() {
             words = analyzer.words(query);
@@ -23,7 +28,7 @@ impl<'a> Marker<'a> {
     /// Ranges of bytes of `text`, in order; those that touch or overlap are one.
     pub fn mark(&self, text: &str) -> Vec<(usize, usize)> {
         let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for word in self.analyzer.words(text).into_iter().filter(|word| self.terms.contains(&word.term)) {
+        for word in self.analyzer.searched_words(text).into_iter().filter(|word| self.terms.contains(&word.term)) {
             match ranges.last_mut() {
                 Some((_, end)) if word.start <= *end => *end = word.end.max(*end),
                 _ => ranges.push((word.start, word.end)),
@@ -41,7 +46,7 @@ mod tests {
     fn inflected_words_and_bigrams_are_marked() {
         let analyzer = Analyzer::new("en");
         let marked = |query: &str, text: &'static str| {
-            let ranges = Marker::new(&analyzer, query).mark(text);
+            let ranges = Marker::of_text(&analyzer, query).mark(text);
             ranges.into_iter().map(|(start, end)| &text[start..end]).collect::<Vec<_>>()
         };
         assert_eq!(marked("the alarm sounds", "The alarms: one sound."), ["alarms", "sound"]);

@@ -19,6 +19,7 @@ use roaring::RoaringBitmap;
 
 use crate::embed::{Embedder, Reranker};
 use crate::error::{Error, Result};
+use crate::fulltext::{Asked, Query};
 use crate::workspace::chunks::Located;
 use crate::workspace::{Filter, IndexState, Workspace};
 
@@ -124,11 +125,13 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
     let wanted = request.offset + request.limit;
     let reorders = request.reranker.is_some() || request.diversify > 0.0;
     let considered = if reorders { wanted.clamp(REORDERED, MOST_REORDERED) } else { wanted };
-    let query = vector::Query::new(&request.query, embedder);
-    let allowed = workspace.allowed_chunks(&request.filter)?;
+    let typed = Query::parse(&request.query);
+    let asked = workspace.ready_fulltext().and_then(|fulltext| fulltext.ask(&typed));
+    let allowed = allowed(workspace, request, &typed, &asked)?;
+    let query = vector::Query::new(&typed.plain, embedder);
     let mut depth = (considered * DEPTH.0).max(DEPTH.1);
     let (found, mut selected) = loop {
-        let found = candidates(workspace, &query, request, depth, allowed.as_ref())?;
+        let found = candidates(workspace, &query, &asked, request, depth, allowed.as_ref())?;
         let (selected, folded) = selection::distinct(workspace, &found.ranked, considered, request.fold_duplicates)?;
         let has_more = found.legs.iter().any(|leg| leg.outcome == Ok(depth));
         if selected.len() >= wanted || folded == 0 || !has_more || depth >= DEEPEST {
@@ -137,13 +140,16 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
         depth = (depth * DEPTH.0).min(DEEPEST);
     };
     if let Some(reranker) = &request.reranker {
-        selected = selection::reranked(selected, reranker, &request.query)?;
+        selected = selection::reranked(selected, reranker, &typed.plain)?;
     }
     if request.diversify > 0.0 {
         selected = selection::diversified_hits(workspace, selected, request.diversify)?;
     }
     let fulltext = workspace.fulltext();
-    let marker = highlight::Marker::new(fulltext.analyzer(), &request.query);
+    let marker = match &asked {
+        Ok(asked) => highlight::Marker::new(fulltext.analyzer(), asked.terms()),
+        Err(_) => highlight::Marker::of_text(fulltext.analyzer(), &typed.plain),
+    };
     let ranks = |ranking: &Option<Ranking>| -> HashMap<u32, usize> {
         ranking.iter().flatten().enumerate().map(|(place, (chunk, _))| (*chunk, place + 1)).collect()
     };
@@ -176,6 +182,7 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
 fn candidates(
     workspace: &Workspace,
     query: &vector::Query<'_>,
+    asked: &Result<Asked>,
     request: &SearchRequest,
     depth: usize,
     allowed: Option<&RoaringBitmap>,
@@ -208,7 +215,10 @@ fn candidates(
     let uses_vector = matches!(kind, SearchType::Hybrid | SearchType::Vector);
     let uses_text = matches!(kind, SearchType::Hybrid | SearchType::Fulltext);
     let by_vector = run("vector", uses_vector, &|| query.nearest(workspace, depth, allowed));
-    let by_text = run("fulltext", uses_text, &|| fulltext::matching(workspace, &request.query, depth, allowed));
+    let by_text = run("fulltext", uses_text, &|| match asked {
+        Ok(asked) => fulltext::matching(asked, depth, allowed),
+        Err(error) => Err(error.again()),
+    });
     if uses_text && by_text.is_some() && workspace.index_state() == IndexState::Behind {
         legs.iter_mut().filter(|leg| leg.name == "fulltext").for_each(|leg| leg.is_behind = true);
     }
@@ -216,17 +226,37 @@ fn candidates(
         let outcome = Err("this workspace has no knowledge graph".to_owned());
         legs.push(Leg { name: "graph", outcome, is_behind: false });
     }
-    let ranked = match (&by_vector, &by_text) {
-        (Some(by_vector), Some(by_text)) => {
+    let ranked = match (&by_vector, by_text.as_ref().zip(asked.as_ref().ok())) {
+        (Some(by_vector), Some((by_text, asked))) => {
             let by_vector = query.completed(workspace, by_vector, by_text)?;
-            let by_text = fulltext::completed(workspace, &request.query, by_text, &by_vector)?;
+            let by_text = fulltext::completed(asked, by_text, &by_vector)?;
             fusion::weighted_sum(&by_vector, &by_text, request.text_weight.unwrap_or(TEXT_WEIGHT))
         }
-        (Some(one), None) | (None, Some(one)) => fusion::single(one),
+        (Some(one), None) | (None, Some((one, _))) => fusion::single(one),
         (None, None) => match errors.into_iter().next() {
             Some(error) => return Err(error),
             None => Vec::new(),
         },
     };
     Ok(Candidates { ranked, by_vector, by_text, legs })
+}
+
+/// The chunks that may be found at all: within the filter, and let through by the signs in what was typed. These hold
+/// for every leg, so without the index that knows them there is no answer.
+fn allowed(
+    workspace: &Workspace,
+    request: &SearchRequest,
+    typed: &Query,
+    asked: &Result<Asked>,
+) -> Result<Option<RoaringBitmap>> {
+    let filtered = workspace.allowed_chunks(&request.filter)?;
+    let permitted = match asked {
+        Ok(asked) => asked.permitted()?,
+        Err(error) if typed.restricts() => return Err(error.again()),
+        Err(_) => None,
+    };
+    Ok(match (filtered, permitted) {
+        (Some(filtered), Some(permitted)) => Some(filtered & permitted),
+        (one, other) => one.or(other),
+    })
 }

@@ -33,6 +33,10 @@ impl<'a> Query<'a> {
 
     /// The `limit` nearest chunks.
     pub fn nearest(&self, workspace: &Workspace, limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Ranking> {
+        // A query that only excludes asks for nothing.
+        if self.text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
         workspace.nearest_chunks(self.probe()?, limit, allowed)
     }
 

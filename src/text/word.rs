@@ -1,6 +1,7 @@
 //! What a word is: folded, stemmed where the language is known, bigrams where a script has no spaces.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use frostem::{Algorithm, Stemmer};
@@ -47,12 +48,11 @@ impl Analyzer {
         let mut words = Vec::with_capacity(text.len() / 6);
         let mut run: Option<(usize, bool)> = None;
         for (at, c) in text.char_indices() {
-            let kind = if is_unspaced(c) {
-                Some(true)
-            } else if c.is_alphanumeric() || (is_combining_mark(c) && run.is_some()) {
-                Some(false)
-            } else {
-                None
+            let kind = match run {
+                // A mark belongs to what it stands on; a soft hyphen and a joiner are not seen.
+                Some((_, unspaced)) if is_combining_mark(c) || matches!(c, '\u{AD}' | '\u{200D}') => Some(unspaced),
+                _ if is_unspaced(c) => Some(true),
+                _ => c.is_alphanumeric().then_some(false),
             };
             match (run, kind) {
                 (Some((_, unspaced)), Some(now)) if unspaced == now => {}
@@ -70,25 +70,62 @@ impl Analyzer {
         words
     }
 
-    /// The words of `text` as an index holds them: where pairs stand for a run, its single characters too, so that
-    /// a question of one character finds it.
-    pub fn indexed_words(&self, text: &str) -> Vec<Word> {
-        let mut words = self.words(text);
+    /// The words of `text` as a search compares them: a word of letters and digits counts also as its runs of two or
+    /// more of either, so that `FY2018` meets `2018`. What a word is split into follows it.
+    pub fn searched_words(&self, text: &str) -> Vec<Word> {
+        let mut words = Vec::with_capacity(text.len() / 6);
+        for word in self.words(text) {
+            let split = self.split(text, &word);
+            words.push(word);
+            words.extend(split);
+        }
+        words
+    }
+
+    /// The words of `text` as an index holds them, each with its place: what a word is split into stands at its
+    /// place. Where pairs stand for a run, its single characters do too, so that a question of one character finds it.
+    pub fn indexed_words(&self, text: &str) -> Vec<(usize, Word)> {
+        let mut words: Vec<(usize, Word)> = Vec::with_capacity(text.len() / 5);
+        for (place, word) in self.words(text).into_iter().enumerate() {
+            let split = self.split(text, &word);
+            words.push((place, word));
+            words.extend(split.into_iter().map(|word| (place, word)));
+        }
         let singles = text.char_indices().filter(|(_, c)| is_unspaced(*c)).map(|(start, c)| {
             let end = start + c.len_utf8();
-            Word { start, end, term: fold(text.get(start..end).unwrap_or_default()) }
+            let last = words.partition_point(|(_, word)| word.start <= start).checked_sub(1);
+            let place = last.and_then(|last| words.get(last)).map_or(0, |(place, _)| *place);
+            (place, Word { start, end, term: fold(text.get(start..end).unwrap_or_default()) })
         });
-        words.extend(singles);
-        words.sort_by_key(|word| (word.start, word.end));
-        words.dedup();
+        let singles: Vec<_> = singles.collect();
+        if !singles.is_empty() {
+            words.extend(singles);
+            words.sort_by_key(|(_, word)| (word.start, word.end));
+            words.dedup();
+        }
         words
+    }
+
+    /// Whether English or the language has `word`, as it stands in a text, everywhere.
+    pub fn is_stopword(&self, word: &str) -> bool {
+        self.stopwords.contains(&fold(word))
     }
 
     /// The words of `text` that carry its meaning: without those that English or the language has everywhere.
     pub fn content_words(&self, text: &str) -> Vec<Word> {
         let mut words = self.words(text);
-        words.retain(|w| !self.stopwords.contains(&fold(text.get(w.start..w.end).unwrap_or_default())));
+        words.retain(|w| !self.is_stopword(text.get(w.start..w.end).unwrap_or_default()));
         words
+    }
+
+    fn split(&self, text: &str, word: &Word) -> Vec<Word> {
+        let surface = text.get(word.start..word.end).unwrap_or_default();
+        let part = |run: Range<usize>| Word {
+            start: word.start + run.start,
+            end: word.start + run.end,
+            term: self.term(surface.get(run).unwrap_or_default()),
+        };
+        mixed_runs(surface).into_iter().map(part).collect()
     }
 
     fn push_run(&self, text: &str, start: usize, end: usize, unspaced: bool, words: &mut Vec<Word>) {
@@ -97,7 +134,9 @@ impl Analyzer {
             words.push(Word { start, end, term: self.term(run) });
             return;
         }
-        let bounds: Vec<usize> = run.char_indices().map(|(at, _)| start + at).chain([end]).collect();
+        // Characters with their marks, as they come decomposed from some systems.
+        let starts = run.char_indices().filter(|(_, c)| !is_combining_mark(*c) || is_unspaced(*c));
+        let bounds: Vec<usize> = starts.map(|(at, _)| start + at).chain([end]).collect();
         if bounds.len() <= 3 {
             words.push(Word { start, end, term: fold(run) });
             return;
@@ -120,15 +159,40 @@ impl Analyzer {
     }
 }
 
+/// The runs of two or more letters or digits in a word that has both.
+fn mixed_runs(word: &str) -> Vec<Range<usize>> {
+    let kinds = || word.char_indices().filter(|(_, c)| !is_combining_mark(*c)).map(|(at, c)| (at, c.is_numeric()));
+    let mut runs: Vec<(bool, usize, usize)> = Vec::new();
+    if kinds().all(|(_, numeric)| numeric) || !kinds().any(|(_, numeric)| numeric) {
+        return Vec::new();
+    }
+    for (at, numeric) in kinds() {
+        match runs.last_mut() {
+            Some((kind, _, count)) if *kind == numeric => *count += 1,
+            _ => runs.push((numeric, at, 1)),
+        }
+    }
+    let ends = runs.iter().skip(1).map(|(_, at, _)| *at).chain([word.len()]);
+    runs.iter().zip(ends).filter(|((_, _, count), _)| *count > 1).map(|((_, start, _), end)| *start..end).collect()
+}
+
 /// Case, accents, width and compatibility forms taken away: `Ärzte` → `arzte`, `ｶﾅ` → `カナ`.
 pub fn fold(word: &str) -> String {
     if word.is_ascii() {
         return word.to_ascii_lowercase();
     }
-    // Kana keep their voicing marks: が is another letter than か.
-    let decomposed = word.nfkd().filter(|c| !is_combining_mark(*c) || matches!(c, '\u{3099}' | '\u{309A}'));
+    let decomposed = word.nfkd().filter(|c| !is_accent(*c));
     let folded: String = decomposed.flat_map(char::to_lowercase).nfc().collect();
     folded.replace('ß', "ss")
+}
+
+/// Whether a word is the same without the character: accents of Latin, Greek and Cyrillic, the vowels that Hebrew and
+/// Arabic may leave out, and what is not seen. Marks of other scripts are letters: が is not か, and की is not का.
+fn is_accent(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}' | '\u{20D0}'..='\u{20FF}'
+        | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5C7}' | '\u{610}'..='\u{61A}' | '\u{640}'
+        | '\u{64B}'..='\u{65F}' | '\u{670}' | '\u{6D6}'..='\u{6ED}' | '\u{AD}' | '\u{200D}' | '\u{FE20}'..='\u{FE2F}')
 }
 
 /// Whether words of the character's script are not set apart by spaces.
@@ -175,8 +239,31 @@ mod tests {
         assert_eq!(terms("en", "東京都へ"), ["東京", "京都", "都へ"]);
         assert_eq!(terms("en", "水 ok 한국어"), ["水", "ok", "한국", "국어"]);
         assert_eq!(terms("en", "が"), ["が"]);
-        let indexed: Vec<_> = Analyzer::new("en").indexed_words("水道 a").into_iter().map(|w| w.term).collect();
-        assert_eq!(indexed, ["水", "水道", "道", "a"]);
+        let indexed = Analyzer::new("en").indexed_words("水道 a 東京都");
+        let indexed: Vec<_> = indexed.iter().map(|(place, word)| (*place, word.term.as_str())).collect();
+        let expected =
+            [(0, "水"), (0, "水道"), (0, "道"), (1, "a"), (2, "東"), (2, "東京"), (3, "京"), (3, "京都"), (3, "都")];
+        assert_eq!(indexed, expected);
+    }
+
+    #[test]
+    fn marks_and_hidden_characters_stay_in_their_words() {
+        assert_eq!(terms("hi", "की का").len(), 2);
+        assert_ne!(terms("", "की"), terms("", "का"));
+        assert_eq!(terms("", "كِتَاب"), terms("", "كتاب"));
+        assert_eq!(terms("de", "Ver\u{AD}trag"), terms("de", "Vertrag"));
+        assert_eq!(terms("ja", "か\u{3099}くせい"), terms("ja", "がくせい"));
+        assert_eq!(terms("", "cafe\u{301} snake_case"), ["cafe", "snake", "case"]);
+        assert_eq!(terms("fr", "l'homme"), ["l", "homm"]);
+    }
+
+    #[test]
+    fn letters_and_digits_count_also_alone() {
+        let analyzer = Analyzer::new("en");
+        let searched = |text: &str| analyzer.searched_words(text).into_iter().map(|w| w.term).collect::<Vec<_>>();
+        assert_eq!(searched("FY2018 10k q2 A-123"), ["fy2018", "fy", "2018", "10k", "10", "q2", "a", "123"]);
+        let indexed = analyzer.indexed_words("in FY2018 again");
+        assert_eq!(indexed.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1, 1, 1, 2]);
     }
 
     proptest! {

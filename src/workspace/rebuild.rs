@@ -230,10 +230,12 @@ impl Workspace {
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let headings: Vec<String> = json(row, "heading_path")?;
     let (title, content): (String, String) = (row.get("title")?, row.get("content")?);
-    Ok(Entry { chunk: row.get("number")?, text: in_context(&title, &headings, &content) })
+    let above = std::iter::once(&title).chain(headings.iter().filter(|heading| **heading != title));
+    let above: Vec<&str> = above.map(String::as_str).collect();
+    Ok(Entry { chunk: row.get("number")?, title: above.join("\n"), body: content })
 }
 
-/// What is embedded and indexed for a chunk: its text with its document's title and its heading path before it.
+/// What is embedded for a chunk: its text with its document's title and its heading path before it.
 pub fn in_context(title: &str, headings: &[String], content: &str) -> String {
     let headings = headings.iter().filter(|h| h.as_str() != title).map(String::as_str);
     let context: Vec<&str> = std::iter::once(title).chain(headings).filter(|part| !part.is_empty()).collect();

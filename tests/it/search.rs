@@ -349,3 +349,86 @@ async fn hostile_queries_find_something_or_nothing_and_break_nothing() {
     let found = tenant.search(json!({"query": "Who services the centrifuge?"})).await;
     assert_eq!(sources(&found)[0], "laboratory.md");
 }
+
+/// What of each hit is marked, with its source.
+fn marked(found: &Value) -> Vec<(&str, Vec<&str>)> {
+    let hits = found["results"].as_array().unwrap().iter();
+    let at = |range: &Value, end: usize| range[end].as_u64().unwrap() as usize;
+    let words = |hit: &'_ Value| -> Vec<(usize, usize)> {
+        hit["highlights"].as_array().unwrap().iter().map(|range| (at(range, 0), at(range, 1))).collect()
+    };
+    hits.map(|hit| {
+        let content = hit["content"].as_str().unwrap();
+        let marked = words(hit).into_iter().map(|(start, end)| &content[start..end]).collect();
+        (hit["document_source"].as_str().unwrap(), marked)
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn signs_in_the_query_hold_for_every_leg() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    for (source, text) in [
+        ("harbour.md", "The harbour master opens the north gate at dawn."),
+        ("gate.md", "The gate north of the harbour stays shut."),
+        ("market.md", "The fish market opens at dawn near the harbour."),
+        ("museum.md", "The museum of seafaring is closed on Mondays."),
+    ] {
+        tenant.document(source, text).await;
+    }
+    let found = async |query: &str, search_type: &str| {
+        let found = tenant.search(json!({"query": query, "search_type": search_type})).await;
+        let mut found: Vec<String> = sources(&found).into_iter().map(str::to_owned).collect();
+        found.sort();
+        found
+    };
+    for search_type in KINDS {
+        assert_eq!(found("harbour \"north gate\"", search_type).await, ["harbour.md"], "{search_type}");
+        assert_eq!(found("dawn +gate", search_type).await, ["gate.md", "harbour.md"], "{search_type}");
+        let without = found("harbour -gate", search_type).await;
+        assert!(without.contains(&"market.md".to_owned()), "{search_type}: {without:?}");
+        assert!(
+            !without.iter().any(|source| source == "harbour.md" || source == "gate.md"),
+            "{search_type}: {without:?}"
+        );
+        assert_eq!(found("-gate", search_type).await, [""; 0], "{search_type}");
+        assert_eq!(found("+zeppelin harbour", search_type).await, [""; 0], "{search_type}");
+    }
+    assert_eq!(found("mus*", "fulltext").await, ["museum.md"]);
+    assert_eq!(found("Who opens the \"south gate\"?", "fulltext").await, ["gate.md", "harbour.md", "market.md"]);
+    assert_eq!(found("what is the", "fulltext").await.len(), 4, "of nothing but words that are everywhere");
+}
+
+#[tokio::test]
+async fn a_word_that_is_nowhere_stands_for_its_neighbours() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("lab.md", "The centrifuge is serviced by the laboratory. Form A1234 records it.").await;
+    tenant.document("garden.md", "The gardener waters the roses.").await;
+    let found = async |query: &str| tenant.search(json!({"query": query, "search_type": "fulltext"})).await;
+    for query in ["centrifgue", "who serviced the centrif"] {
+        let answer = found(query).await;
+        let marked = marked(&answer);
+        assert_eq!(marked.len(), 1, "{query}: {answer}");
+        assert!(marked[0].0 == "lab.md" && marked[0].1.contains(&"centrifuge"), "{query}: {answer}");
+    }
+    assert_eq!(found("A1235").await["results"], json!([]));
+}
+
+#[tokio::test]
+async fn a_word_in_the_title_counts_more_than_one_in_the_text() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let filler = "Rules for everybody who works in the building, by day and by night, with all exceptions.";
+    for (source, title, text) in [
+        ("a.md", "House rules", format!("{filler} Parking is one of them.")),
+        ("b.md", "Parking", filler.to_owned()),
+        ("c.md", "Kitchen", filler.to_owned()),
+    ] {
+        let body = json!({"source": source, "title": title, "content": text});
+        tenant.client.post(&tenant.path("/documents"), &body).await.is(201);
+    }
+    let found = tenant.search(json!({"query": "parking", "search_type": "fulltext"})).await;
+    assert_eq!(sources(&found), ["b.md", "a.md"]);
+}

@@ -1,0 +1,192 @@
+//! What somebody typed into a search box: words, and the few signs that steer them.
+//!
+//! Pure, and forgiving: every text is a query. A sign counts only where it stands alone at a word's edge, so that
+//! `wi-fi`, `C++`, `a - b`, `-20 °C` and `5" pipe` are what they look like.
+
+use std::ops::Range;
+
+/// What ends a sentence.
+const SENTENCE_ENDS: [char; 9] = ['.', '!', '?', '…', '。', '！', '？', '؟', '।'];
+
+/// How a part of a query bears on what is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearing {
+    /// The more of these, the better.
+    Should,
+    /// Every hit has it: `+word` and `"a phrase"`.
+    Must,
+    /// No hit has it: `-word` and `-"a phrase"`.
+    Not,
+}
+
+/// A part of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its words as they were typed, without signs.
+    pub text: String,
+    pub bearing: Bearing,
+    /// Whether words may go on: `word*`.
+    pub is_prefix: bool,
+}
+
+/// A text taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    pub parts: Vec<Part>,
+    /// The text without signs and without what no hit may have; the text itself where it has none of these.
+    pub plain: String,
+}
+
+impl Query {
+    /// Takes `text` apart. One that ends as a sentence does is prose, which has no signs: a quote there is a person's
+    /// emphasis, and a dash is a dash.
+    pub fn parse(text: &str) -> Self {
+        if text.trim_end_matches([' ', '\n', ')', ']']).ends_with(SENTENCE_ENDS) {
+            let whole = Part { text: text.to_owned(), bearing: Bearing::Should, is_prefix: false };
+            return Query { parts: vec![whole], plain: text.to_owned() };
+        }
+        let mut query = Query { parts: Vec::new(), plain: String::with_capacity(text.len()) };
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let word = rest.trim_start();
+            let gap = rest.len() - word.len();
+            query.plain.push_str(rest.get(..gap).unwrap_or_default());
+            at += gap;
+            let (signed, bearing) = sign(word);
+            let (inner, taken) = match phrase(signed) {
+                Some((inner, taken)) => (Some(inner), taken),
+                None => (None, signed.find(char::is_whitespace).unwrap_or(signed.len())),
+            };
+            let token = signed.get(..taken).unwrap_or_default();
+            at += word.len() - signed.len() + taken;
+            match inner {
+                Some(inner) => {
+                    let bearing = if bearing == Bearing::Should { Bearing::Must } else { bearing };
+                    query.push(signed.get(inner).unwrap_or_default(), bearing, false);
+                }
+                None => match token.strip_suffix('*').filter(|stem| stem.chars().all(char::is_alphanumeric)) {
+                    Some(stem) if !stem.is_empty() => query.push(stem, bearing, true),
+                    _ => query.push(token, bearing, false),
+                },
+            }
+        }
+        query
+    }
+
+    fn push(&mut self, text: &str, bearing: Bearing, is_prefix: bool) {
+        if text.is_empty() {
+            return;
+        }
+        if bearing != Bearing::Not {
+            self.plain.push_str(text);
+        }
+        match self.parts.last_mut() {
+            // Plain words stay together, as scripts without spaces and rules over neighbours want them.
+            Some(last) if bearing == Bearing::Should && last.bearing == bearing && !is_prefix && !last.is_prefix => {
+                last.text.push(' ');
+                last.text.push_str(text);
+            }
+            _ => self.parts.push(Part { text: text.to_owned(), bearing, is_prefix }),
+        }
+    }
+
+    /// Whether some hits may not be given, whatever they score.
+    pub fn restricts(&self) -> bool {
+        self.parts.iter().any(|part| part.bearing != Bearing::Should)
+    }
+}
+
+/// A sign before a word or a quote, and what follows it. One before a number belongs to the number.
+fn sign(word: &str) -> (&str, Bearing) {
+    let (rest, bearing) = match (word.strip_prefix('+'), word.strip_prefix(['-', '−'])) {
+        (Some(rest), _) => (rest, Bearing::Must),
+        (_, Some(rest)) => (rest, Bearing::Not),
+        _ => return (word, Bearing::Should),
+    };
+    let takes = rest.chars().next().is_some_and(|c| c.is_alphabetic());
+    if takes || phrase(rest).is_some() { (rest, bearing) } else { (word, Bearing::Should) }
+}
+
+/// The words between a quote at the start of `text` and the one that closes it, and the bytes up to after that.
+fn phrase(text: &str) -> Option<(Range<usize>, usize)> {
+    let open = text.chars().next()?;
+    let closing: &[char] = match open {
+        '"' | '“' | '”' => &['"', '“', '”'],
+        '„' => &['“', '”', '"'],
+        '«' => &['»'],
+        '»' => &['«'],
+        '「' => &['」'],
+        '『' => &['』'],
+        _ => return None,
+    };
+    let start = open.len_utf8();
+    let inner = text.get(start..)?;
+    let length = inner.find(closing)?;
+    let close = inner.get(length..)?.chars().next()?;
+    let has_words = inner.get(..length)?.chars().any(char::is_alphanumeric);
+    has_words.then_some((start..start + length, start + length + close.len_utf8()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parts(text: &str) -> Vec<(String, Bearing, bool)> {
+        Query::parse(text).parts.into_iter().map(|part| (part.text, part.bearing, part.is_prefix)).collect()
+    }
+
+    #[test]
+    fn signs_steer_words_and_phrases() {
+        use Bearing::{Must, Not, Should};
+        let part = |text: &str, bearing| (text.to_owned(), bearing, false);
+        assert_eq!(
+            parts("red +fox -dog \"over the\" hill"),
+            [part("red", Should), part("fox", Must), part("dog", Not), part("over the", Must), part("hill", Should)]
+        );
+        assert_eq!(
+            parts("-\"lazy dog\" „der Fuchs“ «le renard»"),
+            [part("lazy dog", Not), part("der Fuchs", Must), part("le renard", Must)]
+        );
+        assert_eq!(parts("「面会 時間」は"), [part("面会 時間", Must), part("は", Should)]);
+        assert_eq!(parts("poli*"), [("poli".to_owned(), Should, true)]);
+        assert_eq!(parts("-poli*"), [("poli".to_owned(), Not, true)]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_sign_is_a_word() {
+        for text in
+            ["wi-fi C++ a - b covid-19", "-20 °C +1 555", "5\" pipe 6\" hose", "a \"", "--verbose * ++ -", "\"\" +\"\""]
+        {
+            assert!(!Query::parse(text).restricts(), "{text}");
+            assert_eq!(Query::parse(text).plain, text);
+        }
+        for prose in ["Who sang \"Dear Brother\"?", "Jet flow -dash experiments. ", "(Not \"so\".)", "「面会」は？"]
+        {
+            assert!(!Query::parse(prose).restricts(), "{prose}");
+            assert_eq!(Query::parse(prose).plain, prose);
+        }
+    }
+
+    #[test]
+    fn the_plain_text_leaves_out_signs_and_what_is_excluded() {
+        assert_eq!(Query::parse("red +fox -dog \"over the\" hill*").plain, "red fox  over the hill");
+        assert_eq!(Query::parse("-dog").plain, "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_query(text in "[a-z0-9 +\\-\"*“”„«»?東\u{301}\n]{0,60}|\\PC{0,40}") {
+            let query = Query::parse(&text);
+            prop_assert!(query.plain.len() <= text.len());
+            prop_assert!(query.parts.iter().all(|part| !part.text.is_empty()));
+        }
+
+        #[test]
+        fn a_text_without_signs_is_itself(text in "[a-zA-Z0-9 .,:;!?'()äß東\n]{0,60}") {
+            let query = Query::parse(&text);
+            prop_assert_eq!(&query.plain, &text);
+            prop_assert!(!query.restricts());
+        }
+    }
+}
