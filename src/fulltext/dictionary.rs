@@ -13,7 +13,7 @@ const MOST_EXPANSIONS: usize = 20;
 /// Letters of a word from which on one slip is forgiven, and two.
 const FORGIVEN: (usize, usize) = (4, 8);
 /// Letters of the longest word that is looked for so: longer ones take long, and are no words.
-const LONGEST: usize = 32;
+const LONGEST: usize = 20;
 /// Letters from which on the last word may be one that was not typed to its end.
 const UNFINISHED: usize = 3;
 /// What a word is worth that stands for another: for an unfinished one, after one slip, after two.

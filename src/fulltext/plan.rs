@@ -12,8 +12,8 @@ use crate::text::{Analyzer, Word, fold};
 
 /// Terms of one query that are scored, and conditions that are minded; the rest of a longer query is ignored.
 const MOST_TERMS: usize = 64;
-/// Words of one query that near ones may stand for.
-const MOST_GUESSED: usize = 8;
+/// Words of one query that near ones may stand for; looking for these takes milliseconds.
+const MOST_GUESSED: usize = 4;
 
 /// Terms that count as one word.
 pub struct Group {
