@@ -17,10 +17,16 @@ pub struct Instance {
 impl Instance {
     /// Must be called within a tokio runtime.
     pub fn start() -> Self {
+        Instance::with(|_| {})
+    }
+
+    /// As [`Instance::start`], with settings of its own.
+    pub fn with(set: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config { data: directory.path().join("data"), ..Config::default() };
         config.admin_key = "sk_admin_for_benchmarks_only".into();
         config.memory.idle_seconds = 3600;
+        set(&mut config);
         let app = App::open(config).unwrap();
         app.start_workers();
         Instance { app, _directory: directory }

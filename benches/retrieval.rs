@@ -2,7 +2,8 @@
 //! the product's own hybrid search, all from one run over the same stored workspace.
 //!
 //! `cargo bench --bench retrieval -- DIRECTORY [SET…]`: each set is a folder in BEIR's form (`corpus.jsonl`,
-//! `queries.jsonl`, `qrels.tsv`). With `--dump FILE` the legs' rankings are written there, a line a query.
+//! `queries.jsonl`, `qrels.tsv`). With `--dump FILE` the legs' rankings are written there, a line a query; with
+//! `--chunk TOKENS` documents are cut into pieces of that size.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -28,11 +29,12 @@ fn main() {
         println!("name a directory with retrieval sets; benches/README.md says where to get some");
         return;
     };
-    let mut dump = None;
+    let (mut dump, mut chunk) = (None, None);
     let mut sets: Vec<String> = Vec::new();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--dump" => dump = arguments.next().map(|path| std::fs::File::create(path).unwrap()),
+            "--chunk" => chunk = arguments.next().map(|tokens| tokens.parse().unwrap()),
             _ => sets.push(argument),
         }
     }
@@ -45,7 +47,7 @@ fn main() {
     println!("| set | queries | vector | fulltext | RRF | hybrid |\n| --- | --- | --- | --- | --- | --- |");
     let mut sums = [0.0; 4];
     for set in &sets {
-        let scores = runtime.block_on(measure(&root.join(set), set, dump.as_mut()));
+        let scores = runtime.block_on(measure(&root.join(set), set, chunk, dump.as_mut()));
         sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
     }
     let mean = sums.map(|sum| sum / sets.len() as f64);
@@ -57,8 +59,8 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn measure(folder: &Path, name: &str, mut dump: Option<&mut std::fs::File>) -> [f64; 4] {
-    let instance = Instance::start();
+async fn measure(folder: &Path, name: &str, chunk: Option<usize>, mut dump: Option<&mut std::fs::File>) -> [f64; 4] {
+    let instance = Instance::with(|config| config.ingest.chunk_tokens = chunk.unwrap_or(config.ingest.chunk_tokens));
     let language = name.strip_prefix("xquad_").and_then(|rest| rest.split('_').next()).unwrap_or("en");
     let workspace = instance.workspace(language);
     let corpus = lines(&folder.join("corpus.jsonl"));

@@ -33,6 +33,7 @@ mod isolation;
 mod legacy;
 #[cfg(target_os = "linux")]
 mod machine;
+mod nearest;
 mod operations;
 mod organizations;
 #[cfg(target_os = "linux")]
