@@ -175,6 +175,7 @@ fn request(agent: &Agent, tool: &str, search_type: SearchType, question: &str) -
     let text_weight = tools::configured(agent, tool, "text_weight").map(|weight| weight as f32);
     SearchRequest {
         query: question.to_owned(),
+        is_prose: true,
         search_type,
         limit,
         text_weight,

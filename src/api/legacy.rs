@@ -129,6 +129,8 @@ async fn find(app: Arc<App>, access: Access, body: SearchBody, search_type: Sear
     checks.done()?;
     let request = SearchRequest {
         query: body.query,
+        // The original's clients know no signs.
+        is_prose: true,
         search_type,
         limit: usize::try_from(limit).unwrap_or(10),
         filter: body.filters.unwrap_or_default().checked()?,

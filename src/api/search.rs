@@ -145,6 +145,7 @@ impl Body {
         let within = |n: i64, field| usize::try_from(n).map_err(|_| Error::invalid(field, "is out of range"));
         let request = SearchRequest {
             query: self.query,
+            is_prose: false,
             search_type: self.search_type,
             limit: within(limit, "limit")?,
             offset: within(offset, "offset")?,

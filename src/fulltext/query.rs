@@ -42,8 +42,7 @@ impl Query {
     /// emphasis, and a dash is a dash.
     pub fn parse(text: &str) -> Self {
         if text.trim_end_matches([' ', '\n', ')', ']']).ends_with(SENTENCE_ENDS) {
-            let whole = Part { text: text.to_owned(), bearing: Bearing::Should, is_prefix: false };
-            return Query { parts: vec![whole], plain: text.to_owned() };
+            return Query::prose(text);
         }
         let mut query = Query { parts: Vec::new(), plain: String::with_capacity(text.len()) };
         let mut at = 0;
@@ -71,6 +70,12 @@ impl Query {
             }
         }
         query
+    }
+
+    /// Takes `text` for what it says, whatever signs are in it.
+    pub fn prose(text: &str) -> Self {
+        let whole = Part { text: text.to_owned(), bearing: Bearing::Should, is_prefix: false };
+        Query { parts: vec![whole], plain: text.to_owned() }
     }
 
     fn push(&mut self, text: &str, bearing: Bearing, is_prefix: bool) {

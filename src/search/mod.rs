@@ -50,6 +50,8 @@ pub enum SearchType {
 #[derive(Debug, Clone, Default)]
 pub struct SearchRequest {
     pub query: String,
+    /// Whether it was said to somebody and not typed into a search box: then signs in it steer nothing.
+    pub is_prose: bool,
     pub search_type: SearchType,
     pub limit: usize,
     pub offset: usize,
@@ -125,7 +127,7 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
     let wanted = request.offset + request.limit;
     let reorders = request.reranker.is_some() || request.diversify > 0.0;
     let considered = if reorders { wanted.clamp(REORDERED, MOST_REORDERED) } else { wanted };
-    let typed = Query::parse(&request.query);
+    let typed = if request.is_prose { Query::prose(&request.query) } else { Query::parse(&request.query) };
     let asked = workspace.ready_fulltext().and_then(|fulltext| fulltext.ask(&typed));
     let allowed = allowed(workspace, request, &typed, &asked)?;
     let query = vector::Query::new(&typed.plain, embedder);

@@ -271,3 +271,13 @@ async fn wrong_requests_are_refused() {
     }
     assert_eq!(tenant.client.pages(&tenant.path("/sessions")).await, Vec::<Value>::new());
 }
+
+#[tokio::test]
+async fn signs_in_what_is_said_to_an_agent_steer_nothing() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("autoclave.md", "The autoclave is started slowly with the option -slow.").await;
+    let answer = tenant.ask("How is the autoclave started with \"care\" -slow").await;
+    assert_eq!(answer["metadata"]["grounded"], true, "{answer}");
+    tenant.check_citations(&answer).await;
+}
