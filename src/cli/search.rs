@@ -21,14 +21,19 @@ pub struct Search {
     /// Hits at most
     #[arg(long, default_value_t = 5)]
     limit: u32,
-    /// What to look for
+    /// Let the reranker in models/ rank the best hits anew
+    #[arg(long)]
+    rerank: bool,
+    /// What to look for; quote signs: 'alarm -fridge "cold chain"'
     #[arg(required = true)]
     query: Vec<String>,
 }
 
 pub async fn run(options: &Options, verb: Search) -> Outcome {
     let client = Client::open_existing(options).await?;
-    let body = json!({"query": verb.query.join(" "), "search_type": verb.search_type, "limit": verb.limit});
+    let query = verb.query.join(" ");
+    let (search_type, limit, rerank) = (verb.search_type, verb.limit, verb.rerank);
+    let body = json!({"query": query, "search_type": search_type, "limit": limit, "rerank": rerank});
     let found = client.json(Method::POST, &format!("/workspaces/{}/search", verb.workspace), Some(&body)).await;
     client.close().await;
     let found = found?;
