@@ -15,13 +15,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Must be called within a tokio runtime.
-    pub fn start() -> Self {
-        Instance::with(|_| {})
-    }
-
-    /// As [`Instance::start`], with settings of its own.
-    pub fn with(set: impl FnOnce(&mut Config)) -> Self {
+    /// Must be called within a tokio runtime; `set` may change the settings.
+    pub fn start(set: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config { data: directory.path().join("data"), ..Config::default() };
         config.admin_key = "sk_admin_for_benchmarks_only".into();

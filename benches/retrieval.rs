@@ -60,7 +60,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 async fn measure(folder: &Path, name: &str, chunk: Option<usize>, mut dump: Option<&mut std::fs::File>) -> [f64; 4] {
-    let instance = Instance::with(|config| config.ingest.chunk_tokens = chunk.unwrap_or(config.ingest.chunk_tokens));
+    let instance = Instance::start(|config| config.ingest.chunk_tokens = chunk.unwrap_or(config.ingest.chunk_tokens));
     let language = name.strip_prefix("xquad_").and_then(|rest| rest.split('_').next()).unwrap_or("en");
     let workspace = instance.workspace(language);
     let corpus = lines(&folder.join("corpus.jsonl"));

@@ -83,7 +83,7 @@ impl Random {
 }
 
 async fn measure(sizes: &[usize]) {
-    let instance = Instance::start();
+    let instance = Instance::start(|_| {});
     let access = instance.workspace("en");
     let mut random = Random(7);
     ingest(&instance, &mut random).await;
