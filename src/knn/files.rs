@@ -24,8 +24,8 @@ use crate::stamp::Stamp;
 pub const CODES: &str = "vectors.codes";
 /// The beginning of a file of codes; the last byte is raised when an older file must be made anew.
 const MAGIC: [u8; 8] = *b"CARVEC\0\x01";
-/// Bytes of the header: the magic, six numbers, the sum of these and the centre.
-const HEADER: usize = 8 + 6 * 8 + 8;
+/// Bytes of the header: the magic, seven numbers, the sum of these and the centre.
+const HEADER: usize = 8 + 7 * 8 + 8;
 
 /// What an index is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,8 +142,8 @@ impl Codes {
 
 fn header(kind: Kind, table: &Table, rows: &Rows) -> Vec<u8> {
     let Stamp { generation, mark } = table.stamp;
-    let numbers =
-        [kind.dimension as u64, kind.model, rows.build, generation, mark as u64, pack(table.slots(), table.centred_on)];
+    let (slots, centred_on) = (table.slots() as u64, table.centred_on as u64);
+    let numbers = [kind.dimension as u64, kind.model, rows.build, generation, mark as u64, slots, centred_on];
     let mut bytes = MAGIC.to_vec();
     numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
     let mut hash = crc32fast::Hasher::new();
@@ -151,10 +151,6 @@ fn header(kind: Kind, table: &Table, rows: &Rows) -> Vec<u8> {
     table.centre.iter().for_each(|number| hash.update(&number.to_le_bytes()));
     bytes.extend(u64::from(hash.finalize()).to_le_bytes());
     bytes
-}
-
-fn pack(slots: usize, centred_on: usize) -> u64 {
-    (slots as u64) << 32 | centred_on as u64 & 0xffff_ffff
 }
 
 /// Reads what is in `directory`; `None` where that is of another kind, or nothing.
@@ -176,11 +172,11 @@ pub fn read(directory: &Path, kind: Kind) -> Result<Option<(Table, Rows)>> {
     if magic != MAGIC || next() != kind.dimension as u64 || next() != kind.model {
         return Ok(None);
     }
-    let (build, generation, mark, counts) = (next(), next(), next() as i64, next());
+    let (build, generation, mark) = (next(), next(), next() as i64);
+    let (slots, centred_on) = (next(), usize::try_from(next()).map_err(|_| damaged())?);
     let mut centre = vec![0; 4 * kind.dimension];
     file.read_exact(&mut centre)?;
     let centre = centre.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    let (slots, centred_on) = ((counts >> 32) as usize, (counts & 0xffff_ffff) as usize);
     let mut table = Table::new(Stamp { generation, mark }, kind.dimension, Arc::new(centre), centred_on);
     let mut code = vec![0u64; codes::words(kind.dimension)];
     let mut stored = entry(None, 0, &code);

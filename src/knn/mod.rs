@@ -453,7 +453,7 @@ mod tests {
         };
         fill();
         let size = std::fs::metadata(file(directory.path(), ".codes")).unwrap().len() as usize;
-        for place in [9, 20, 63, 64, 90, 64 + 4 * KIND.dimension, size - 1] {
+        for place in [9, 20, 63, 70, 72, 98, 72 + 4 * KIND.dimension, size - 1] {
             fill();
             flip(".codes", place);
             assert_eq!(Knn::open(directory.path(), KIND).stamp(), Stamp::default(), "byte {place}");
