@@ -16,8 +16,6 @@ use crate::error::{Error, Result};
 use crate::sqlite::Access;
 use crate::workspace::{IndexState, Workspace};
 
-/// How long a workspace must have been left alone before it is brought to rest.
-const QUIET: Duration = Duration::from_secs(2);
 /// How long an opening waits for room.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long before it looks again whether somebody else's workspace has become idle: its last user does not tell.
@@ -187,7 +185,7 @@ impl Registry {
             };
             // Not under the slot's lock: whoever wants the workspace meanwhile gets it.
             if let Some(workspace) = &open
-                && workspace.restless_for().is_some_and(|time| time >= QUIET)
+                && workspace.restless_for().is_some_and(|time| time >= workspace.patience())
                 && let Err(error) = workspace.checkpoint()
             {
                 tracing::warn!(workspace.id = %id, %error, "the workspace could not be brought to rest");

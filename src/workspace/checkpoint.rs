@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::workspace::layout::{Clean, Manifest, Sum};
 
+/// How long a workspace must have been left alone before it is brought to rest.
+const QUIET: Duration = Duration::from_secs(2);
+/// How many times as long as its last rest took to come to: sums of large files are not to be made all the time.
+const SELDOM: u32 = 10;
 /// How long freezing waits for changes that are under way.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the copy is kept that was made before a migration.
@@ -35,6 +39,8 @@ struct State {
     /// When the last change ended.
     last: Instant,
     frozen_until: Option<Instant>,
+    /// How long it took to come to rest the last time.
+    rest_took: Duration,
 }
 
 impl State {
@@ -60,7 +66,15 @@ impl Drop for Writing {
 impl Activity {
     /// That of a directory whose manifest says `sums`; `clean` where they are true.
     pub(super) fn new(sums: Option<Clean>, clean: bool) -> Self {
-        let state = State { clean, sums, active: 0, begun: 0, last: Instant::now(), frozen_until: None };
+        let state = State {
+            clean,
+            sums,
+            active: 0,
+            begun: 0,
+            last: Instant::now(),
+            frozen_until: None,
+            rest_took: Duration::ZERO,
+        };
         Activity { state: Mutex::new(state), ended: Condvar::new() }
     }
 
@@ -98,6 +112,11 @@ impl Workspace {
         (!state.clean && state.active == 0 && !self.is_read_only()).then(|| state.last.elapsed())
     }
 
+    /// How long it should have been left alone before it is brought to rest.
+    pub fn patience(&self) -> Duration {
+        QUIET.max(self.activity.lock().rest_took.saturating_mul(SELDOM))
+    }
+
     /// Whether changes are refused for the time being.
     pub fn is_frozen(&self) -> bool {
         self.activity.lock().is_frozen()
@@ -108,6 +127,7 @@ impl Workspace {
         if self.is_read_only() {
             return Ok(true);
         }
+        let started = Instant::now();
         {
             let state = self.activity.lock();
             if state.clean {
@@ -146,6 +166,7 @@ impl Workspace {
         self.layout.write_manifest(&Manifest { clean: Some(clean.clone()), ..self.manifest() })?;
         failpoint::reach("checkpoint.told");
         state.clean = true;
+        state.rest_took = started.elapsed();
         state.sums = Some(clean);
         Ok(true)
     }
