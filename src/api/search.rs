@@ -17,7 +17,7 @@ use super::validate::Checks;
 use crate::app::App;
 use crate::auth::Access;
 use crate::error::{Error, Result};
-use crate::search::{self, Found, Hit, MOST_REORDERED, SearchRequest, SearchType, TEXT_WEIGHT};
+use crate::search::{self, Found, Hit, MOST_REORDERED, SearchRequest, SearchType};
 
 /// Longest question, in bytes.
 pub const LONGEST_QUERY: usize = 32 << 10;
@@ -178,14 +178,13 @@ pub async fn search(
 /// Searches a workspace that the caller was let into.
 pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, explain: bool) -> Answer<Json<Value>> {
     let started = Instant::now();
-    let weight = request.text_weight.unwrap_or(TEXT_WEIGHT);
     let search_type = request.search_type;
     let found = blocking(move || {
         let embedder = app.embedder(&access.workspace)?;
         search::search(&access.workspace, embedder.as_ref(), &request)
     });
-    let Found { hits, legs } = found.await?;
-    let results: Vec<HitView> = hits.into_iter().map(|hit| HitView::of(hit, explain, weight)).collect();
+    let Found { hits, legs, text_weight } = found.await?;
+    let results: Vec<HitView> = hits.into_iter().map(|hit| HitView::of(hit, explain, text_weight)).collect();
     let mut answer = json!({
         "results": results,
         "graph_results": [],

@@ -4,8 +4,20 @@
 
 use std::collections::HashMap;
 
-/// Weight of the text leg where the caller gives none; `benches/README.md` has the measurements behind it.
-pub const TEXT_WEIGHT: f32 = 0.5;
+/// Weight of the text leg where the caller gives none; `benches/README.md` has the measurements behind it, as behind all
+/// that follows.
+const TEXT_WEIGHT: f32 = 0.5;
+/// The same for a question in a writing that the embedding model does not read: its vector says little.
+const TEXT_WEIGHT_UNREAD: f32 = 0.8;
+/// Tokens for a letter within which a model reads words. Above, it spells them out; below, it has no token for them.
+const READ: std::ops::RangeInclusive<f32> = 0.1..=0.85;
+
+/// The weight of the text leg for a question of so many `letters` (and digits), which the embedding model takes as so many
+/// `tokens`.
+pub fn text_weight(tokens: usize, letters: usize) -> f32 {
+    let is_read = letters == 0 || READ.contains(&(tokens as f32 / letters as f32));
+    if is_read { TEXT_WEIGHT } else { TEXT_WEIGHT_UNREAD }
+}
 
 /// A chunk with what it was ranked by, each `0..=1`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +81,14 @@ mod tests {
         let (vector, text) = ([(1, 0.9), (2, 0.1)], [(2, 0.9), (1, 0.1)]);
         assert_eq!(weighted_sum(&vector, &text, 0.0)[0].chunk, 1);
         assert_eq!(weighted_sum(&vector, &text, 1.0)[0].chunk, 2);
+    }
+
+    #[test]
+    fn a_question_that_the_model_spells_out_leaves_more_to_the_words() {
+        // As the default model takes an English, a German, a Chinese and a Thai question.
+        assert_eq!([text_weight(9, 36), text_weight(12, 30)], [TEXT_WEIGHT; 2]);
+        assert_eq!([text_weight(13, 12), text_weight(1, 20)], [TEXT_WEIGHT_UNREAD; 2]);
+        assert_eq!(text_weight(3, 0), TEXT_WEIGHT);
     }
 
     proptest! {

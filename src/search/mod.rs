@@ -23,7 +23,6 @@ use crate::fulltext::{Asked, Query};
 use crate::workspace::chunks::Located;
 use crate::workspace::{Filter, IndexState, Workspace};
 
-pub use fusion::TEXT_WEIGHT;
 pub use selection::{Duplicate, Rerank};
 
 /// Candidates that each leg gives for one wanted hit, and the least it gives.
@@ -55,7 +54,8 @@ pub struct SearchRequest {
     pub search_type: SearchType,
     pub limit: usize,
     pub offset: usize,
-    /// Weight of the text leg in a hybrid search, `0..=1`; `None` for the measured default.
+    /// Weight of the text leg in a hybrid search, `0..=1`; `None` for what proved good for
+    /// such a question.
     pub text_weight: Option<f32>,
     pub filter: Filter,
     /// Neighbouring chunks to give with each hit, on either side.
@@ -106,6 +106,8 @@ pub struct Leg {
 pub struct Found {
     pub hits: Vec<Hit>,
     pub legs: Vec<Leg>,
+    /// The weight that the text leg had where both were fused.
+    pub text_weight: f32,
 }
 
 /// What a leg gave: chunks with their similarity, best first.
@@ -131,9 +133,10 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
     let asked = workspace.ready_fulltext().and_then(|fulltext| fulltext.ask(&typed));
     let allowed = allowed(workspace, request, &typed, &asked)?;
     let query = vector::Query::new(&typed.plain, embedder);
+    let text_weight = request.text_weight.unwrap_or_else(|| query.text_weight());
     let mut depth = (considered * DEPTH.0).max(DEPTH.1);
     let (found, mut selected) = loop {
-        let found = candidates(workspace, &query, &asked, request, depth, allowed.as_ref())?;
+        let found = candidates(workspace, &query, &asked, request.search_type, text_weight, depth, allowed.as_ref())?;
         let (selected, folded) = selection::distinct(workspace, &found.ranked, considered, request.fold_duplicates)?;
         let has_more = found.legs.iter().any(|leg| leg.outcome == Ok(depth));
         if selected.len() >= wanted || folded == 0 || !has_more || depth >= DEEPEST {
@@ -177,7 +180,7 @@ pub fn search(workspace: &Workspace, embedder: &dyn Embedder, request: &SearchRe
             located,
         });
     }
-    Ok(Found { hits, legs: found.legs })
+    Ok(Found { hits, legs: found.legs, text_weight })
 }
 
 /// The `depth` best of each leg that applies, fused.
@@ -185,7 +188,8 @@ fn candidates(
     workspace: &Workspace,
     query: &vector::Query<'_>,
     asked: &Result<Asked>,
-    request: &SearchRequest,
+    kind: SearchType,
+    text_weight: f32,
     depth: usize,
     allowed: Option<&RoaringBitmap>,
 ) -> Result<Candidates> {
@@ -213,7 +217,6 @@ fn candidates(
             }
         }
     };
-    let kind = request.search_type;
     let uses_vector = matches!(kind, SearchType::Hybrid | SearchType::Vector);
     let uses_text = matches!(kind, SearchType::Hybrid | SearchType::Fulltext);
     let by_vector = run("vector", uses_vector, &|| query.nearest(workspace, depth, allowed));
@@ -232,7 +235,7 @@ fn candidates(
         (Some(by_vector), Some((by_text, asked))) => {
             let by_vector = query.completed(workspace, by_vector, by_text)?;
             let by_text = fulltext::completed(asked, by_text, &by_vector)?;
-            fusion::weighted_sum(&by_vector, &by_text, request.text_weight.unwrap_or(TEXT_WEIGHT))
+            fusion::weighted_sum(&by_vector, &by_text, text_weight)
         }
         (Some(one), None) | (None, Some((one, _))) => fusion::single(one),
         (None, None) => match errors.into_iter().next() {

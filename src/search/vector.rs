@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use roaring::RoaringBitmap;
 
-use super::Ranking;
+use super::{Ranking, fusion};
 use crate::embed::{Embedder, Purpose};
 use crate::error::{Error, Result};
 use crate::workspace::{Probe, Workspace};
@@ -19,6 +19,12 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     pub fn new(text: &'a str, embedder: &'a dyn Embedder) -> Self {
         Query { text, embedder, vector: std::cell::OnceCell::new() }
+    }
+
+    /// What the text leg weighs for this question, as far as the model reads it.
+    pub fn text_weight(&self) -> f32 {
+        let letters = self.text.chars().filter(|c| c.is_alphanumeric()).count();
+        fusion::text_weight(self.embedder.count_tokens(self.text), letters)
     }
 
     fn probe(&self) -> Result<Probe<'_>> {

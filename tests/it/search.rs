@@ -432,3 +432,19 @@ async fn a_word_in_the_title_counts_more_than_one_in_the_text() {
     let found = tenant.search(json!({"query": "parking", "search_type": "fulltext"})).await;
     assert_eq!(sources(&found), ["b.md", "a.md"]);
 }
+
+#[tokio::test]
+async fn a_writing_that_the_model_does_not_read_leaves_more_to_the_words() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("kanri.md", "ワクチン冷蔵庫の温度は毎朝記録する。").await;
+    for (query, given, expected) in [
+        ("How warm is the vaccine fridge?", json!(null), 0.5),
+        ("冷蔵庫の温度", json!(null), 0.8),
+        ("冷蔵庫の温度", json!(0.3), 0.3),
+    ] {
+        let body = json!({"query": query, "text_weight": given, "explain": true});
+        let weight = tenant.search(body).await["results"][0]["explain"]["text_weight"].as_f64().unwrap();
+        assert!((weight - expected).abs() < 1e-6, "{query}: {weight}");
+    }
+}
