@@ -1,5 +1,6 @@
-//! An instance on a temporary directory, filled as jobs fill it.
+//! An instance, on a temporary directory where none is given, filled as jobs fill it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use carrel::app::{App, DEFAULT_ORGANIZATION, identity};
@@ -11,20 +12,26 @@ use uuid::Uuid;
 
 pub struct Instance {
     pub app: Arc<App>,
-    _directory: tempfile::TempDir,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Instance {
     /// Must be called within a tokio runtime; `set` may change the settings.
     pub fn start(set: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut config = Config { data: directory.path().join("data"), ..Config::default() };
+        let instance = Self::at(&directory.path().join("data"), set);
+        Instance { _directory: Some(directory), ..instance }
+    }
+
+    /// As [`Instance::start`], on the data directory `data`.
+    pub fn at(data: &Path, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config { data: data.to_owned(), ..Config::default() };
         config.admin_key = "sk_admin_for_benchmarks_only".into();
         config.memory.idle_seconds = 3600;
         set(&mut config);
         let app = App::open(config).unwrap();
         app.start_workers();
-        Instance { app, _directory: directory }
+        Instance { app, _directory: None }
     }
 
     pub fn workspace(&self, language: &str) -> Access {

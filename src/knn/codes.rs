@@ -3,7 +3,9 @@
 //! Vectors that point the same way have like signs, so the count (Hamming distance) tells which are worth a closer look.
 //! A scan is popcount over memory; the processor's own instruction for it is used where there is one. Between the signs
 //! of a question and the question itself lies most of what a code loses, so the best of a scan are weighed again, by the
-//! question's own numbers.
+//! question's own numbers, and by what is kept of the length and place of each vector.
+
+use half::f16;
 
 /// Distance of a place that is not to be found.
 pub const NEVER: u16 = u16::MAX;
@@ -18,6 +20,42 @@ pub fn encode(vector: &[f32], centre: &[f32], codes: &mut Vec<u64>) {
     for (numbers, middles) in vector.chunks(64).zip(centre.chunks(64)) {
         let bits = numbers.iter().zip(middles).enumerate();
         codes.push(bits.fold(0, |word, (place, (number, middle))| word | u64::from(number > middle) << place));
+    }
+}
+
+/// What is kept of a vector beside its code: with it, what a code weighs estimates a similarity without bias
+/// (Gao and Long, "RaBitQ", 2024), whichever way the vectors as a whole lie from the origin.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Shape {
+    /// How much a sign stands for.
+    scale: f16,
+    /// The similarity of the centre to what the vector has beyond it.
+    shift: f16,
+}
+
+impl Shape {
+    /// Of `vector` around `centre`.
+    pub fn of(vector: &[f32], centre: &[f32]) -> Self {
+        let (mut square, mut absolute, mut shift) = (0.0, 0.0, 0.0);
+        for (number, middle) in vector.iter().zip(centre) {
+            let beyond = number - middle;
+            square += beyond * beyond;
+            absolute += beyond.abs();
+            shift += beyond * middle;
+        }
+        let scale = if absolute > 0.0 { square / absolute } else { 0.0 };
+        Shape { scale: f16::from_f32(scale), shift: f16::from_f32(shift) }
+    }
+
+    /// As it is stored.
+    pub fn to_bytes(self) -> [u8; 4] {
+        let ([a, b], [c, d]) = (self.scale.to_le_bytes(), self.shift.to_le_bytes());
+        [a, b, c, d]
+    }
+
+    /// As it was stored.
+    pub fn from_bytes([a, b, c, d]: [u8; 4]) -> Self {
+        Shape { scale: f16::from_le_bytes([a, b]), shift: f16::from_le_bytes([c, d]) }
     }
 }
 
@@ -101,8 +139,13 @@ impl Weights {
         Weights { sums }
     }
 
-    /// The sum of the question's numbers, each with the sign that `code` has in its place: the larger, the more alike.
-    pub fn weigh(&self, code: &[u64]) -> f32 {
+    /// How alike the vector with this code and shape is to the question, but for what is the same for all.
+    pub fn weigh(&self, code: &[u64], shape: Shape) -> f32 {
+        self.sum(code) * shape.scale.to_f32() + shape.shift.to_f32()
+    }
+
+    /// The sum of the question's numbers, each with the sign that `code` has in its place.
+    fn sum(&self, code: &[u64]) -> f32 {
         let bytes = code.iter().flat_map(|word| word.to_le_bytes());
         self.sums.as_chunks::<256>().0.iter().zip(bytes).map(|(sums, byte)| sums[usize::from(byte)]).sum()
     }
@@ -182,8 +225,27 @@ mod tests {
             let centre: Vec<f32> = vector.iter().rev().map(|number| number / 3.0).collect();
             let signs = (0..vector.len()).map(|place| if seed[place / 64] >> (place % 64) & 1 == 1 { 1.0 } else { -1.0 });
             let plain: f32 = signs.zip(vector.iter().zip(&centre)).map(|(sign, (v, c))| sign * (v - c)).sum();
-            let weighed = Weights::of(&vector, &centre).weigh(&seed[..words(vector.len())]);
+            let weighed = Weights::of(&vector, &centre).sum(&seed[..words(vector.len())]);
             prop_assert!((weighed - plain).abs() < 1e-3, "{weighed} and {plain}");
+        }
+
+        #[test]
+        fn a_vector_weighs_as_much_as_it_is_alike_to_a_question_along_its_signs(
+            signs in prop::collection::vec(prop::bool::ANY, 1..150),
+            length in 0.1f32..2.0,
+            middle in -1.0f32..1.0,
+        ) {
+            // One whose numbers are all as far from the centre loses nothing in its code.
+            let centre = vec![middle; signs.len()];
+            let vector: Vec<f32> = signs.iter().map(|sign| middle + if *sign { length } else { -length }).collect();
+            let question: Vec<f32> = (0..signs.len()).map(|place| (place as f32).sin()).collect();
+            let mut code = Vec::new();
+            encode(&vector, &centre, &mut code);
+            let shape = Shape::from_bytes(Shape::of(&vector, &centre).to_bytes());
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let plain = dot(&question, &vector) - dot(&question, &centre);
+            let weighed = Weights::of(&question, &centre).weigh(&code, shape);
+            prop_assert!((weighed - plain).abs() < 0.01 * (1.0 + signs.len() as f32), "{weighed} and {plain}");
         }
 
         #[test]

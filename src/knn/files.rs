@@ -1,7 +1,7 @@
 //! The two files of an index.
 //!
-//! `vectors.codes` has a header, the centre, and an entry for each slot: the chunk's number, the sum of its row, a sum of
-//! the entry, its code. It is read as a whole when the index is opened. `vectors-BUILD.rows` has the vectors themselves,
+//! `vectors.codes` has a header, the centre, and an entry for each slot: the chunk's number, the sum of its row, its
+//! shape, a sum of the entry, its code. It is read as a whole when the index is opened. `vectors-BUILD.rows` has the vectors themselves,
 //! a row of float16 for each slot, read a row at a time. All numbers are little-endian. A slot whose chunk was deleted is
 //! all zeros in both. The header comes last in every change, so slots beyond those that it counts mean nothing; it
 //! names the rows' file, so the two are never of different builds.
@@ -15,7 +15,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
-use super::codes;
+use super::codes::{self, Shape};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::pread::{read_exact_at, write_all_at};
@@ -23,7 +23,7 @@ use crate::stamp::Stamp;
 
 pub const CODES: &str = "vectors.codes";
 /// The beginning of a file of codes; the last byte is raised when an older file must be made anew.
-const MAGIC: [u8; 8] = *b"CARVEC\0\x01";
+const MAGIC: [u8; 8] = *b"CARVEC\0\x02";
 /// Bytes of the header: the magic, seven numbers, the sum of these and the centre.
 const HEADER: usize = 8 + 7 * 8 + 8;
 
@@ -95,12 +95,13 @@ impl Row {
 }
 
 /// An entry as it is stored; `None` stands for a chunk that was deleted.
-pub fn entry(number: Option<u32>, sum: u32, code: &[u64]) -> Vec<u8> {
-    let mut bytes = vec![0; 12 + 8 * code.len()];
+pub fn entry(number: Option<u32>, sum: u32, shape: Shape, code: &[u64]) -> Vec<u8> {
+    let mut bytes = vec![0; 16 + 8 * code.len()];
     if let Some(number) = number {
         bytes.clear();
         bytes.extend(number.to_le_bytes());
         bytes.extend(sum.to_le_bytes());
+        bytes.extend(shape.to_bytes());
         let mut hash = crc32fast::Hasher::new();
         code.iter().for_each(|word| hash.update(&word.to_le_bytes()));
         hash.update(&bytes);
@@ -123,7 +124,7 @@ impl Codes {
 
     /// Writes the entries of consecutive slots from `first` on.
     pub fn write(&self, kind: Kind, first: u32, entries: &[u8]) -> Result<()> {
-        let size = entry(None, 0, &vec![0; codes::words(kind.dimension)]).len() as u64;
+        let size = entry(None, 0, Shape::default(), &vec![0; codes::words(kind.dimension)]).len() as u64;
         let offset = (HEADER + 4 * kind.dimension) as u64 + u64::from(first) * size;
         Ok(write_all_at(&self.file, entries, offset)?)
     }
@@ -179,19 +180,21 @@ pub fn read(directory: &Path, kind: Kind) -> Result<Option<(Table, Rows)>> {
     let centre = centre.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let mut table = Table::new(Stamp { generation, mark }, kind.dimension, Arc::new(centre), centred_on);
     let mut code = vec![0u64; codes::words(kind.dimension)];
-    let mut stored = entry(None, 0, &code);
+    let mut stored = entry(None, 0, Shape::default(), &code);
     for _ in 0..slots {
         file.read_exact(&mut stored)?;
-        let (numbers, words) = stored.split_at(12);
-        let mut numbers = numbers.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
-        let (number, sum) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        let (numbers, words) = stored.split_at(16);
+        let mut numbers = numbers.as_chunks::<4>().0.iter().copied();
+        let mut next = || numbers.next().unwrap_or_default();
+        let (number, sum) = (u32::from_le_bytes(next()), u32::from_le_bytes(next()));
+        let shape = Shape::from_bytes(next());
         code.iter_mut().zip(words.as_chunks::<8>().0).for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
         let number = (number > 0).then_some(number);
         let ascends = number.is_none_or(|number| table.last_number().is_none_or(|last| last < number));
-        if !ascends || entry(number, sum, &code) != stored {
+        if !ascends || entry(number, sum, shape, &code) != stored {
             return Err(damaged());
         }
-        table.push(number, &code, sum);
+        table.push(number, &code, shape, sum);
     }
     let rows = Rows::open(directory, build, kind.dimension)?;
     let expected = header(kind, &table, &rows);
@@ -257,8 +260,9 @@ fn fill(
         let sum = rows.read(slot, &mut row)?;
         code.clear();
         codes::encode(&row.numbers, &table.centre, &mut code);
-        out.write_all(&entry(Some(number), sum, &code))?;
-        table.push(Some(number), &code, sum);
+        let shape = Shape::of(&row.numbers, &table.centre);
+        out.write_all(&entry(Some(number), sum, shape, &code))?;
+        table.push(Some(number), &code, shape, sum);
     }
     let file = out.into_inner().map_err(|error| error.into_error())?;
     let codes = Codes { file };

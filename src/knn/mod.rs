@@ -20,6 +20,7 @@ use half::slice::HalfFloatSliceExt;
 use roaring::RoaringBitmap;
 use zerocopy::IntoBytes;
 
+use self::codes::Shape;
 use self::files::{Codes, Row, Rows};
 use self::table::{Slot, Table};
 use crate::error::Result;
@@ -30,8 +31,10 @@ pub use files::Kind;
 /// Vectors that a scan of the codes gives for one that is wanted, and the least of them; `benches/README.md` has the
 /// measurements behind both.
 const SCANNED: (usize, usize) = (30, 2_000);
-/// Vectors that are read and compared exactly for one that is wanted, and the least of them.
-const CLOSER: (usize, usize) = (6, 200);
+/// And of so many vectors one at least: the more there are, the more are about as near.
+const SCANNED_OF: usize = 250;
+/// Vectors that are read and compared exactly at a time, for one that is wanted, and the least of them.
+const CLOSER: (usize, usize) = (4, 150);
 /// Slots without a chunk, as a part of all, from which an index is made smaller.
 const WASTE: usize = 4;
 /// How many times as many vectors as the centre was taken from make another one worth while.
@@ -184,8 +187,9 @@ impl Knn {
             codes::encode(&vector, &table.centre, &mut code);
             let sum = crc32fast::hash(stored.as_bytes());
             rows.write(place, &stored)?;
-            codes.write(self.kind, place, &files::entry(Some(number), sum, &code))?;
-            table.push(Some(number), &code, sum);
+            let shape = Shape::of(&vector, &table.centre);
+            codes.write(self.kind, place, &files::entry(Some(number), sum, shape, &code))?;
+            table.push(Some(number), &code, shape, sum);
         }
         Ok(())
     }
@@ -193,7 +197,7 @@ impl Knn {
     /// Leaves nothing of deleted vectors in the files.
     fn blank(&self, removed: &[Slot], rows: &Rows, codes: &Codes) -> Result<()> {
         let row = vec![f16::ZERO; self.kind.dimension];
-        let entry = files::entry(None, 0, &vec![0; codes::words(self.kind.dimension)]);
+        let entry = files::entry(None, 0, Shape::default(), &vec![0; codes::words(self.kind.dimension)]);
         for slot in removed {
             rows.write(slot.place, &row)?;
             codes.write(self.kind, slot.place, &entry)?;
@@ -233,11 +237,22 @@ impl Knn {
     pub fn nearest(&self, vector: &[f32], limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<(u32, f32)>> {
         let current = self.current();
         let of = |(each, least): (usize, usize)| limit.saturating_mul(each).max(least);
-        let near = current.table.nearest(vector, of(SCANNED), of(CLOSER), allowed);
-        let mut found = current.similarities(vector, &near)?;
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        found.truncate(limit);
-        Ok(found)
+        let scanned = of(SCANNED).max(current.table.live() / SCANNED_OF);
+        let mut near = current.table.nearest(vector, scanned, allowed);
+        let mut found: Vec<(u32, f32)> = Vec::new();
+        loop {
+            let part = near.take(of(CLOSER));
+            let bound = found.get(limit.saturating_sub(1)).map(|(_, similarity)| *similarity);
+            let closer = current.similarities(vector, &part)?;
+            // A question that is far from everything is like a great many codes, and its neighbours are deep among them.
+            let is_vain = bound.is_some_and(|bound| closer.iter().all(|(_, similarity)| *similarity <= bound));
+            if part.is_empty() || is_vain {
+                return Ok(found);
+            }
+            found.extend(closer);
+            found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            found.truncate(limit);
+        }
     }
 
     /// The cosine similarity of `vector` to each of these chunks, in no order; those that are not there are left out.
@@ -436,7 +451,8 @@ mod tests {
         assert!(!holds(&rows()));
         let mut code = Vec::new();
         codes::encode(&vector(7), &index.current().table.centre, &mut code);
-        let entry = files::entry(Some(7), crc32fast::hash(stored.as_bytes()), &code);
+        let shape = Shape::of(&vector(7), &index.current().table.centre);
+        let entry = files::entry(Some(7), crc32fast::hash(stored.as_bytes()), shape, &code);
         let codes = std::fs::read(file(directory.path(), ".codes")).unwrap();
         assert!(!codes.windows(entry.len()).any(|window| window == entry));
     }

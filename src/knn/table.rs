@@ -1,4 +1,4 @@
-//! What of an index lies in memory: for each slot the chunk's number, its code and the sum of its row.
+//! What of an index lies in memory: for each slot the chunk's number, its code and shape and the sum of its row.
 //!
 //! A table never changes; a change makes another one that shares the blocks that stayed as they were, so a search that
 //! is under way keeps what it began with.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::codes;
+use super::codes::{self, Shape};
 use crate::stamp::Stamp;
 
 /// Slots of a block: few enough that one is copied in no time, and that its distances stay near the processor.
@@ -33,6 +33,7 @@ pub struct Table {
 struct Block {
     numbers: Vec<u32>,
     codes: Vec<u64>,
+    shapes: Vec<Shape>,
     sums: Vec<u32>,
     /// Slots whose chunk was deleted.
     dead: Vec<u16>,
@@ -69,7 +70,7 @@ impl Table {
     }
 
     /// Adds a slot for chunk `number`, which is above [`Table::last_number`]; `None` is a slot whose chunk is gone.
-    pub fn push(&mut self, number: Option<u32>, code: &[u64], sum: u32) {
+    pub fn push(&mut self, number: Option<u32>, code: &[u64], shape: Shape, sum: u32) {
         if self.slots.is_multiple_of(BLOCK) {
             self.blocks.push(Arc::default());
         }
@@ -82,6 +83,7 @@ impl Table {
         }
         block.numbers.push(standing);
         block.codes.extend_from_slice(code);
+        block.shapes.push(shape);
         block.sums.push(sum);
         self.slots += 1;
     }
@@ -114,9 +116,9 @@ impl Table {
         })
     }
 
-    /// The `wanted` slots that are nearest to `vector` by their codes, from `allowed` where that is given; in order.
-    /// `scanned` of them and all that are as near as the last are weighed for it.
-    pub fn nearest(&self, vector: &[f32], scanned: usize, wanted: usize, allowed: Option<&RoaringBitmap>) -> Vec<Slot> {
+    /// The slots that are nearest to `vector` by their codes, from `allowed` where that is given: `scanned` of them, and
+    /// all that are as near as the last.
+    pub fn nearest(&self, vector: &[f32], scanned: usize, allowed: Option<&RoaringBitmap>) -> Candidates<'_> {
         let mut query = Vec::with_capacity(codes::words(self.dimension));
         codes::encode(vector, &self.centre, &mut query);
         let mut nearest = codes::Nearest::new(scanned, self.dimension);
@@ -134,21 +136,36 @@ impl Table {
             }
             nearest.see(distances, (at * BLOCK) as u32);
         }
-        let mut best: Vec<(f32, u32)> = Vec::new();
         let weights = codes::Weights::of(vector, &self.centre);
-        for place in nearest.places() {
-            let block = self.blocks.get(place as usize / BLOCK);
-            let code = block.and_then(|block| block.code(place as usize % BLOCK, query.len()));
-            best.extend(code.map(|code| (weights.weigh(code), place)));
+        let weigh = |place: u32| {
+            let (block, at) = (self.blocks.get(place as usize / BLOCK)?, place as usize % BLOCK);
+            Some((weights.weigh(block.code(at, query.len())?, *block.shapes.get(at)?), place))
+        };
+        let weighed = nearest.places().filter_map(weigh).collect();
+        Candidates { table: self, weighed }
+    }
+}
+
+/// Slots that a scan gave, weighed by the numbers of the question.
+pub struct Candidates<'a> {
+    table: &'a Table,
+    weighed: Vec<(f32, u32)>,
+}
+
+impl Candidates<'_> {
+    /// Takes the `count` heaviest out, in order of place.
+    pub fn take(&mut self, count: usize) -> Vec<Slot> {
+        let rest = self.weighed.len().saturating_sub(count);
+        if rest > 0 {
+            self.weighed.select_nth_unstable_by(rest, |a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         }
-        if best.len() > wanted {
-            best.select_nth_unstable_by(wanted, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            best.truncate(wanted);
-        }
-        best.sort_unstable_by_key(|(_, place)| *place);
-        let slot =
-            |place: u32| self.blocks.get(place as usize / BLOCK)?.slot(place as usize / BLOCK, place as usize % BLOCK);
-        best.into_iter().filter_map(|(_, place)| slot(place)).collect()
+        let mut taken = self.weighed.split_off(rest);
+        taken.sort_unstable_by_key(|(_, place)| *place);
+        let slot = |place: u32| {
+            let (block, place) = (place as usize / BLOCK, place as usize % BLOCK);
+            self.table.blocks.get(block)?.slot(block, place)
+        };
+        taken.into_iter().filter_map(|(_, place)| slot(place)).collect()
     }
 }
 
@@ -194,7 +211,7 @@ mod tests {
     fn table(slots: u32) -> Table {
         let mut table = Table::new(Stamp::default(), 2, Arc::new(vec![0.0; 2]), 0);
         for place in 0..slots {
-            table.push(Some(place * 3 + 1), &[u64::from(place % 4)], place);
+            table.push(Some(place * 3 + 1), &[u64::from(place % 4)], Shape::default(), place);
         }
         table
     }
@@ -209,8 +226,8 @@ mod tests {
         assert_eq!(table.remove(15_001), Some(slot));
         assert_eq!((table.remove(15_001), table.find(15_001), table.live()), (None, None, 9_999));
         assert_eq!(before.find(15_001), Some(slot));
-        table.push(None, &[0], 0);
-        table.push(Some(30_001), &[0], 7);
+        table.push(None, &[0], Shape::default(), 0);
+        table.push(Some(30_001), &[0], Shape::default(), 7);
         assert_eq!(table.find(29_998).map(|slot| slot.place), Some(9_999));
         assert_eq!(table.find(30_001).map(|slot| slot.place), Some(10_001));
         assert_eq!((table.slots(), table.live(), table.iter().count()), (10_002, 10_000, 10_000));
@@ -226,11 +243,13 @@ mod tests {
             dead.iter().for_each(|place| { table.remove(place * 3 + 1); });
             let allowed: RoaringBitmap = allowed.into_iter().collect();
             let found: RoaringBitmap =
-                table.nearest(&[1.0, 1.0], 10_000, 10_000, Some(&allowed)).iter().map(|slot| slot.number).collect();
+                table.nearest(&[1.0, 1.0], 10_000, Some(&allowed)).take(10_000).iter().map(|slot| slot.number).collect();
             let expected: RoaringBitmap =
                 table.iter().map(|slot| slot.number).filter(|number| allowed.contains(*number)).collect();
             prop_assert_eq!(&found, &expected);
-            prop_assert_eq!(table.nearest(&[1.0, 1.0], 10_000, 10_000, None).len(), table.live());
+            let mut all = table.nearest(&[1.0, 1.0], 10_000, None);
+            prop_assert_eq!(all.take(100).len() + all.take(10_000).len(), table.live());
+            prop_assert!(all.take(1).is_empty());
         }
     }
 }
