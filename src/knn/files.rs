@@ -3,12 +3,12 @@
 //! `vectors.codes` has a header, the centre, and an entry for each slot: the chunk's number, the sum of its row, its
 //! shape, a sum of the entry, its code. It is read as a whole when the index is opened. `vectors-BUILD.rows` has the vectors themselves,
 //! a row of float16 for each slot, read a row at a time. All numbers are little-endian. A slot whose chunk was deleted is
-//! all zeros in both. The header comes last in every change, so slots beyond those that it counts mean nothing; it
-//! names the rows' file, so the two are never of different builds.
+//! all zeros in both. The header comes last in every change: slots beyond those that it counts mean nothing, and of these
+//! as many must be live as it says. It names the rows' file, so the two are never of different builds.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use half::f16;
@@ -24,8 +24,8 @@ use crate::stamp::Stamp;
 pub const CODES: &str = "vectors.codes";
 /// The beginning of a file of codes; the last byte is raised when an older file must be made anew.
 const MAGIC: [u8; 8] = *b"CARVEC\0\x02";
-/// Bytes of the header: the magic, seven numbers, the sum of these and the centre.
-const HEADER: usize = 8 + 7 * 8 + 8;
+/// Bytes of the header: the magic, eight numbers, the sum of these and the centre.
+const HEADER: usize = 8 + 8 * 8 + 8;
 
 /// What an index is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +87,6 @@ impl Row {
     pub fn new(dimension: usize) -> Self {
         Row { stored: vec![f16::ZERO; dimension], numbers: vec![0.0; dimension] }
     }
-
-    /// Whether it is that of a slot whose chunk was deleted.
-    pub fn is_blank(&self) -> bool {
-        self.stored.iter().all(|number| *number == f16::ZERO)
-    }
 }
 
 /// An entry as it is stored; `None` stands for a chunk that was deleted.
@@ -143,8 +138,8 @@ impl Codes {
 
 fn header(kind: Kind, table: &Table, rows: &Rows) -> Vec<u8> {
     let Stamp { generation, mark } = table.stamp;
-    let (slots, centred_on) = (table.slots() as u64, table.centred_on as u64);
-    let numbers = [kind.dimension as u64, kind.model, rows.build, generation, mark as u64, slots, centred_on];
+    let [slots, live, centred_on] = [table.slots(), table.live(), table.centred_on].map(|count| count as u64);
+    let numbers = [kind.dimension as u64, kind.model, rows.build, generation, mark as u64, slots, live, centred_on];
     let mut bytes = MAGIC.to_vec();
     numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
     let mut hash = crc32fast::Hasher::new();
@@ -174,7 +169,7 @@ pub fn read(directory: &Path, kind: Kind) -> Result<Option<(Table, Rows)>> {
         return Ok(None);
     }
     let (build, generation, mark) = (next(), next(), next() as i64);
-    let (slots, centred_on) = (next(), usize::try_from(next()).map_err(|_| damaged())?);
+    let (slots, _live, centred_on) = (next(), next(), usize::try_from(next()).map_err(|_| damaged())?);
     let mut centre = vec![0; 4 * kind.dimension];
     file.read_exact(&mut centre)?;
     let centre = centre.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -197,40 +192,53 @@ pub fn read(directory: &Path, kind: Kind) -> Result<Option<(Table, Rows)>> {
         table.push(number, &code, shape, sum);
     }
     let rows = Rows::open(directory, build, kind.dimension)?;
+    // It counts the live slots, too: where blocks of the file were never written, as after a power cut, there are fewer.
     let expected = header(kind, &table, &rows);
     let enough = rows.file.metadata()?.len() >= rows.offset(u32::try_from(slots).map_err(|_| damaged())?);
     if expected != start || !enough { Err(damaged()) } else { Ok(Some((table, rows))) }
 }
 
-/// Writes a new pair of files of the vectors that `each` shows, by ascending number, in place of those in `directory`.
-/// `each` is given what takes a vector. What fails leaves the old ones.
-pub fn build(
-    directory: &Path,
-    kind: Kind,
-    stamp: Stamp,
-    each: impl FnOnce(&mut dyn FnMut(u32, &[f32]) -> Result<()>) -> Result<()>,
-) -> Result<(Table, Rows)> {
-    std::fs::create_dir_all(directory)?;
-    let rows = Rows::create(directory, kind.dimension)?;
-    match fill(directory, kind, stamp, &rows, each) {
-        Ok(table) => {
-            sweep(directory, rows.build);
-            Ok((table, rows))
-        }
-        Err(error) => {
-            std::fs::remove_file(directory.join(rows_name(rows.build)))?;
-            Err(error)
+/// A new pair of files that is not yet in the place of the one before. Gone when it is dropped before that.
+pub struct Draft {
+    pub table: Table,
+    pub rows: Rows,
+    pub codes: Codes,
+    names: Names,
+}
+
+/// The names that a draft has on the disk.
+struct Names {
+    directory: PathBuf,
+    build: u64,
+    is_kept: bool,
+}
+
+impl Names {
+    fn codes(&self) -> PathBuf {
+        self.directory.join(format!("{}.new", rows_name(self.build)))
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What cannot be removed is swept with the next draft that is published.
+            let _ = std::fs::remove_file(self.codes());
+            let _ = std::fs::remove_file(self.directory.join(rows_name(self.build)));
         }
     }
 }
 
-fn fill(
+/// Writes a pair of files of the vectors that `each` shows, by ascending number; `each` is given what takes a vector.
+pub fn draft(
     directory: &Path,
     kind: Kind,
     stamp: Stamp,
-    rows: &Rows,
     each: impl FnOnce(&mut dyn FnMut(u32, &[f32]) -> Result<()>) -> Result<()>,
-) -> Result<Table> {
+) -> Result<Draft> {
+    std::fs::create_dir_all(directory)?;
+    let rows = Rows::create(directory, kind.dimension)?;
+    let names = Names { directory: directory.to_owned(), build: rows.build, is_kept: false };
     // The vectors once, for their mean; then their codes, from the rows.
     let mut sum = vec![0.0f64; kind.dimension];
     let mut numbers: Vec<u32> = Vec::new();
@@ -251,8 +259,7 @@ fn fill(
     let count = numbers.len().max(1) as f64;
     let centre: Vec<f32> = sum.into_iter().map(|sum| (sum / count) as f32).collect();
     let mut table = Table::new(stamp, kind.dimension, Arc::new(centre), numbers.len());
-    let place = directory.join(format!("{CODES}.new"));
-    let mut out = BufWriter::with_capacity(1 << 18, File::create(&place)?);
+    let mut out = BufWriter::with_capacity(1 << 18, File::create_new(names.codes())?);
     out.write_all(&[0; HEADER])?;
     table.centre.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))?;
     let mut code = Vec::new();
@@ -264,23 +271,33 @@ fn fill(
         out.write_all(&entry(Some(number), sum, shape, &code))?;
         table.push(Some(number), &code, shape, sum);
     }
-    let file = out.into_inner().map_err(|error| error.into_error())?;
-    let codes = Codes { file };
-    codes.seal(kind, &table, rows)?;
-    codes.make_durable(rows)?;
-    std::fs::rename(place, directory.join(CODES))?;
-    Ok(table)
+    let codes = Codes { file: out.into_inner().map_err(|error| error.into_error())? };
+    // Now, so that little is left to do in the moment when it is published.
+    codes.make_durable(&rows)?;
+    Ok(Draft { table, rows, codes, names })
 }
 
-/// Removes the rows of other builds. One that somebody still reads goes with the next build.
+impl Draft {
+    /// Takes the place of the pair before.
+    pub fn publish(mut self, kind: Kind) -> Result<(Table, Rows)> {
+        self.codes.seal(kind, &self.table, &self.rows)?;
+        self.codes.make_durable(&self.rows)?;
+        std::fs::rename(self.names.codes(), self.names.directory.join(CODES))?;
+        self.names.is_kept = true;
+        sweep(&self.names.directory, self.rows.build);
+        Ok((self.table, self.rows))
+    }
+}
+
+/// Removes what other builds left. One that somebody still reads goes with the next build.
 fn sweep(directory: &Path, keep: u64) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".rows")
+        if name != CODES
             && name != rows_name(keep)
             && let Err(error) = std::fs::remove_file(entry.path())
         {
-            tracing::debug!(%error, "the rows of an older vector index stay for now");
+            tracing::debug!(%error, "a file of an older vector index stays for now");
         }
     }
 }

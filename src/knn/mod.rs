@@ -55,6 +55,7 @@ pub struct Knn {
     kind: Kind,
     current: RwLock<Current>,
     changing: Mutex<()>,
+    compacting: Mutex<()>,
 }
 
 /// What searches see.
@@ -77,7 +78,13 @@ impl Knn {
             Some((table, rows)) => Current { table: Arc::new(table), rows: Some(Arc::new(rows)) },
             None => Current::empty(kind),
         };
-        Knn { directory: directory.to_owned(), kind, current: RwLock::new(current), changing: Mutex::default() }
+        Knn {
+            directory: directory.to_owned(),
+            kind,
+            current: RwLock::new(current),
+            changing: Mutex::default(),
+            compacting: Mutex::default(),
+        }
     }
 
     fn current(&self) -> Current {
@@ -96,6 +103,10 @@ impl Knn {
     /// Forgets all there is, so that it is made anew.
     pub fn discard(&self) {
         let _turn = self.turn();
+        self.forget();
+    }
+
+    fn forget(&self) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current::empty(self.kind);
     }
 
@@ -128,8 +139,8 @@ impl Knn {
     pub fn is_whole(&self) -> bool {
         let Current { table, rows: Some(rows) } = self.current() else { return true };
         let mut row = Row::new(self.kind.dimension);
-        // What was deleted meanwhile is blank.
-        table.iter().all(|slot| rows.read(slot.place, &mut row).is_ok_and(|sum| sum == slot.sum || row.is_blank()))
+        let mut is_as_written = |slot: Slot| rows.read(slot.place, &mut row).is_ok_and(|sum| sum == slot.sum);
+        table.iter().all(|slot| is_as_written(slot) || self.is_gone(slot.number))
     }
 
     /// Takes `removed` out and puts `added` in, by ascending number, and bears `stamp` from then on. With `anew` all
@@ -144,9 +155,10 @@ impl Knn {
         let _turn = self.turn();
         let Current { table, rows } = self.current();
         let Some(rows) = rows.filter(|_| !anew) else {
-            let (table, rows) = files::build(&self.directory, self.kind, stamp, |take| {
+            let draft = files::draft(&self.directory, self.kind, stamp, |take| {
                 added.into_iter().try_for_each(|one| one.and_then(|(number, vector)| take(number, &vector)))
             })?;
+            let (table, rows) = draft.publish(self.kind)?;
             self.show(table, Arc::new(rows));
             return Ok(());
         };
@@ -155,13 +167,61 @@ impl Knn {
         let removed: Vec<Slot> = removed.into_iter().filter_map(|number| table.remove(number)).collect();
         let codes = Codes::open(&self.directory)?;
         self.append(&mut table, &rows, &codes, added)?;
-        // Searches that began before may still come upon a blank row, and know it for what it is.
+        // Searches that began before may come upon a blank row, and look here whether its chunk is gone.
         self.show(table.clone(), rows.clone());
-        self.blank(&removed, &rows, &codes)?;
-        codes.seal(self.kind, &table, &rows)?;
+        let written = self.blank(&removed, &rows, &codes).and_then(|()| codes.seal(self.kind, &table, &rows));
+        if written.is_err() {
+            // What is shown is not what is on the disk.
+            self.forget();
+        }
+        written
+    }
+
+    /// Whether the index would gain from [`Knn::compact`]: by much that was deleted, or a centre of few vectors.
+    pub fn is_loose(&self) -> bool {
+        let table = self.current().table;
         let stale = table.live() > GROWTH * table.centred_on.max(TELLING);
         let wasteful = (table.slots() - table.live()) * WASTE > table.slots() && table.slots() > TELLING;
-        if stale || wasteful { self.rebuild(&table, &rows) } else { Ok(()) }
+        stale || wasteful
+    }
+
+    /// Writes the index anew from its own rows: without gaps, and with the centre of all of them. Changes and searches go
+    /// on meanwhile; one that makes the index anew itself makes this one vain. At most one at a time.
+    pub fn compact(&self) -> Result<()> {
+        let Ok(_compacting) = self.compacting.try_lock() else { return Ok(()) };
+        let Current { table: before, rows: Some(rows) } = self.current() else { return Ok(()) };
+        let mut row = Row::new(self.kind.dimension);
+        let mut draft = files::draft(&self.directory, self.kind, before.stamp, |take| {
+            before.iter().try_for_each(|slot| match rows.read(slot.place, &mut row)? == slot.sum {
+                true => take(slot.number, &row.numbers),
+                // Deleted since; the change below takes it out of a table where it never was.
+                false if self.is_gone(slot.number) => Ok(()),
+                false => Err(files::damaged()),
+            })
+        })?;
+        let _turn = self.turn();
+        let Current { table: now, rows: Some(same) } = self.current() else { return Ok(()) };
+        if !Arc::ptr_eq(&rows, &same) {
+            return Ok(());
+        }
+        // What came and went meanwhile.
+        draft.table.stamp = now.stamp;
+        let gone = before.iter().map(|slot| slot.number).filter(|number| now.find(*number).is_none());
+        let removed: Vec<Slot> = gone.filter_map(|number| draft.table.remove(number)).collect();
+        let added = now.iter().filter(|slot| slot.place as usize >= before.slots()).map(|slot| {
+            rows.read(slot.place, &mut row)?;
+            Ok((slot.number, row.numbers.clone()))
+        });
+        self.append(&mut draft.table, &draft.rows, &draft.codes, added)?;
+        self.blank(&removed, &draft.rows, &draft.codes)?;
+        let (table, rows) = draft.publish(self.kind)?;
+        self.show(table, Arc::new(rows));
+        Ok(())
+    }
+
+    fn is_gone(&self, number: u32) -> bool {
+        let now = self.current();
+        now.rows.is_some() && now.table.find(number).is_none()
     }
 
     fn append(
@@ -205,21 +265,6 @@ impl Knn {
         Ok(())
     }
 
-    /// Writes the index anew from its own rows: without gaps, and with the centre of all of them.
-    fn rebuild(&self, table: &Table, rows: &Rows) -> Result<()> {
-        let (table, rows) = files::build(&self.directory, self.kind, table.stamp, |take| {
-            let mut row = Row::new(self.kind.dimension);
-            table.iter().try_for_each(|slot| {
-                if rows.read(slot.place, &mut row)? != slot.sum {
-                    return Err(files::damaged());
-                }
-                take(slot.number, &row.numbers)
-            })
-        })?;
-        self.show(table, Arc::new(rows));
-        Ok(())
-    }
-
     /// Makes what was written durable.
     pub fn rest(&self) -> Result<()> {
         let _turn = self.turn();
@@ -243,7 +288,7 @@ impl Knn {
         loop {
             let part = near.take(of(CLOSER));
             let bound = found.get(limit.saturating_sub(1)).map(|(_, similarity)| *similarity);
-            let closer = current.similarities(vector, &part)?;
+            let closer = self.compare(&current, vector, &part)?;
             // A question that is far from everything is like a great many codes, and its neighbours are deep among them.
             let is_vain = bound.is_some_and(|bound| closer.iter().all(|(_, similarity)| *similarity <= bound));
             if part.is_empty() || is_vain {
@@ -262,7 +307,23 @@ impl Knn {
     pub fn similarities(&self, vector: &[f32], numbers: &[u32]) -> Result<Vec<(u32, f32)>> {
         let current = self.current();
         let slots: Vec<Slot> = numbers.iter().filter_map(|number| current.table.find(*number)).collect();
-        current.similarities(vector, &slots)
+        self.compare(&current, vector, &slots)
+    }
+
+    /// The similarities of `slots` by their rows.
+    fn compare(&self, current: &Current, vector: &[f32], slots: &[Slot]) -> Result<Vec<(u32, f32)>> {
+        // One that was never made has no answer, not even that there is nothing.
+        let rows = current.rows.as_ref().ok_or_else(files::damaged)?;
+        let mut row = Row::new(self.kind.dimension);
+        let mut found = Vec::with_capacity(slots.len());
+        for slot in slots {
+            if rows.read(slot.place, &mut row)? == slot.sum {
+                found.push((slot.number, dot(vector, &row.numbers).clamp(-1.0, 1.0)));
+            } else if !self.is_gone(slot.number) {
+                return Err(files::damaged());
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -270,20 +331,6 @@ impl Current {
     fn empty(kind: Kind) -> Self {
         let table = Table::new(Stamp::default(), kind.dimension, Arc::new(vec![0.0; kind.dimension]), 0);
         Current { table: Arc::new(table), rows: None }
-    }
-
-    fn similarities(&self, vector: &[f32], slots: &[Slot]) -> Result<Vec<(u32, f32)>> {
-        let Some(rows) = &self.rows else { return Ok(Vec::new()) };
-        let mut row = Row::new(self.table.dimension);
-        let mut found = Vec::with_capacity(slots.len());
-        for slot in slots {
-            if rows.read(slot.place, &mut row)? == slot.sum {
-                found.push((slot.number, dot(vector, &row.numbers).clamp(-1.0, 1.0)));
-            } else if !row.is_blank() {
-                return Err(files::damaged());
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -306,6 +353,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use std::os::unix::fs::FileExt;
 
     const KIND: Kind = Kind { dimension: 24, model: 7 };
 
@@ -357,6 +405,7 @@ mod tests {
         Add(u32),
         Remove(prop::sample::Index),
         Reopen,
+        Compact,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -364,6 +413,7 @@ mod tests {
             3 => (1u32..300).prop_map(Step::Add),
             2 => any::<prop::sample::Index>().prop_map(Step::Remove),
             1 => Just(Step::Reopen),
+            1 => Just(Step::Compact),
         ];
         prop::collection::vec(step, 1..40)
     }
@@ -375,6 +425,7 @@ mod tests {
         fn whatever_happened_it_finds_what_the_truth_holds(steps in steps()) {
             let directory = tempfile::tempdir().unwrap();
             let mut index = Knn::open(directory.path(), KIND);
+            index.apply(at(0), false, [], with([])).unwrap();
             let mut truth: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
             let mut next = 1;
             for (generation, step) in (1..).zip(steps) {
@@ -390,6 +441,7 @@ mod tests {
                         truth.remove(&number);
                     }
                     Step::Remove(_) => {}
+                    Step::Compact => index.compact().unwrap(),
                     Step::Reopen => {
                         let stamp = index.stamp();
                         index = Knn::open(directory.path(), KIND);
@@ -426,6 +478,9 @@ mod tests {
         for (generation, part) in (1..).zip([1..100u32, 100..3_000, 3_000..6_000]) {
             let added = part.map(|number| Ok((number, shifted(number))));
             index.apply(at(generation), false, [], added).unwrap();
+            if index.is_loose() {
+                index.compact().unwrap();
+            }
         }
         let hits: usize = (10_000..10_020)
             .map(|seed| {
@@ -469,7 +524,7 @@ mod tests {
         };
         fill();
         let size = std::fs::metadata(file(directory.path(), ".codes")).unwrap().len() as usize;
-        for place in [9, 20, 63, 70, 72, 98, 72 + 4 * KIND.dimension, size - 1] {
+        for place in [9, 20, 63, 78, 80, 106, 80 + 4 * KIND.dimension, size - 1] {
             fill();
             flip(".codes", place);
             assert_eq!(Knn::open(directory.path(), KIND).stamp(), Stamp::default(), "byte {place}");
@@ -486,6 +541,56 @@ mod tests {
             std::fs::File::options().write(true).open(file(directory.path(), ending)).unwrap().set_len(size).unwrap();
             assert_eq!(Knn::open(directory.path(), KIND).stamp(), Stamp::default(), "{ending}");
         }
+    }
+
+    #[test]
+    fn what_was_never_written_is_not_taken_for_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        Knn::open(directory.path(), KIND).apply(at(3), false, [], with(1..50)).unwrap();
+        let codes = file(directory.path(), ".codes");
+        let mut bytes = std::fs::read(&codes).unwrap();
+        let end = bytes.len();
+        bytes[end - 200..].fill(0);
+        std::fs::write(codes, bytes).unwrap();
+        assert_eq!(Knn::open(directory.path(), KIND).stamp(), Stamp::default());
+        let index = Knn::open(directory.path(), KIND);
+        index.apply(at(4), false, [], with(1..50)).unwrap();
+        let rows = file(directory.path(), ".rows");
+        let size = std::fs::metadata(&rows).unwrap().len();
+        std::fs::File::options().write(true).open(rows).unwrap().write_all_at(&vec![0; 400], size - 400).unwrap();
+        assert!(!index.is_whole() && index.nearest(&vector(0), 3, None).is_err());
+    }
+
+    #[test]
+    fn one_that_was_never_made_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Knn::open(directory.path(), KIND);
+        assert!(index.nearest(&vector(0), 3, None).is_err() && index.similarities(&vector(0), &[1]).is_err());
+        index.apply(at(1), false, [], with([])).unwrap();
+        assert_eq!(index.nearest(&vector(0), 3, None).unwrap(), []);
+    }
+
+    #[test]
+    fn changes_and_searches_go_on_while_it_is_made_compact() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Knn::open(directory.path(), KIND);
+        index.apply(at(1), false, [], with(1..4_000)).unwrap();
+        let (mut generation, mut next) = (1, 4_000);
+        std::thread::scope(|scope| {
+            let compacting: Vec<_> = (0..3).map(|_| scope.spawn(|| index.compact().unwrap())).collect();
+            while generation < 40 || !compacting.iter().all(|thread| thread.is_finished()) {
+                generation += 1;
+                index.apply(at(generation), false, [generation as u32 * 7], with(next..next + 3)).unwrap();
+                next += 3;
+                assert_eq!(index.nearest(&vector(next - 1), 1, None).unwrap()[0].0, next - 1);
+            }
+        });
+        let expected = (1..next).filter(|number| number % 7 != 0 || *number > generation as u32 * 7 || *number == 7);
+        assert_eq!(index.chunks(), expected.collect::<RoaringBitmap>());
+        assert!(index.is_whole());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left behind");
+        let again = Knn::open(directory.path(), KIND);
+        assert_eq!((again.stamp(), again.chunks()), (index.stamp(), index.chunks()));
     }
 
     #[test]

@@ -75,11 +75,10 @@ pub fn admit(root: &Path, id: Uuid, name: Option<&str>, accept_loss: bool) -> Re
     opened.checkpoint()?;
     drop(opened);
     if !clean.as_ref().is_some_and(|clean| at_rest && holds_index_of(&layout, clean)) {
-        let index = layout.fulltext();
-        if index.exists() {
-            std::fs::remove_dir_all(index)?;
-        }
+        remove_tree(&layout.fulltext())?;
     }
+    // Its sums are its own; whoever brings a copy may have made them.
+    remove_tree(&layout.vectors())?;
     manifest.id = id;
     manifest.name = name.map_or(manifest.name, str::to_owned);
     let clean = Clean { generation, files: layout.sums(None)? };
@@ -126,6 +125,10 @@ fn has_one_name(metadata: &std::fs::Metadata) -> bool {
         let _ = metadata;
         true
     }
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    if path.exists() { Ok(std::fs::remove_dir_all(path)?) } else { Ok(()) }
 }
 
 fn remove(path: &Path) -> Result<()> {

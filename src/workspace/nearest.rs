@@ -124,8 +124,9 @@ impl Workspace {
     }
 
     fn distrust(&self, index: &VectorIndex) {
-        index.knn.discard();
+        // In this order, so that nobody asks one that knows nothing.
         index.following.declare(IndexState::Behind);
+        index.knn.discard();
     }
 
     fn vectors_for(&self, probe: Probe<'_>) -> Result<Arc<VectorIndex>> {

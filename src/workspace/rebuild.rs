@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row};
 
 use super::checkpoint::Writing;
 use super::follow::{self, Derived, IndexState};
+use super::nearest::VectorIndex;
 use super::{Workspace, json};
 use crate::error::{Error, Result};
 use crate::fulltext::{Entry, Fulltext};
@@ -201,6 +202,24 @@ impl Workspace {
         if vectors.following.state() != IndexState::Rebuilding {
             vectors.following.follow(&self.db, &*vectors);
         }
+        if vectors.knn.is_loose()
+            && let Err(error) = self.compact(vectors)
+        {
+            tracing::warn!(workspace.id = %self.id(), %error, "the vector index stays as large as it is");
+        }
+    }
+
+    /// Makes the vector index smaller and quicker behind everybody's back.
+    fn compact(&self, vectors: Arc<VectorIndex>) -> Result<()> {
+        let (writing, id) = (self.writing()?, self.id());
+        let work = move || {
+            let _writing = writing;
+            if let Err(error) = vectors.knn.compact() {
+                tracing::warn!(workspace.id = %id, %error, "the vector index stays as large as it is");
+            }
+        };
+        std::thread::Builder::new().name("compact".into()).spawn(work)?;
+        Ok(())
     }
 
     fn follow(&self) {
