@@ -16,6 +16,7 @@ use super::filter::FilterBody;
 use super::validate::Checks;
 use crate::app::App;
 use crate::auth::Access;
+use crate::embed::Embedder;
 use crate::error::{Error, Result};
 use crate::search::{self, Found, Hit, MOST_REORDERED, SearchRequest, SearchType};
 
@@ -180,8 +181,14 @@ pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, expla
     let started = Instant::now();
     let search_type = request.search_type;
     let found = blocking(move || {
-        let embedder = app.embedder(&access.workspace)?;
-        search::search(&access.workspace, embedder.as_ref(), &request)
+        loop {
+            let embedder = app.embedder(&access.workspace)?;
+            let found = search::search(&access.workspace, embedder.as_ref(), &request);
+            // Where the workspace changed its model meanwhile, the question was embedded for the wrong one.
+            if access.workspace.model().sha256 == embedder.model().sha256 {
+                return found;
+            }
+        }
     });
     let Found { hits, legs, text_weight } = found.await?;
     let results: Vec<HitView> = hits.into_iter().map(|hit| HitView::of(hit, explain, text_weight)).collect();

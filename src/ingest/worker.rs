@@ -107,7 +107,7 @@ impl Jobs {
     /// # Errors
     /// [`Error::Conflict`] while another such job is under way.
     pub fn submit_reindexing(&self, workspace: &Workspace, model: ModelIdentity) -> Result<Job> {
-        let job = workspace.commit(move |change| workspace::reindex::begin(change, &model))?;
+        let job = workspace.begin_reindexing(model)?;
         self.enqueue(workspace.id(), job.id);
         Ok(job)
     }

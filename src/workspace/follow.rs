@@ -106,6 +106,15 @@ impl Following {
         Ok(())
     }
 
+    /// Brings it to the last commit with all there is, whatever it holds.
+    pub(super) fn renew(&self, db: &Database, derived: &dyn Derived) -> Result<()> {
+        let _turn = self.turn();
+        db.read(|db| {
+            let db = db.unchecked_transaction()?;
+            derived.bring(&db, last(&db)?, None)
+        })
+    }
+
     /// Brings it to the last commit: by what changed since its stamp, or with all there is where the stamp is none of
     /// this history (a restored copy's, or that of nothing).
     pub(super) fn catch_up(&self, db: &Database, derived: &dyn Derived) -> Result<()> {

@@ -45,6 +45,12 @@ pub(super) fn active(db: &Connection) -> Result<Option<VectorSet>> {
     Ok(query.query_row([], read).optional()?)
 }
 
+/// The set that searches used before the last change, where that is not confirmed yet.
+pub(super) fn kept(db: &Connection) -> Result<Option<VectorSet>> {
+    let mut query = db.prepare_cached("SELECT number, name, dimension, sha256 FROM embedding_models WHERE is_kept")?;
+    Ok(query.query_row([], read).optional()?)
+}
+
 /// All sets, by number.
 pub(super) fn all(db: &Connection) -> Result<Vec<VectorSet>> {
     let mut query =
@@ -62,18 +68,18 @@ pub(super) fn ensure(db: &Connection, model: &ModelIdentity) -> Result<VectorSet
     let set = VectorSet { number, model: model.clone() };
     db.execute_batch(&schema::vectors(&set.table(), model.dimension))?;
     db.execute(
-        "INSERT INTO embedding_models VALUES (?1, ?2, ?3, ?4, ?5, NULL)",
+        "INSERT INTO embedding_models VALUES (?1, ?2, ?3, ?4, ?5, 0, NULL)",
         (number, &model.name, model.dimension, &model.sha256, sets.is_empty()),
     )?;
     Ok(set)
 }
 
-/// Makes `set` the one that searches use.
+/// Makes `set` the one that searches use, and keeps the one that they used.
 pub(super) fn activate(db: &Connection, set: &VectorSet) -> Result<()> {
-    db.execute("UPDATE embedding_models SET is_active = 0", [])?;
+    db.execute("UPDATE embedding_models SET is_kept = is_active, is_active = 0", [])?;
     match db.execute("UPDATE embedding_models SET is_active = 1 WHERE number = ?1", [set.number])? {
         1 => Ok(()),
-        _ => Err(Error::Conflict("the vectors of this model are gone".into())),
+        _ => Err(Error::Internal("the vectors of a model are gone".into())),
     }
 }
 
@@ -85,8 +91,15 @@ pub(super) fn remove(db: &Connection, set: &VectorSet) -> Result<()> {
     Ok(())
 }
 
+/// Chunks that there are, as they were counted when they came and went.
+pub(super) fn chunks(db: &Connection) -> Result<u64> {
+    let mut query = db.prepare_cached("SELECT rows FROM tallies WHERE name = 'chunks'")?;
+    Ok(query.query_row([], |row| row.get(0))?)
+}
+
 /// Chunks that have no vector of `set`.
 pub(super) fn lacking(db: &Connection, set: &VectorSet) -> Result<u64> {
-    let sql = "SELECT (SELECT count(*) FROM chunks) - (SELECT count(*) FROM vector_sums WHERE model = ?1)";
-    Ok(db.query_row(sql, [set.number], |row| row.get::<_, i64>(0))?.try_into().unwrap_or(0))
+    let sql = "SELECT count(*) FROM vector_sums WHERE model = ?1";
+    let made: u64 = db.prepare_cached(sql)?.query_row([set.number], |row| row.get(0))?;
+    Ok(chunks(db)?.saturating_sub(made))
 }

@@ -176,6 +176,34 @@ impl Workspace {
         }
     }
 
+    /// Makes both indexes anew from the truth, beside those that searches use until then.
+    pub(super) fn renew_indexes(&self) -> Result<()> {
+        let _writing = self.writing()?;
+        let directory = self.layout.fulltext_to_be();
+        let fresh = Fulltext::create(&directory, &self.manifest.language, false)?;
+        let following = follow::Following::default();
+        following.catch_up(&self.db, &fresh)?;
+        {
+            // Between two commits, so that it misses none; what came in since is little.
+            let _turn = self.commits.turn();
+            following.catch_up(&self.db, &fresh)?;
+            fresh.rest();
+            drop(fresh);
+            let _following = self.index.turn();
+            self.fulltext().rest();
+            let place = self.layout.fulltext();
+            if place.exists() {
+                std::fs::remove_dir_all(&place)?;
+            }
+            std::fs::rename(&directory, &place)?;
+            let opened = Fulltext::open(&place, &self.manifest.language, false)?;
+            *self.fulltext.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(opened);
+        }
+        self.index.follow(&self.db, &*self.fulltext());
+        let vectors = self.vectors();
+        vectors.following.renew(&self.db, &*vectors)
+    }
+
     /// Makes the vector index anew from the truth, now.
     pub(super) fn rebuild_vector_index(&self) -> Result<()> {
         let _writing = self.writing()?;

@@ -33,20 +33,26 @@ pub struct Progress {
     pub is_active: bool,
 }
 
-/// Files a job that makes the vectors of `model` and lets searches use them; where searches use them already, one that
-/// makes the indexes anew. Vectors that are neither in use nor wanted go.
-///
-/// # Errors
-/// [`Error::Conflict`] while another such job is under way.
-pub fn begin(change: &Change<'_>, model: &ModelIdentity) -> Result<Job> {
+/// Files the job of [`Workspace::begin_reindexing`].
+fn begin(change: &Change<'_>, model: &ModelIdentity) -> Result<Job> {
     refuse_while_under_way(change.db)?;
-    let active = models::active(change.db)?;
+    let (active, kept) = (models::active(change.db)?, models::kept(change.db)?);
     let is_active = |set: &VectorSet| active.as_ref() == Some(set);
+    let returns = |kept: &VectorSet| kept.model.sha256 == model.sha256;
+    let stays = active.as_ref().is_some_and(|active| active.model.sha256 == model.sha256);
+    if let Some(kept) = kept.filter(|kept| !returns(kept) && !stays) {
+        let name = &kept.model.name;
+        return Err(Error::Conflict(format!(
+            "confirm the present model first, or go back to {name}, whose vectors are kept"
+        )));
+    }
     let set = models::ensure(change.db, model)?;
-    for other in models::all(change.db)?.iter().filter(|other| **other != set && !is_active(other)) {
+    let kept = models::kept(change.db)?;
+    let is_of_use = |other: &VectorSet| *other == set || is_active(other) || kept.as_ref() == Some(other);
+    for other in models::all(change.db)?.iter().filter(|other| !is_of_use(other)) {
         models::remove(change.db, other)?;
     }
-    let total: u64 = change.db.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?;
+    let total = models::chunks(change.db)?;
     let left = if is_active(&set) { 0 } else { models::lacking(change.db, &set)? };
     let job = jobs::create(change, KIND, &[])?;
     change.db.execute("UPDATE embedding_models SET job = ?2 WHERE number = ?1", (set.number, job.id.to_string()))?;
@@ -70,6 +76,30 @@ fn set_of(db: &Connection, job: Uuid) -> Result<VectorSet> {
 }
 
 impl Workspace {
+    /// Files a job that makes the vectors of `model` and lets searches use them; where searches use them already, one
+    /// that makes the indexes anew. Vectors that are neither in use, nor wanted, nor kept for the way back go.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] while another such job is under way, or while the vectors of a third model are kept.
+    pub fn begin_reindexing(&self, model: ModelIdentity) -> Result<Job> {
+        let job = self.commit(move |change| begin(change, &model))?;
+        self.sweep_vector_indexes();
+        Ok(job)
+    }
+
+    /// Removes the indexes of vectors that are gone. What cannot be removed is in nobody's way.
+    fn sweep_vector_indexes(&self) {
+        let Ok(sets) = self.read(models::all) else { return };
+        let is_of_one = |name: &str| sets.iter().any(|set| set.number.to_string() == name);
+        for entry in std::fs::read_dir(self.layout.vectors()).into_iter().flatten().flatten() {
+            if !entry.file_name().to_str().is_some_and(is_of_one)
+                && let Err(error) = std::fs::remove_dir_all(entry.path())
+            {
+                tracing::debug!(%error, "the index of an earlier model stays");
+            }
+        }
+    }
+
     /// The models that there are vectors of, the active one first.
     pub fn models(&self) -> Result<Vec<Progress>> {
         self.read(|db| {
@@ -124,8 +154,8 @@ impl Workspace {
                     vectors::insert(change.db, &set, number.into(), &vector)?;
                 }
             }
-            let total: u64 = change.db.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?;
-            jobs::set_progress(change, job, total, total - models::lacking(change.db, &set)?)?;
+            let (total, lacking) = (models::chunks(change.db)?, models::lacking(change.db, &set)?);
+            jobs::set_progress(change, job, total, total.saturating_sub(lacking))?;
             Ok(())
         })
     }
@@ -142,9 +172,7 @@ impl Workspace {
             Ok((set, is_active))
         })?;
         if is_active {
-            self.rebuild_index()?;
-            self.rebuild_vector_index()?;
-            return Ok(true);
+            return self.renew_indexes().map(|()| true);
         }
         // Its index is made first, so that nobody waits for it.
         let next = Arc::new(VectorIndex::open(&self.layout.vectors(), set.clone()));
@@ -179,7 +207,7 @@ impl Workspace {
     /// # Errors
     /// [`Error::Conflict`] while the workspace is being reindexed, or where there are none.
     pub fn confirm_model(&self) -> Result<()> {
-        let removed = self.commit(|change| {
+        self.commit(|change| {
             refuse_while_under_way(change.db)?;
             let active = models::active(change.db)?;
             let mut others = models::all(change.db)?;
@@ -187,22 +215,15 @@ impl Workspace {
             if others.is_empty() {
                 return Err(Error::Conflict("there are no other model's vectors".into()));
             }
-            others.iter().try_for_each(|set| models::remove(change.db, set))?;
-            Ok(others)
+            others.iter().try_for_each(|set| models::remove(change.db, set))
         })?;
-        for set in removed {
-            let directory = self.layout.vectors().join(set.number.to_string());
-            // What cannot be removed is in nobody's way, and goes with the workspace.
-            if let Err(error) = std::fs::remove_dir_all(directory) {
-                tracing::debug!(%error, "the index of an earlier model stays");
-            }
-        }
+        self.sweep_vector_indexes();
         Ok(())
     }
 
-    /// The model from before the last change, whose vectors are still there.
+    /// The model from before the last change, whose vectors are kept until that is confirmed.
     pub fn previous_model(&self) -> Result<Option<ModelIdentity>> {
-        Ok(self.models()?.into_iter().find(|progress| !progress.is_active).map(|progress| progress.model))
+        self.read(|db| Ok(models::kept(db)?.map(|set| set.model)))
     }
 
     /// How the index of the vectors that searches use stands to the truth.

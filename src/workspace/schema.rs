@@ -176,6 +176,8 @@ CREATE TABLE embedding_models (
     dimension INTEGER NOT NULL,
     sha256 TEXT NOT NULL UNIQUE,
     is_active INTEGER NOT NULL,
+    -- Whether it was active before, and is kept until the change is confirmed.
+    is_kept INTEGER NOT NULL,
     -- The reindexing that fills it, or filled it last.
     job TEXT
 ) STRICT;
