@@ -13,6 +13,9 @@ use crate::stamp::Stamp;
 /// Slots of a block: few enough that one is copied in no time, and that its distances stay near the processor.
 pub const BLOCK: usize = 4096;
 
+/// Chunks of a block of which one at most is allowed where the allowed are picked one by one.
+const SPARSE: usize = 16;
+
 /// A state of an index.
 #[derive(Clone)]
 pub struct Table {
@@ -126,12 +129,7 @@ impl Table {
         for (at, block) in self.blocks.iter().enumerate() {
             let Some(distances) = distances.get_mut(..block.numbers.len()) else { continue };
             match allowed {
-                None => {
-                    codes::distances(&query, &block.codes, distances);
-                    for place in &block.dead {
-                        distances.get_mut(usize::from(*place)).into_iter().for_each(|d| *d = codes::NEVER);
-                    }
-                }
+                None => block.all_distances(&query, distances),
                 Some(allowed) => block.distances_of(&query, allowed, distances),
             }
             nearest.see(distances, (at * BLOCK) as u32);
@@ -183,12 +181,33 @@ impl Block {
         self.codes.get(place * words..(place + 1) * words)
     }
 
+    /// The distances of all chunks that are there.
+    fn all_distances(&self, query: &[u64], distances: &mut [u16]) {
+        codes::distances(query, &self.codes, distances);
+        for place in &self.dead {
+            distances.get_mut(usize::from(*place)).into_iter().for_each(|distance| *distance = codes::NEVER);
+        }
+    }
+
     /// The distances of the chunks in `allowed`; the others are not to be found.
     fn distances_of(&self, query: &[u64], allowed: &RoaringBitmap, distances: &mut [u16]) {
-        distances.fill(codes::NEVER);
         let (Some(first), Some(last)) = (self.numbers.first(), self.numbers.last()) else { return };
+        let (span, count) = (*first..=*last, allowed.range_cardinality(*first..=*last));
+        if count > (self.numbers.len() / SPARSE) as u64 {
+            // Looking at all and letting go of some is quicker than picking many.
+            self.all_distances(query, distances);
+            let mut allowed = allowed.range(span).peekable();
+            for (number, distance) in self.numbers.iter().zip(distances) {
+                while allowed.next_if(|other| other < number).is_some() {}
+                if allowed.peek() != Some(number) {
+                    *distance = codes::NEVER;
+                }
+            }
+            return;
+        }
+        distances.fill(codes::NEVER);
         let mut from = 0;
-        for number in allowed.range(*first..=*last) {
+        for number in allowed.range(span) {
             while self.numbers.get(from).is_some_and(|other| *other < number) {
                 from += 1;
             }
@@ -236,7 +255,10 @@ mod tests {
     proptest! {
         #[test]
         fn only_the_allowed_are_found_and_never_the_dead(
-            allowed in prop::collection::vec(0u32..30_000, 0..300),
+            allowed in prop_oneof![
+                prop::collection::vec(0u32..30_000, 0..300),
+                (0u32..30_000, 0u32..30_000).prop_map(|(from, to)| (from..to).collect()),
+            ],
             dead in prop::collection::vec(0u32..10_000, 0..50),
         ) {
             let mut table = table(10_000);
