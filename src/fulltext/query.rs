@@ -10,6 +10,9 @@ use crate::text::is_unspaced;
 /// What ends a sentence.
 const SENTENCE_ENDS: [char; 9] = ['.', '!', '?', '…', '。', '！', '？', '؟', '।'];
 
+/// Characters within which a quote closes. Without a bound each of many open ones is looked for to the end.
+const LONGEST_PHRASE: usize = 1000;
+
 /// How a part of a query bears on what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bearing {
@@ -163,8 +166,7 @@ fn phrase(text: &str) -> Option<(Range<usize>, usize)> {
     };
     let start = open.len_utf8();
     let inner = text.get(start..)?;
-    let length = inner.find(closing)?;
-    let close = inner.get(length..)?.chars().next()?;
+    let (length, close) = inner.char_indices().take(LONGEST_PHRASE).find(|(_, c)| closing.contains(c))?;
     let has_words = inner.get(..length)?.chars().any(char::is_alphanumeric);
     has_words.then_some((start..start + length, start + length + close.len_utf8()))
 }
@@ -207,6 +209,8 @@ mod tests {
             assert!(!Query::parse(named).restricts(), "{named}");
             assert_eq!(Query::parse(named).plain, named);
         }
+        let far = format!("+\"alarm {}\"", "a ".repeat(LONGEST_PHRASE));
+        assert!(!Query::parse(&far).restricts(), "a quote that closes too far away");
         for command in ["tar -xzf backup.tar.gz", "java -Dlevel=high", "ls -la /etc"] {
             assert!(!Query::parse(command).restricts(), "{command}");
         }
