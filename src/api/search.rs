@@ -199,7 +199,7 @@ pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, expla
         "search_type": search_type,
         "query_time_ms": started.elapsed().as_secs_f64() * 1e3,
     });
-    let worth_telling = legs.iter().any(|leg| leg.outcome.is_err() || leg.is_behind);
+    let worth_telling = legs.iter().any(|leg| leg.outcome.is_err() || leg.is_behind || leg.detail.is_some());
     if (explain || worth_telling)
         && let Some(answer) = answer.as_object_mut()
     {
@@ -208,7 +208,11 @@ pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, expla
             .map(|leg| match leg.outcome {
                 Ok(candidates) => {
                     let status = if leg.is_behind { "behind" } else { "ok" };
-                    json!({"leg": leg.name, "status": status, "candidates": candidates})
+                    let mut told = json!({"leg": leg.name, "status": status, "candidates": candidates});
+                    if let (Some(detail), Some(told)) = (leg.detail, told.as_object_mut()) {
+                        told.insert("detail".to_owned(), detail.into());
+                    }
+                    told
                 }
                 Err(why) => json!({"leg": leg.name, "status": "unavailable", "detail": why}),
             })

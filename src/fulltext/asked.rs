@@ -2,16 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use tantivy::columnar::Column;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, Searcher, SegmentReader, TERMINATED, Term};
 
-use super::plan::Plan;
+use super::live::{Live, number, numbers};
+use super::plan::{Condition, Plan};
 use super::query::Query;
-use super::restrict::Restriction;
-use super::schema::{CHUNK, Fields};
+use super::restrict::{Restriction, Restrictions};
+use super::schema::Fields;
 use super::score::Scorer;
 use super::{Match, engine};
 use crate::error::Result;
@@ -22,7 +23,9 @@ pub struct Asked {
     searcher: Searcher,
     fields: Fields,
     plan: Plan,
-    restricts: bool,
+    /// `None` for a query that lets all through.
+    restrictions: Option<Restrictions>,
+    live: Arc<Live>,
     /// Mean length of a chunk's text, in words.
     average: f32,
 }
@@ -46,7 +49,13 @@ impl Ord for Score {
 }
 
 impl Asked {
-    pub(super) fn new(query: &Query, analyzer: &Analyzer, searcher: Searcher, fields: Fields) -> Result<Self> {
+    pub(super) fn new(
+        query: &Query,
+        analyzer: &Analyzer,
+        searcher: Searcher,
+        fields: Fields,
+        live: Arc<Live>,
+    ) -> Result<Self> {
         let plan = Plan::new(query, analyzer, &searcher, fields).map_err(engine)?;
         let (mut words, mut documents) = (0, 0);
         for segment in searcher.segment_readers() {
@@ -54,7 +63,9 @@ impl Asked {
             documents += u64::from(segment.max_doc());
         }
         let average = words as f32 / documents.max(1) as f32;
-        Ok(Asked { restricts: query.restricts(), searcher, fields, plan, average })
+        let restrictions = || Restrictions::new(&plan, searcher.segment_readers(), fields).map_err(engine);
+        let restrictions = query.restricts().then(restrictions).transpose()?;
+        Ok(Asked { restrictions, live, searcher, fields, plan, average })
     }
 
     /// The `limit` chunks that match best, best first, from `allowed` where that is given; of equals, the older.
@@ -63,15 +74,15 @@ impl Asked {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        for segment in self.searcher.segment_readers() {
+        for (ordinal, segment) in self.searcher.segment_readers().iter().enumerate() {
             let numbers = numbers(segment).map_err(engine)?;
-            let restriction = self.restriction(segment)?;
+            let restriction = self.restriction(ordinal);
             let mut keep = |document: u32, score: f32| {
                 let full = best.len() == limit;
                 if full && best.peek().is_some_and(|Reverse((Score(least), _))| score < *least) {
                     return;
                 }
-                if segment.is_deleted(document) || restriction.as_ref().is_some_and(|r| !r.permits(document)) {
+                if segment.is_deleted(document) || restriction.is_some_and(|r| !r.permits(document)) {
                     return;
                 }
                 let Some(chunk) = number(&numbers, document) else { return };
@@ -83,7 +94,7 @@ impl Asked {
                 }
             };
             // What is required is found even where nothing in it tells.
-            let mut silent = restriction.as_ref().and_then(|restriction| restriction.required.clone());
+            let mut silent = restriction.and_then(|restriction| restriction.required.clone());
             let scorer = Scorer::new(&self.plan, segment, self.fields, self.average).map_err(engine)?;
             scorer.all(|document, score| {
                 keep(document, score);
@@ -100,17 +111,17 @@ impl Asked {
     /// The scores of those of `chunks` that match, as [`Asked::best`] gives them, in the order of their numbers.
     pub fn scores(&self, chunks: &RoaringBitmap) -> Result<Vec<Match>> {
         let mut matches = Vec::with_capacity(chunks.len() as usize);
-        for segment in self.searcher.segment_readers() {
+        for (ordinal, segment) in self.searcher.segment_readers().iter().enumerate() {
             let mut places = self.places(segment, chunks).map_err(engine)?;
             if places.is_empty() {
                 continue;
             }
             places.sort_unstable();
             let documents: Vec<u32> = places.iter().map(|(document, _)| *document).collect();
-            let restriction = self.restriction(segment)?;
+            let restriction = self.restriction(ordinal);
             let scorer = Scorer::new(&self.plan, segment, self.fields, self.average).map_err(engine)?;
             for ((document, chunk), score) in places.into_iter().zip(scorer.of(&documents)) {
-                let is_match = match &restriction {
+                let is_match = match restriction {
                     Some(restriction) => {
                         restriction.permits(document) && (score > 0.0 || restriction.required.is_some())
                     }
@@ -125,20 +136,45 @@ impl Asked {
         Ok(matches)
     }
 
-    /// The chunks that the query lets through at all; `None` for one that lets all through.
-    pub fn permitted(&self) -> Result<Option<RoaringBitmap>> {
-        if !self.restricts {
-            return Ok(None);
-        }
-        let mut permitted = RoaringBitmap::new();
-        for segment in self.searcher.segment_readers() {
+    /// Those of the chunks `within`, or of all, that the query lets through; `None` where that is all there are.
+    pub fn permitted(&self, within: Option<RoaringBitmap>) -> Result<Option<RoaringBitmap>> {
+        let Some(restrictions) = &self.restrictions else { return Ok(within) };
+        let (mut required, mut excluded) = (RoaringBitmap::new(), RoaringBitmap::new());
+        for (ordinal, segment) in self.searcher.segment_readers().iter().enumerate() {
+            let Some(restriction) = restrictions.of(ordinal) else { continue };
             let numbers = numbers(segment).map_err(engine)?;
-            let restriction = self.restriction(segment)?;
-            let let_through = |document: &u32| restriction.as_ref().is_none_or(|r| r.permits(*document));
-            let documents = segment.doc_ids_alive().filter(let_through);
-            permitted.extend(documents.filter_map(|document| number(&numbers, document)));
+            let collect = |documents: &RoaringBitmap, into: &mut RoaringBitmap| {
+                let alive = documents.iter().filter(|document| !segment.is_deleted(*document));
+                into.extend(alive.filter_map(|document| number(&numbers, document)));
+            };
+            match &restriction.required {
+                Some(documents) => collect(&(documents - &restriction.excluded), &mut required),
+                None => collect(&restriction.excluded, &mut excluded),
+            }
         }
-        Ok(Some(permitted))
+        let mut permitted = within;
+        let mut keep = |chunks: &RoaringBitmap| match &mut permitted {
+            Some(permitted) => *permitted &= chunks,
+            all => *all = Some(chunks.clone()),
+        };
+        if !self.plan.required.is_empty() {
+            keep(&required);
+        } else if !self.plan.excluded.is_empty() {
+            // The few that have a word are read, and not the many that do not.
+            let live = self.live.of(&self.searcher).map_err(engine)?;
+            keep(&live);
+        }
+        Ok(permitted.map(|permitted| permitted - excluded))
+    }
+
+    /// What every hit must have and no chunk has, as it was typed.
+    pub fn absent(&self) -> impl Iterator<Item = &str> {
+        self.restrictions.iter().flat_map(|restrictions| &restrictions.absent).map(String::as_str)
+    }
+
+    /// What no hit may have, as it was typed.
+    pub fn excluded(&self) -> impl Iterator<Item = &str> {
+        self.plan.excluded.iter().map(|Condition { typed, .. }| typed.as_str())
     }
 
     /// The terms that the query looks for, those included that stand for a word that is not there.
@@ -151,9 +187,8 @@ impl Asked {
         Match { chunk, score }
     }
 
-    fn restriction(&self, segment: &SegmentReader) -> Result<Option<Restriction>> {
-        let restriction = || Restriction::new(&self.plan, segment, self.fields).map_err(engine);
-        self.restricts.then(restriction).transpose()
+    fn restriction(&self, ordinal: usize) -> Option<&Restriction> {
+        self.restrictions.as_ref().and_then(|restrictions| restrictions.of(ordinal))
     }
 
     /// Where in the segment those of `chunks` are that it has.
@@ -172,14 +207,4 @@ impl Asked {
         }
         Ok(places)
     }
-}
-
-/// The numbers of a segment's chunks.
-pub fn numbers(segment: &SegmentReader) -> tantivy::Result<Column<u64>> {
-    segment.fast_fields().u64(CHUNK)
-}
-
-/// The number of the chunk that a document is.
-pub fn number(numbers: &Column<u64>, document: u32) -> Option<u32> {
-    numbers.first(document).and_then(|number| u32::try_from(number).ok())
 }

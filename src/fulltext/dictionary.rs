@@ -43,7 +43,7 @@ impl Dictionary<'_> {
         let shortest = letters.len().saturating_sub(CUT.0).max(CUT.1).min(letters.len());
         for length in (shortest..=letters.len()).rev() {
             let cut: String = letters.iter().take(length).collect();
-            if !self.beginning_with(&cut)?.is_empty() {
+            if self.has_beginning(&cut)? {
                 return Ok(cut);
             }
         }
@@ -68,7 +68,29 @@ impl Dictionary<'_> {
                 return Ok((found, worth));
             }
         }
+        // Terms are stems, and a slip in its ending leaves a word whole.
+        for cut in 1..=CUT.0.min(letters.saturating_sub(FORGIVEN.1)) {
+            let beginning: String = term.chars().take(letters - cut).collect();
+            let found = self.within(&beginning, 1)?;
+            if !found.is_empty() {
+                return Ok((found, WORTH.2));
+            }
+        }
         Ok((Vec::new(), 0.0))
+    }
+
+    /// Whether a term begins with `prefix`: a look at the first, however many there are.
+    fn has_beginning(&self, prefix: &str) -> tantivy::Result<bool> {
+        let end = after(prefix);
+        for segment in self.searcher.segment_readers() {
+            for field in self.fields.texts() {
+                let index = segment.inverted_index(field)?;
+                if index.terms().range().ge(prefix).lt(&end).into_stream()?.advance() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The most frequent terms that begin with `prefix`.

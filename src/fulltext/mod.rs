@@ -8,6 +8,7 @@
 mod asked;
 mod dictionary;
 mod files;
+mod live;
 mod plan;
 mod query;
 mod restrict;
@@ -17,7 +18,7 @@ mod score;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use roaring::RoaringBitmap;
 use tantivy::tokenizer::TextAnalyzer;
@@ -25,6 +26,7 @@ use tantivy::{Directory, HasLen, Index, IndexReader, IndexSettings, IndexWriter,
 
 use self::dictionary::Dictionary;
 use self::files::Files;
+use self::live::Live;
 use self::schema::{FORMAT, Fields, TOKENIZER, Words, schema};
 use crate::error::{Error, Result};
 use crate::stamp::Stamp;
@@ -70,6 +72,7 @@ pub struct Fulltext {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    live: Arc<Live>,
     writer: Mutex<Option<IndexWriter>>,
 }
 
@@ -201,7 +204,8 @@ impl Fulltext {
         tokenizers.register(TOKENIZER, TextAnalyzer::from(Words(analyzer.clone())));
         index.set_tokenizers(tokenizers);
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(engine)?;
-        Ok(Fulltext { language: language.to_owned(), analyzer, index, reader, fields, writer: Mutex::new(None) })
+        let (language, live, writer) = (language.to_owned(), Arc::default(), Mutex::new(None));
+        Ok(Fulltext { language, analyzer, index, reader, fields, live, writer })
     }
 
     /// The state that the last commit reflects; that of nothing for an index without one.
@@ -221,12 +225,7 @@ impl Fulltext {
 
     /// The numbers of the chunks in the index.
     pub fn chunks(&self) -> Result<RoaringBitmap> {
-        let mut found = RoaringBitmap::new();
-        for segment in self.reader.searcher().segment_readers() {
-            let numbers = asked::numbers(segment).map_err(engine)?;
-            found.extend(segment.doc_ids_alive().filter_map(|document| asked::number(&numbers, document)));
-        }
-        Ok(found)
+        live::read(&self.reader.searcher()).map_err(engine)
     }
 
     /// Whether there is no chunk in the index.
@@ -334,7 +333,7 @@ impl Fulltext {
 
     /// A query, ready to be asked of the index as it is now.
     pub fn ask(&self, query: &Query) -> Result<Asked> {
-        Asked::new(query, &self.analyzer, self.reader.searcher(), self.fields)
+        Asked::new(query, &self.analyzer, self.reader.searcher(), self.fields, self.live.clone())
     }
 
     /// How telling each term is here: its inverse document frequency as BM25 has it, in the order given.
@@ -465,8 +464,8 @@ mod tests {
         for nothing in ["-fox", "+cat red", "\"fox red\"", "red -re*"] {
             assert_eq!(found(&index, nothing), [0; 0], "{nothing}");
         }
-        assert_eq!(ask(&index, "red fox").permitted().unwrap(), None);
-        assert_eq!(ask(&index, "-fox").permitted().unwrap().unwrap().iter().collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(ask(&index, "red fox").permitted(None).unwrap(), None);
+        assert_eq!(ask(&index, "-fox").permitted(None).unwrap().unwrap().iter().collect::<Vec<_>>(), [2, 3, 4]);
         let (_directory, index) = of("ja", &["東京都の規則", "京都の東", "都 ok"]);
         assert_eq!(found(&index, "+東京都"), [0]);
         assert_eq!(found(&index, "「京都の東」"), [1]);
@@ -487,6 +486,8 @@ mod tests {
         let texts = ["the refrigerators hum", "policies of the house", "A1234 and A1235", "the house"];
         let (_directory, index) = of("en", &texts);
         assert_eq!(found(&index, "refirgerator"), [0], "a slip");
+        assert_eq!(found(&index, "refridgeratr"), [0], "a slip in an ending keeps it from being cut off");
+        assert_eq!(found(&index, "refridgxratr"), [0; 0], "slips all over are another word");
         assert_eq!(found(&index, "the policy of refrig"), [1, 0], "an unfinished last word");
         assert_eq!(found(&index, "refrig policy"), [1], "an unfinished word in the midst");
         assert_eq!(found(&index, "refrigerat*"), [0], "a stem is shorter than the beginning of its word");
@@ -516,9 +517,60 @@ mod tests {
             all.sort_by_key(|found| found.chunk);
             let everything = index.chunks().unwrap();
             assert_eq!(asked.scores(&everything).unwrap(), all, "{query}");
-            if let Some(permitted) = asked.permitted().unwrap() {
+            if let Some(permitted) = asked.permitted(None).unwrap() {
                 assert!(all.iter().all(|found| permitted.contains(found.chunk)), "{query}");
             }
         }
+    }
+
+    #[test]
+    fn a_query_of_many_beginnings_looks_for_a_few() {
+        let letter = |n: u32| char::from(b'a' + (n % 26) as u8);
+        let words = |chunk: u32| (0..500u32).map(move |n| format!("s{}{}{n}x{chunk}", letter(n), letter(n / 26)));
+        let texts: Vec<String> = (0..40).map(|chunk| words(chunk).collect::<Vec<_>>().join(" ")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (_directory, index) = of("en", &texts);
+        assert_eq!(found(&index, &"sa* ".repeat(5000)).len(), 10);
+        assert_eq!(found(&index, &"+sa* -zz* ".repeat(3000)).len(), 10);
+        let beginnings = |sign: &str| {
+            let every = (0..26 * 26).map(|n| format!("{sign}s{}{}*", letter(n), letter(n / 26)));
+            every.collect::<Vec<_>>().join(" ")
+        };
+        let asked = ask(&index, &beginnings(""));
+        assert!(asked.terms().count() <= (8 + 4) * 20 + 64, "of eight beginnings, four guesses, and words as they are");
+        assert!(!asked.best(10, None).unwrap().is_empty());
+        ask(&index, &beginnings("+")).best(10, None).unwrap();
+    }
+
+    #[test]
+    fn what_is_required_in_vain_and_what_is_left_out_can_be_told() {
+        let (_directory, index) = of("en", &["the red fox", "a red dog"]);
+        index.apply(at(2), false, [1], [entry(2, "a red cat")]).unwrap();
+        let told = |query: &str| {
+            let asked = ask(&index, query);
+            let told = |words: &mut dyn Iterator<Item = &str>| words.map(str::to_owned).collect::<Vec<_>>();
+            (told(&mut asked.absent()), told(&mut asked.excluded()))
+        };
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(told("+red \"fox red\" +zep* +Dog"), (words(&["fox red", "zep*", "Dog"]), words(&[])));
+        assert_eq!(told("red +fox -\"a dog\" -Cats"), (words(&[]), words(&["a dog", "Cats"])));
+    }
+
+    #[test]
+    fn all_but_a_few_are_taken_from_what_is_known_of_the_index() {
+        let (_directory, index) = of("en", &["fox", "dog", "cat"]);
+        let permitted = |within: Option<&[u32]>| {
+            let within = within.map(|chunks| chunks.iter().copied().collect());
+            let permitted = ask(&index, "cat -fox").permitted(within).unwrap().unwrap();
+            permitted.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(permitted(None), [1, 2]);
+        assert_eq!(permitted(Some(&[0, 2, 9])), [2], "nor what the index does not know");
+        let live = || index.live.of(&index.reader.searcher()).unwrap();
+        let before = live();
+        assert!(Arc::ptr_eq(&before, &live()), "read once");
+        index.apply(at(2), false, [2], [entry(0, "wolf"), entry(3, "fox")]).unwrap();
+        assert_eq!(permitted(None), [0, 1], "and anew after a change");
+        assert_eq!(live().iter().collect::<Vec<_>>(), [0, 1, 3]);
     }
 }

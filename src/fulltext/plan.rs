@@ -10,8 +10,11 @@ use super::schema::Fields;
 use super::score::COVERAGE;
 use crate::text::{Analyzer, Word, fold};
 
-/// Terms of one query that are scored, and conditions that are minded; the rest of a longer query is ignored.
+/// Terms of one query that are scored, and words in the conditions that are minded; the rest of a longer query is
+/// ignored.
 const MOST_TERMS: usize = 64;
+/// Different `begin*` of one query; further ones stand for themselves alone. Each takes a walk over all that begin so.
+const MOST_PREFIXES: usize = 8;
 /// Words of one query that near ones may stand for; looking for these takes milliseconds.
 const MOST_GUESSED: usize = 4;
 
@@ -31,12 +34,19 @@ pub enum Test {
     Prefix(String),
 }
 
+/// A test that every hit passes, or none.
+pub struct Condition {
+    pub test: Test,
+    /// What was typed for it, without its sign.
+    pub typed: String,
+}
+
 /// A query made ready for one state of an index.
 pub struct Plan {
     /// In a fixed order, because sums of floats depend on it.
     pub groups: Vec<Group>,
-    pub required: Vec<Test>,
-    pub excluded: Vec<Test>,
+    pub required: Vec<Condition>,
+    pub excluded: Vec<Condition>,
     /// The most that a text could reach.
     pub ceiling: f32,
 }
@@ -56,14 +66,20 @@ impl Plan {
         let dictionary = Dictionary { searcher, fields };
         let mut meaning = BTreeMap::new();
         let mut everywhere = BTreeMap::new();
+        let mut reached: BTreeMap<String, String> = BTreeMap::new();
+        let mut tested = 0;
         for (place, part) in query.parts.iter().enumerate() {
             let is_last = place + 1 == query.parts.len();
             let words = analyzer.words(&part.text);
             // A run of a script without spaces goes on from its last pair anyway.
-            let prefix = match part.is_prefix && words.len() == 1 {
-                true => Some(dictionary.reach(&fold(&part.text))?),
-                false => None,
-            };
+            let begun = (part.is_prefix && words.len() == 1).then(|| fold(&part.text));
+            if let Some(begun) = &begun
+                && reached.len() < MOST_PREFIXES
+                && !reached.contains_key(begun)
+            {
+                reached.insert(begun.clone(), dictionary.reach(begun)?);
+            }
+            let prefix = begun.and_then(|begun| reached.get(&begun).cloned());
             if let Some(test) = test(&words, prefix.as_deref()) {
                 let tests = match part.bearing {
                     Bearing::Should => None,
@@ -71,10 +87,12 @@ impl Plan {
                     Bearing::Not => Some(&mut plan.excluded),
                 };
                 if let Some(tests) = tests
-                    && tests.len() < MOST_TERMS
-                    && !tests.contains(&test)
+                    && tested + words.len() <= MOST_TERMS
+                    && !tests.iter().any(|condition| condition.test == test)
                 {
-                    tests.push(test);
+                    tested += words.len();
+                    let typed = if prefix.is_some() { format!("{}*", part.text) } else { part.text.clone() };
+                    tests.push(Condition { test, typed });
                 }
             }
             if part.bearing == Bearing::Not {

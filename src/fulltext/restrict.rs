@@ -9,6 +9,14 @@ use super::dictionary::after;
 use super::plan::{Plan, Test};
 use super::schema::Fields;
 
+/// What a query lets through of one state of an index.
+pub struct Restrictions {
+    /// One for each segment, in the order of the searcher's.
+    segments: Vec<Restriction>,
+    /// What every hit must have and no chunk has, as it was typed.
+    pub absent: Vec<String>,
+}
+
 /// Documents of one segment, by their place in it.
 pub struct Restriction {
     /// Those that have all that every hit must have; `None` where nothing is required.
@@ -16,23 +24,38 @@ pub struct Restriction {
     pub excluded: RoaringBitmap,
 }
 
-impl Restriction {
-    pub fn new(plan: &Plan, segment: &SegmentReader, fields: Fields) -> tantivy::Result<Self> {
-        let mut required: Option<RoaringBitmap> = None;
-        for test in &plan.required {
-            let documents = passing(test, segment, fields)?;
-            required = Some(match required {
-                Some(known) => known & documents,
-                None => documents,
-            });
+impl Restrictions {
+    pub fn new(plan: &Plan, segments: &[SegmentReader], fields: Fields) -> tantivy::Result<Self> {
+        let mut is_present = vec![false; plan.required.len()];
+        let mut restrictions = Vec::with_capacity(segments.len());
+        for segment in segments {
+            let mut required: Option<RoaringBitmap> = None;
+            for (condition, is_present) in plan.required.iter().zip(&mut is_present) {
+                let documents = passing(&condition.test, segment, fields)?;
+                *is_present |= documents.iter().any(|document| !segment.is_deleted(document));
+                required = Some(match required {
+                    Some(known) => known & documents,
+                    None => documents,
+                });
+            }
+            let mut excluded = RoaringBitmap::new();
+            for condition in &plan.excluded {
+                excluded |= passing(&condition.test, segment, fields)?;
+            }
+            restrictions.push(Restriction { required, excluded });
         }
-        let mut excluded = RoaringBitmap::new();
-        for test in &plan.excluded {
-            excluded |= passing(test, segment, fields)?;
-        }
-        Ok(Restriction { required, excluded })
+        let absent = plan.required.iter().zip(is_present).filter(|(_, is_present)| !is_present);
+        let absent = absent.map(|(condition, _)| condition.typed.clone()).collect();
+        Ok(Restrictions { segments: restrictions, absent })
     }
 
+    /// Those of the segment that is the `ordinal`th of the searcher.
+    pub fn of(&self, ordinal: usize) -> Option<&Restriction> {
+        self.segments.get(ordinal)
+    }
+}
+
+impl Restriction {
     /// Whether it lets a document through.
     pub fn permits(&self, document: u32) -> bool {
         !self.excluded.contains(document) && self.required.as_ref().is_none_or(|required| required.contains(document))

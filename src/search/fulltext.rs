@@ -21,6 +21,16 @@ pub fn completed(asked: &Asked, ranking: &Ranking, others: &Ranking) -> Result<R
     Ok(completed)
 }
 
+/// What the signs of the query ask for in vain, and what they left out; a dash can be there for another reason.
+pub fn told(asked: &Asked) -> Option<String> {
+    let quoted = |typed: &str| format!("\"{typed}\"");
+    let absent = asked.absent().map(|typed| format!("no text has {}, which every hit must have", quoted(typed)));
+    let excluded: Vec<_> = asked.excluded().map(quoted).collect();
+    let excluded = (!excluded.is_empty()).then(|| format!("texts with {} were left out", excluded.join(" or ")));
+    let told: Vec<_> = absent.chain(excluded).collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
 fn ranking(matches: Vec<Match>) -> Ranking {
     matches.into_iter().map(|found| (found.chunk, found.score)).collect()
 }

@@ -28,7 +28,9 @@ impl<'a> Marker<'a> {
     /// Ranges of bytes of `text`, in order; those that touch or overlap are one.
     pub fn mark(&self, text: &str) -> Vec<(usize, usize)> {
         let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for word in self.analyzer.searched_words(text).into_iter().filter(|word| self.terms.contains(&word.term)) {
+        // As the index has them, so that what one character found is marked as well.
+        let words = self.analyzer.indexed_words(text).into_iter().map(|(_, word)| word);
+        for word in words.filter(|word| self.terms.contains(&word.term)) {
             match ranges.last_mut() {
                 Some((_, end)) if word.start <= *end => *end = word.end.max(*end),
                 _ => ranges.push((word.start, word.end)),
@@ -51,5 +53,6 @@ mod tests {
         };
         assert_eq!(marked("the alarm sounds", "The alarms: one sound."), ["alarms", "sound"]);
         assert_eq!(marked("面会時間", "当院の面会時間は"), ["面会時間"]);
+        assert_eq!(marked("年", "三年に一度、毎年"), ["年", "年"]);
     }
 }

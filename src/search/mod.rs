@@ -99,6 +99,8 @@ pub struct Leg {
     pub outcome: std::result::Result<usize, String>,
     /// Whether it does not know the last changes yet.
     pub is_behind: bool,
+    /// What the signs of the query did that may surprise, in a sentence; on one leg, though it holds for all.
+    pub detail: Option<String>,
 }
 
 /// The answer to a [`SearchRequest`].
@@ -201,17 +203,17 @@ fn candidates(
         }
         match leg() {
             Ok(ranking) => {
-                legs.push(Leg { name, outcome: Ok(ranking.len()), is_behind: false });
+                legs.push(Leg { name, outcome: Ok(ranking.len()), is_behind: false, detail: None });
                 Some(ranking)
             }
             Err(Error::Unavailable(why)) => {
-                legs.push(Leg { name, outcome: Err(why.clone()), is_behind: false });
+                legs.push(Leg { name, outcome: Err(why.clone()), is_behind: false, detail: None });
                 errors.push(Error::Unavailable(why));
                 None
             }
             Err(error) => {
                 tracing::error!(search.leg = name, workspace.id = %workspace.id(), %error, "a leg of a search failed");
-                legs.push(Leg { name, outcome: Err("failed".to_owned()), is_behind: false });
+                legs.push(Leg { name, outcome: Err("failed".to_owned()), is_behind: false, detail: None });
                 errors.push(error);
                 None
             }
@@ -229,7 +231,12 @@ fn candidates(
     }
     if kind == SearchType::Graph {
         let outcome = Err("this workspace has no knowledge graph".to_owned());
-        legs.push(Leg { name: "graph", outcome, is_behind: false });
+        legs.push(Leg { name: "graph", outcome, is_behind: false, detail: None });
+    }
+    if let Ok(asked) = asked
+        && let Some(leg) = legs.iter_mut().rfind(|leg| leg.outcome.is_ok())
+    {
+        leg.detail = fulltext::told(asked);
     }
     let ranked = match (&by_vector, by_text.as_ref().zip(asked.as_ref().ok())) {
         (Some(by_vector), Some((by_text, asked))) => {
@@ -255,13 +262,9 @@ fn allowed(
     asked: &Result<Asked>,
 ) -> Result<Option<RoaringBitmap>> {
     let filtered = workspace.allowed_chunks(&request.filter)?;
-    let permitted = match asked {
-        Ok(asked) => asked.permitted()?,
-        Err(error) if typed.restricts() => return Err(error.again()),
-        Err(_) => None,
-    };
-    Ok(match (filtered, permitted) {
-        (Some(filtered), Some(permitted)) => Some(filtered & permitted),
-        (one, other) => one.or(other),
-    })
+    match asked {
+        Ok(asked) => asked.permitted(filtered),
+        Err(error) if typed.restricts() => Err(error.again()),
+        Err(_) => Ok(filtered),
+    }
 }

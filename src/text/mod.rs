@@ -7,4 +7,4 @@ mod sentence;
 mod word;
 
 pub use sentence::sentences;
-pub use word::{Analyzer, Word, fold};
+pub use word::{Analyzer, Word, fold, is_unspaced};

@@ -196,7 +196,7 @@ fn is_accent(c: char) -> bool {
 }
 
 /// Whether words of the character's script are not set apart by spaces.
-fn is_unspaced(c: char) -> bool {
+pub fn is_unspaced(c: char) -> bool {
     matches!(c,
         '\u{0E01}'..='\u{0E3A}' | '\u{0E40}'..='\u{0E4E}' // Thai
         | '\u{0E80}'..='\u{0ECD}'                         // Lao

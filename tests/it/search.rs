@@ -401,6 +401,50 @@ async fn signs_in_the_query_hold_for_every_leg() {
 }
 
 #[tokio::test]
+async fn an_option_of_a_command_excludes_nothing() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("backup.md", "Unpack it with tar -xzf backup.tar.gz in the home folder.").await;
+    tenant.document("build.md", "Run cargo build -v to see every step.").await;
+    for search_type in KINDS {
+        for (query, source) in [("tar -xzf backup.tar.gz", "backup.md"), ("cargo build -v", "build.md")] {
+            let found = tenant.search(json!({"query": query, "search_type": search_type})).await;
+            assert_eq!(sources(&found).first(), Some(&source), "{search_type} {query}: {found}");
+            assert!(found.get("legs").is_none(), "nothing to tell: {found}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_tells_what_its_signs_asked_for_in_vain_and_left_out() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("rota.md", "The doctor on call carries the red phone.").await;
+    tenant.document("phone.md", "The phone in the hall is for guests.").await;
+    for search_type in KINDS {
+        let body = json!({"query": "Who has the \"on call phone number\" please", "search_type": search_type});
+        let found = tenant.search(body).await;
+        assert_eq!(found["results"], json!([]));
+        let legs = found["legs"].as_array().unwrap();
+        let told: Vec<_> = legs.iter().filter_map(|leg| leg["detail"].as_str()).collect();
+        assert!(told.len() == 1 && told[0].contains("\"on call phone number\""), "{search_type}: {found}");
+        assert!(legs.iter().all(|leg| leg["status"] == "ok"), "{found}");
+        let found = tenant.search(json!({"query": "phone -guests", "search_type": search_type})).await;
+        assert_eq!(sources(&found), ["rota.md"], "{search_type}");
+        assert!(found["legs"].to_string().contains("\\\"guests\\\""), "{search_type}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn a_required_word_of_one_character_is_marked() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    tenant.document("nen.md", "点検は毎年行う。").await;
+    let found = tenant.search(json!({"query": "+年", "search_type": "fulltext"})).await;
+    assert_eq!(marked(&found), [("nen.md", vec!["年"])]);
+}
+
+#[tokio::test]
 async fn a_word_that_is_nowhere_stands_for_its_neighbours() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
