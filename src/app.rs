@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
+use crate::evaluation;
 use crate::ingest::{Bounds, Jobs, Opening, Pipeline};
 use crate::llm;
 use crate::sqlite::Access;
@@ -31,7 +32,7 @@ pub const DEFAULT_AGENT: Uuid = Uuid::from_u128(3);
 
 /// Documents that are taken in at once: enough to share commits, few beside the threads that may block.
 const TAKEN_IN_AT_ONCE: usize = 64;
-/// Evaluations that run at once: each keeps one core busy for as long as its set is large.
+/// Questions of evaluations that are asked at once: each keeps one core busy.
 const EVALUATED_AT_ONCE: usize = 2;
 /// How long the default model is believed to work after it was seen to.
 const LATELY: Duration = Duration::from_secs(10);
@@ -57,7 +58,9 @@ pub struct App {
     stopping: watch::Sender<bool>,
     /// Documents that are taken in at once; the next waits.
     pub taking_in: Arc<Semaphore>,
-    /// Evaluations that run at once, of all workspaces; the next waits.
+    /// Evaluations under way.
+    pub evaluations: evaluation::Running,
+    /// Questions of evaluations that are asked at once, of all workspaces: the runs take turns.
     pub evaluating: Arc<Semaphore>,
     /// When the default model was last seen to work.
     embedded: Mutex<Option<Instant>>,
@@ -99,6 +102,7 @@ impl App {
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped)),
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
+            evaluations: evaluation::Running::default(),
             evaluating: Arc::new(Semaphore::new(EVALUATED_AT_ONCE)),
             embedded: Mutex::default(),
             local_token: opened.local_token,

@@ -30,9 +30,16 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
     }
 }
 
-/// Reads a body that may be left out.
-pub fn optional<T: Default + DeserializeOwned>(bytes: &Bytes) -> Result<T> {
-    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
+/// A JSON body of a known shape that may be left out.
+pub struct OptionalBody<T>(pub T);
+
+impl<T: Default + DeserializeOwned> FromRequest<Arc<App>> for OptionalBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Answer<Self> {
+        let bytes = read(request.into_body(), app.config.limits.json_bytes).await?;
+        Ok(OptionalBody(if bytes.is_empty() { T::default() } else { parse(&bytes)? }))
+    }
 }
 
 /// The media type of a request's body, without parameters.

@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::access::{Ids, In, ReadEvaluations, Search};
-use super::body::JsonBody;
+use super::access::{Ids, In, KeepEvaluations, ReadEvaluations, Search};
+use super::body::OptionalBody;
 use super::error::{Answer, blocking};
 use super::page::Page;
 use super::validate::Checks;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::evaluation::{self, Comparison, Moved, Settings};
+use crate::evaluation::{self, Comparison, Measurement, Moved, Settings};
 use crate::workspace::Workspace;
 use crate::workspace::evaluation_runs::{Conditions, Figures, Run};
 use crate::workspace::evaluations::{Absent, Question};
@@ -204,7 +204,7 @@ impl ComparisonView {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Body {
     limit: Option<i64>,
@@ -228,31 +228,54 @@ impl Body {
 
 /// `POST /workspaces/{workspace_id}/evaluations/{evaluation_id}/runs`
 ///
-/// Answers when the run has ended, which takes as long as the set is large. Whoever goes away finds it in the list.
+/// It searches, and stores what it measured: for whoever may do both. Answers when the run has ended, which takes as
+/// long as the set is large; for whoever goes away it ends after the question that is being asked, and is not stored.
 pub async fn run(
-    entered: In<Search>,
+    entered: In<KeepEvaluations>,
+    _searches: In<Search>,
     ids: Ids,
     State(app): State<Arc<App>>,
-    JsonBody(body): JsonBody<Body>,
+    OptionalBody(body): OptionalBody<Body>,
 ) -> Answer<Response> {
     let (workspace, evaluation) = (entered.access.workspace, ids.get("evaluation_id", "evaluation")?);
-    let turn = app.evaluating.clone().acquire_owned().await;
-    let turn = turn.map_err(|e| Error::internal("evaluations", e))?;
-    let view = blocking(move || {
-        let _turn = turn;
-        let settings = body.checked(&app)?;
-        let (_, questions) = workspace.evaluation(evaluation)?;
-        if questions.is_empty() {
-            return Err(Error::Conflict("the set has no questions yet".into()));
+    let prepared = blocking({
+        let (app, workspace) = (app.clone(), workspace.clone());
+        move || {
+            let settings = body.checked(&app)?;
+            let (_, questions) = workspace.evaluation(evaluation)?;
+            if questions.is_empty() {
+                return Err(Error::Conflict("the set has no questions yet".into()));
+            }
+            let slot = app.evaluations.begin(workspace.id())?;
+            let embedder = app.embedder(&workspace)?;
+            Ok((slot, Measurement::new(workspace, embedder, questions, settings)?))
         }
-        let embedder = app.embedder(&workspace)?;
-        let stopping = app.stopping();
-        let goes_on = || !*stopping.borrow();
-        let run = evaluation::run(&workspace, embedder.as_ref(), &questions, &settings, &goes_on)?;
+    });
+    let (_slot, mut measurement) = prepared.await?;
+    let stopping = app.stopping();
+    loop {
+        if *stopping.borrow() {
+            return Err(Error::Unavailable("the server is stopping; run the evaluation again".into()).into());
+        }
+        let turn = app.evaluating.clone().acquire_owned().await;
+        let turn = turn.map_err(|e| Error::internal("evaluations", e))?;
+        let asked = blocking(move || {
+            let _turn = turn;
+            let is_asked = measurement.ask_next()?;
+            Ok((measurement, is_asked))
+        });
+        let is_asked;
+        (measurement, is_asked) = asked.await?;
+        if !is_asked {
+            break;
+        }
+    }
+    let view = blocking(move || {
+        let (run, questions) = measurement.end()?;
         workspace.put_evaluation_run(evaluation, &run)?;
         View::of(&workspace, evaluation, questions, run)
-    })
-    .await?;
+    });
+    let view = view.await?;
     let place = format!("/workspaces/{}/evaluations/{evaluation}/runs/{}", entered.access.record.id, view.summary.id);
     Ok((StatusCode::CREATED, [("location", place)], Json(view)).into_response())
 }

@@ -14,7 +14,7 @@ use super::body::JsonBody;
 use super::error::{Answer, blocking};
 use super::evaluation_runs::Summary;
 use super::page::{Page, Params};
-use super::search::{LONGEST_QUERY, check_query};
+use super::search::check_query;
 use super::validate::Checks;
 use crate::error::Result;
 use crate::evaluation::has_words;
@@ -22,6 +22,10 @@ use crate::workspace::evaluations::{Draft, Evaluation, Expectation, MOST_QUESTIO
 
 /// Things that one question may expect.
 const MOST_EXPECTED: usize = 1000;
+/// Longest passage, in bytes: several chunks long.
+const LONGEST_PASSAGE: usize = 8 << 10;
+/// Bytes of all passages that one question may expect: each word of them is compared with each hit.
+const MOST_PASSAGE_BYTES: usize = 256 << 10;
 /// Longest source, in bytes: that of a document.
 const LONGEST_SOURCE: usize = 1024;
 
@@ -119,6 +123,9 @@ impl GivenQuestion {
         let field = format!("{place}expected");
         let many = (1..=MOST_EXPECTED).contains(&self.expected.len());
         checks.require(many, &field, &format!("must have 1 to {MOST_EXPECTED} elements"));
+        let bytes: usize = self.expected.iter().filter_map(|given| given.passage.as_ref()).map(String::len).sum();
+        let right = format!("must have at most {MOST_PASSAGE_BYTES} bytes of passages");
+        checks.require(bytes <= MOST_PASSAGE_BYTES, &field, &right);
         let mut seen: HashMap<Expectation, usize> = HashMap::new();
         let mut expected = Vec::with_capacity(self.expected.len().min(MOST_EXPECTED));
         for (at, given) in self.expected.into_iter().take(MOST_EXPECTED).enumerate() {
@@ -144,7 +151,7 @@ impl GivenExpectation {
         }
         if let Some(passage) = &self.passage {
             checks.require(has_words(passage), &format!("{field}.passage"), "must have a word");
-            checks.text(&format!("{field}.passage"), passage, LONGEST_QUERY);
+            checks.text(&format!("{field}.passage"), passage, LONGEST_PASSAGE);
         }
         let grade = self.grade.map_or(Some(1), |grade| u32::try_from(grade).ok().filter(|n| (1..=100).contains(n)));
         checks.require(grade.is_some(), &format!("{field}.grade"), "must be from 1 to 100");

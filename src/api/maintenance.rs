@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::{Caller, Ids, In, ManageWorkspace, ManageWorkspaces, May};
-use super::body::optional;
+use super::body::OptionalBody;
 use super::error::{Answer, blocking};
 use super::validate::Checks;
 use super::workspaces::View;
@@ -31,8 +30,12 @@ pub struct Check {
 }
 
 /// `POST /workspaces/{workspace_id}/check`
-pub async fn check(Caller(principal): Caller, ids: Ids, State(app): State<Arc<App>>, body: Bytes) -> Answer<Response> {
-    let Check { repair } = optional(&body)?;
+pub async fn check(
+    Caller(principal): Caller,
+    ids: Ids,
+    State(app): State<Arc<App>>,
+    OptionalBody(Check { repair }): OptionalBody<Check>,
+) -> Answer<Response> {
     let id = ids.get("workspace_id", "workspace").unwrap_or_default();
     let report = blocking(move || app.auth.inspect(&principal, Permission::ManageWorkspace, id, repair)).await?;
     Ok(Json(view(report)).into_response())
@@ -60,8 +63,10 @@ pub struct Freeze {
 }
 
 /// `POST /workspaces/{workspace_id}/freeze`
-pub async fn freeze(entered: In<ManageWorkspace>, body: Bytes) -> Answer<Response> {
-    let Freeze { seconds } = optional(&body)?;
+pub async fn freeze(
+    entered: In<ManageWorkspace>,
+    OptionalBody(Freeze { seconds }): OptionalBody<Freeze>,
+) -> Answer<Response> {
     let mut checks = Checks::default();
     let seconds = seconds.map_or(Some(FREEZE_SECONDS), |seconds| u64::try_from(seconds).ok());
     let seconds = seconds.filter(|seconds| (1..=86_400).contains(seconds));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::{In, ManageWorkspace, ReadWorkspace};
-use super::body::optional;
+use super::body::OptionalBody;
 use super::error::{Answer, blocking};
 use super::jobs::View;
 use crate::app::{App, identity};
@@ -28,8 +27,11 @@ pub struct Reindex {
 }
 
 /// `POST /workspaces/{workspace_id}/reindex`
-pub async fn begin(entered: In<ManageWorkspace>, State(app): State<Arc<App>>, body: Bytes) -> Answer<Response> {
-    let Reindex { embedding_model } = optional(&body)?;
+pub async fn begin(
+    entered: In<ManageWorkspace>,
+    State(app): State<Arc<App>>,
+    OptionalBody(Reindex { embedding_model }): OptionalBody<Reindex>,
+) -> Answer<Response> {
     file(app, entered.access, move |app, access| match embedding_model {
         Some(name) => Ok(identity(app.models.get(&name)?.as_ref())),
         None => Ok(access.workspace.model()),

@@ -4,12 +4,16 @@
 //! consecutive words with it: half of the passage's words, but never fewer than [`FEWEST`] (the whole passage where it
 //! has fewer) and never more than [`MOST`]. Words are compared as search compares them, so case, accents, white
 //! space and punctuation do not matter.
+//!
+//! What search folds into a hit is found with it: its document stands at the hit's place, and passages are looked for
+//! in the hit's text, which says nearly the same.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::metrics::Judged;
+use crate::search::Hit;
 use crate::text::Analyzer;
-use crate::workspace::chunks::Located;
 use crate::workspace::evaluations::Expectation;
 
 /// A shorter run is shared by accident.
@@ -29,27 +33,51 @@ struct Wanted<'a> {
     runs: Option<Runs>,
 }
 
+/// The runs of a passage, as hashes: there are as many as words, and each has up to [`MOST`] of them.
 struct Runs {
     length: usize,
-    all: HashSet<Vec<String>>,
+    all: HashSet<u64>,
 }
 
 impl Runs {
     fn of(passage: &str, analyzer: &Analyzer) -> Self {
-        let words = terms(passage, analyzer);
-        let length = words.len().div_ceil(2).clamp(FEWEST, MOST).min(words.len());
-        // A passage without a word has no run, and no chunk holds it.
-        let all = if length == 0 { HashSet::new() } else { words.windows(length).map(<[String]>::to_vec).collect() };
+        let mut text = Text::new(passage, analyzer);
+        let length = text.words.len().div_ceil(2).clamp(FEWEST, MOST).min(text.words.len());
+        let all = text.runs(length).iter().copied().collect();
         Runs { length, all }
     }
 
-    fn are_met_by(&self, words: &[String]) -> bool {
-        self.length > 0 && words.windows(self.length).any(|run| self.all.contains(run))
+    fn are_met_by(&self, text: &mut Text) -> bool {
+        text.runs(self.length).iter().any(|run| self.all.contains(run))
     }
 }
 
-fn terms(text: &str, analyzer: &Analyzer) -> Vec<String> {
-    analyzer.words(text).into_iter().map(|word| word.term).collect()
+/// The hashes of a text's words, and of its runs of each length that was asked for.
+struct Text {
+    words: Vec<u64>,
+    runs: HashMap<usize, Vec<u64>>,
+}
+
+impl Text {
+    fn new(text: &str, analyzer: &Analyzer) -> Self {
+        let words = analyzer.words(text).iter().map(|word| hash(word.term.as_str())).collect();
+        Text { words, runs: HashMap::new() }
+    }
+
+    /// A text without a word has no run, so it is found nowhere.
+    fn runs(&mut self, length: usize) -> &[u64] {
+        let words = &self.words;
+        self.runs.entry(length).or_insert_with(|| match length {
+            0 => Vec::new(),
+            _ => words.windows(length).map(hash).collect(),
+        })
+    }
+}
+
+fn hash(thing: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether a passage has anything that could be found.
@@ -72,7 +100,7 @@ impl<'a> Expected<'a> {
     }
 
     /// Where each expectation stands in `ranking`.
-    pub fn places<'h>(&self, ranking: impl IntoIterator<Item = &'h Located>) -> Vec<Judged> {
+    pub fn places(&self, ranking: &[Hit]) -> Vec<Judged> {
         let mut judged: Vec<Judged> = self
             .wanted
             .iter()
@@ -80,17 +108,23 @@ impl<'a> Expected<'a> {
             .collect();
         let (mut place, mut seen) = (0, HashSet::new());
         for hit in ranking {
-            if self.is_of_documents() && !seen.insert(hit.chunk.document_id) {
+            let (source, chunk) = (hit.located.source.as_str(), &hit.located.chunk);
+            let folded = hit.duplicates.iter().map(|copy| (copy.document_source.as_str(), copy.document_id));
+            let documents: Vec<_> = std::iter::once((source, chunk.document_id)).chain(folded).collect();
+            let shows_more = documents.iter().fold(false, |more, (_, document)| seen.insert(*document) || more);
+            if self.is_of_documents() && !shows_more {
                 continue;
             }
             place += 1;
-            let mut words = None;
+            let mut text = None;
             for (wanted, judged) in self.wanted.iter().zip(&mut judged).filter(|(_, judged)| judged.place.is_none()) {
-                let of_document = wanted.expectation.source.as_ref().is_none_or(|source| *source == hit.source)
-                    && wanted.expectation.document_id.is_none_or(|document| document == hit.chunk.document_id);
+                let of_document = documents.iter().any(|(source, document)| {
+                    wanted.expectation.source.as_ref().is_none_or(|wanted| wanted == source)
+                        && wanted.expectation.document_id.is_none_or(|wanted| wanted == *document)
+                });
                 let is_met = of_document
                     && wanted.runs.as_ref().is_none_or(|runs| {
-                        runs.are_met_by(words.get_or_insert_with(|| terms(&hit.chunk.content, self.analyzer)))
+                        runs.are_met_by(text.get_or_insert_with(|| Text::new(&chunk.content, self.analyzer)))
                     });
                 if is_met {
                     judged.place = Some(place);
@@ -104,13 +138,14 @@ impl<'a> Expected<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace::chunks::Chunk;
+    use crate::search::Duplicate;
+    use crate::workspace::chunks::{Chunk, Located};
     use proptest::prelude::*;
     use uuid::Uuid;
 
     const TEXT: &str = "The reimbursement of travel expenses takes **ten working days**, counted from the receipt.";
 
-    fn hit(document: u128, content: &str) -> Located {
+    fn hit(document: u128, content: &str) -> Hit {
         let chunk = Chunk {
             number: 1,
             id: Uuid::nil(),
@@ -123,7 +158,32 @@ mod tests {
             page: None,
             token_count: 1,
         };
-        Located { chunk, title: String::new(), source: format!("{document}.md"), metadata: Default::default() }
+        let source = format!("{document}.md");
+        Hit {
+            located: Located { chunk, title: String::new(), source, metadata: Default::default() },
+            score: 1.0,
+            vector_similarity: None,
+            text_similarity: None,
+            vector_rank: None,
+            text_rank: None,
+            highlights: Vec::new(),
+            surroundings: None,
+            rerank: None,
+            duplicates: Vec::new(),
+        }
+    }
+
+    /// A hit that copies in `documents` were folded into.
+    fn folding(hit: Hit, documents: &[u128]) -> Hit {
+        let duplicate = |document: &u128| Duplicate {
+            chunk_id: Uuid::nil(),
+            document_id: Uuid::from_u128(*document),
+            document_title: String::new(),
+            document_source: format!("{document}.md"),
+            start: 0,
+            end: 1,
+        };
+        Hit { duplicates: documents.iter().map(duplicate).collect(), ..hit }
     }
 
     fn expectation(source: Option<&str>, passage: Option<&str>) -> Expectation {
@@ -135,7 +195,7 @@ mod tests {
         }
     }
 
-    fn places(expected: &[Expectation], hits: &[Located]) -> Vec<Option<usize>> {
+    fn places(expected: &[Expectation], hits: &[Hit]) -> Vec<Option<usize>> {
         let analyzer = Analyzer::new("en");
         Expected::new(expected, &analyzer).places(hits).into_iter().map(|judged| judged.place).collect()
     }
@@ -161,6 +221,16 @@ mod tests {
             expectation(Some("1.md"), None),
         ];
         assert_eq!(places(&expected, &hits), [Some(2), Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn a_folded_copy_is_found_where_it_is_listed() {
+        let hits = [folding(hit(1, "a"), &[2, 3]), hit(2, "b"), folding(hit(1, "c"), &[4]), hit(5, "d")];
+        let expected = ["1.md", "2.md", "3.md", "4.md", "5.md"].map(|source| expectation(Some(source), None));
+        assert_eq!(places(&expected, &hits), [Some(1), Some(1), Some(1), Some(2), Some(3)]);
+        let passage = Some("travel expenses takes ten working days");
+        let expected = [expectation(Some("2.md"), passage), expectation(Some("3.md"), passage)];
+        assert_eq!(places(&expected, &[hit(3, "e"), folding(hit(1, TEXT), &[2])]), [Some(2), None]);
     }
 
     #[test]

@@ -16,6 +16,10 @@ use crate::error::{Error, Result};
 
 /// Questions of a set at most: a run asks each of them several times.
 pub const MOST_QUESTIONS: usize = 2000;
+/// Bytes of the questions of a set at most, with what they expect: a run holds all of it.
+const LARGEST: usize = 8 << 20;
+/// Sets of a workspace at most.
+const MOST_SETS: usize = 100;
 
 /// A set without its questions.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,9 +112,20 @@ fn put_question(db: &Connection, evaluation: Uuid, draft: &Draft) -> Result<bool
     Ok(changed == 0)
 }
 
+/// Whether a set is no larger than it may be.
+fn fits(db: &Connection, evaluation: Uuid) -> Result<bool> {
+    let sql = "SELECT ifnull(sum(octet_length(question) + octet_length(expected)), 0) <= ?2
+               FROM evaluation_questions WHERE evaluation_id = ?1";
+    Ok(db.query_row(sql, (evaluation.to_string(), LARGEST as i64), |row| row.get(0))?)
+}
+
 impl Workspace {
     /// Stores a set under its name; one that has the name already gets these questions for its own, and keeps its
     /// runs. Whether it is new.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where the workspace has as many sets as it may; [`Error::Validation`] for questions that
+    /// are too large together.
     pub fn put_evaluation(&self, name: &str, questions: &[Draft]) -> Result<(Evaluation, bool)> {
         self.write(|tx| {
             let now = clock::now();
@@ -120,6 +135,11 @@ impl Workspace {
             match holder {
                 Some(_) => touch(tx, set)?,
                 None => {
+                    let sets: u64 = tx.query_row("SELECT count(*) FROM evaluations", [], |row| row.get(0))?;
+                    if sets >= MOST_SETS as u64 {
+                        let full = format!("the workspace has {MOST_SETS} evaluation sets, the most it may have");
+                        return Err(Error::Conflict(full));
+                    }
                     tx.execute("INSERT INTO evaluations VALUES (?1, ?2, ?3, ?3)", (set.to_string(), name, now))?;
                 }
             }
@@ -132,6 +152,10 @@ impl Workspace {
                 tx.execute("DELETE FROM evaluation_questions WHERE number = ?1", [number])?;
             }
             questions.iter().try_for_each(|draft| put_question(tx, set, draft).map(drop))?;
+            if !fits(tx, set)? {
+                let right = format!("must have at most {LARGEST} bytes, with what they expect");
+                return Err(Error::invalid("questions", right));
+            }
             Ok((find(tx, set)?, holder.is_none()))
         })
     }
@@ -146,6 +170,9 @@ impl Workspace {
             let is_new = put_question(tx, evaluation, draft)?;
             if find(tx, evaluation)?.question_count > MOST_QUESTIONS as u64 {
                 return Err(Error::Conflict(format!("the set has {MOST_QUESTIONS} questions, the most it may have")));
+            }
+            if !fits(tx, evaluation)? {
+                return Err(Error::Conflict(format!("the set would have more than {LARGEST} bytes")));
             }
             let sql = "SELECT * FROM evaluation_questions WHERE evaluation_id = ?1 AND question = ?2";
             Ok((tx.query_row(sql, (evaluation.to_string(), &draft.question), read_question)?, is_new))

@@ -1,5 +1,6 @@
 //! Evaluation sets: kept, run, compared, and closed to others.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -196,6 +197,127 @@ async fn what_is_no_question_is_refused_with_its_field() {
         tenant.client.post(&format!("{set}/runs"), &settings).await.problem(422, "validation_failed");
     }
     assert_eq!(tenant.client.get(&tenant.path("/evaluations?name=Wrong")).await.is(200).json(), json!([]));
+}
+
+#[tokio::test]
+async fn a_set_that_would_take_all_memory_is_refused() {
+    let (_server, tenant) = handbook().await;
+    let sets = tenant.path("/evaluations");
+    let of = |name: &str, questions: Value| json!({"name": name, "questions": questions});
+    let passage =
+        |number: usize, bytes: usize| json!({"passage": format!("{number:06} {}", "a ".repeat(bytes / 2 - 4))});
+    let question = |number: usize, passages: usize| {
+        let expected: Vec<Value> = (0..passages).map(|number| passage(number, 8 << 10)).collect();
+        json!({"question": format!("Who is number {number}?"), "expected": expected})
+    };
+    let long = json!([{"question": "Who?", "expected": [passage(0, 33 << 8)]}]);
+    for (questions, field) in
+        [(long, "questions[0].expected[0].passage"), (json!([question(0, 33)]), "questions[0].expected")]
+    {
+        let problem = tenant.client.post(&sets, &of("Large", questions)).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+    }
+    let many: Vec<Value> = (0..33).map(|number| question(number, 32)).collect();
+    let problem = tenant.client.post(&sets, &of("Large", json!(many))).await.problem(422, "validation_failed");
+    assert_eq!(problem["errors"][0]["field"], "questions", "{problem}");
+    assert_eq!(tenant.client.get(&sets).await.is(200).json(), json!([]), "nothing of it is kept");
+    let full = tenant.client.post(&sets, &of("Large", json!(many[..31]))).await.is(201).json();
+    let one_more = tenant.path(&format!("/evaluations/{}/questions", id(&full)));
+    tenant.client.post(&one_more, &many[31]).await.problem(409, "conflict");
+    tenant.client.post(&one_more, &question(0, 1)).await.is(200);
+}
+
+#[tokio::test]
+async fn a_workspace_has_so_many_sets() {
+    let (_server, tenant) = handbook().await;
+    let set = |number: usize| json!({"name": format!("Set {number}"), "questions": []});
+    for number in 0..100 {
+        tenant.client.post(&tenant.path("/evaluations"), &set(number)).await.is(201);
+    }
+    tenant.client.post(&tenant.path("/evaluations"), &set(100)).await.problem(409, "conflict");
+    let kept = tenant.client.post(&tenant.path("/evaluations"), &set(99)).await.is(200).json();
+    tenant.client.delete(&tenant.path(&format!("/evaluations/{}", id(&kept)))).await.is(200);
+    tenant.client.post(&tenant.path("/evaluations"), &set(100)).await.is(201);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_folded_into_a_hit_is_found() {
+    let (_server, tenant) = handbook().await;
+    let (_, text) = HANDBOOK[2];
+    for number in 0..12 {
+        tenant.document(&format!("copy-{number}.md"), text).await;
+    }
+    let copies: Vec<Value> = (0..12).map(|number| json!({"source": format!("copy-{number}.md")})).collect();
+    let questions = json!([
+        {"question": "Where do visitors park?", "expected": copies},
+        {"question": "Who services the centrifuge?", "expected": [{"source": "laboratory.md"}, {"source": "travel.md"}]},
+    ]);
+    let set = stored(&tenant, &questions).await;
+    let run = run(&tenant, &set, json!({"limit": 5})).await;
+    assert_eq!(run["questions"][0]["metrics"]["hybrid"]["recall"], 1.0, "all stand beside one hit: {run}");
+    assert_eq!(run["questions"][0]["metrics"]["hybrid"]["ndcg"], 1.0, "{run}");
+    assert_eq!(run["questions"][1]["metrics"]["hybrid"]["recall"], 1.0, "and take no place from others: {run}");
+}
+
+/// Begins a run of a set that takes longer than any test, and comes back once it is under way.
+async fn endless(tenant: &Tenant) -> tokio::task::JoinHandle<()> {
+    let many: Vec<Value> = (0..2000)
+        .map(|number| json!({"question": format!("Who is visitor number {number}?"), "expected": [{"source": "a.md"}]}))
+        .collect();
+    let set = tenant.client.post(&tenant.path("/evaluations"), &json!({"name": "Endless", "questions": many})).await;
+    let runs = tenant.path(&format!("/evaluations/{}/runs", id(&set.is(201).json())));
+    let client = tenant.client.clone();
+    let running = tokio::spawn(async move {
+        // The short one below may come first.
+        while client.post(&runs, &json!({})).await.status == 409 {}
+        panic!("it was to be left before its end");
+    });
+    let short = format!("{}/runs", stored(tenant, &json!([questions()[0]])).await);
+    while tenant.client.post(&short, &json!({})).await.status != 409 {
+        assert!(!running.is_finished());
+    }
+    running
+}
+
+#[tokio::test]
+async fn large_evaluations_of_others_hold_nobody_up_and_end_when_their_clients_leave() {
+    let (server, tenant) = handbook().await;
+    let set = stored(&tenant, &questions()).await;
+    let others = [Tenant::new(&server.admin()).await, Tenant::new(&server.admin()).await];
+    others[0].handbook().await;
+    others[1].handbook().await;
+    let running = [endless(&others[0]).await, endless(&others[1]).await];
+    run(&tenant, &set, json!({})).await;
+    for (other, running) in others.iter().zip(running) {
+        let sets = tenant_sets(other).await;
+        let busy = other.client.post(&format!("{}/runs", sets["Handbook"]), &json!({})).await;
+        busy.problem(409, "conflict");
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        while other.client.post(&format!("{}/runs", sets["Handbook"]), &json!({})).await.status == 409 {}
+        let runs = other.client.get(&format!("{}/runs", sets["Endless"])).await.is(200).json();
+        assert_eq!(runs, json!([]), "nobody waited for it");
+    }
+}
+
+/// The paths of a workspace's sets by their names.
+async fn tenant_sets(tenant: &Tenant) -> HashMap<String, String> {
+    let sets = tenant.client.get(&tenant.path("/evaluations")).await.is(200).json();
+    let path =
+        |set: &Value| (set["name"].as_str().unwrap().to_owned(), tenant.path(&format!("/evaluations/{}", id(set))));
+    sets.as_array().unwrap().iter().map(path).collect()
+}
+
+#[tokio::test]
+async fn who_runs_a_set_may_search_and_keep_sets_and_need_say_nothing() {
+    let (_server, tenant) = handbook().await;
+    let runs = format!("{}/runs", stored(&tenant, &questions()).await);
+    for scopes in [["search", "read"], ["ingest", "read"]] {
+        tenant.key(&scopes).await.post(&runs, &json!({})).await.problem(403, "forbidden");
+    }
+    let client = tenant.key(&["search", "ingest"]).await;
+    assert_eq!(client.send("POST", &runs, None).await.is(201).json()["k"], 10);
+    client.post(&runs, &json!({"k": 3})).await.problem(422, "validation_failed");
 }
 
 #[tokio::test]

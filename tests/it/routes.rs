@@ -86,7 +86,8 @@ pub const ROUTES: &[Route] = &[
     route("POST",   "/workspaces/{workspace}/evaluations/{evaluation}/questions",
         r#"{"question": "Who repairs kettles?", "expected": [{"source": "a.md"}]}"#, 201, "---+-"),
     route("GET",    "/workspaces/{workspace}/evaluations/{evaluation}/runs", "", 200, "--+--"),
-    route("POST",   "/workspaces/{workspace}/evaluations/{evaluation}/runs", "{}", 201, "-+---"),
+    // It takes two scopes; `evaluations.rs` asks which.
+    route("POST",   "/workspaces/{workspace}/evaluations/{evaluation}/runs", "", 201, "-----"),
     route("GET",    "/workspaces/{workspace}/evaluations/{evaluation}/runs/{run}", "", 200, "--+--"),
     route("DELETE", "/workspaces/{workspace}/evaluations/{evaluation}/questions/{question}", "", 200, "---+-"),
     route("DELETE", "/workspaces/{workspace}/evaluations/{evaluation}", "", 200, "---+-"),
