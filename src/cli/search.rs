@@ -24,7 +24,8 @@ pub struct Search {
     /// Let the reranker in models/ rank the best hits anew
     #[arg(long)]
     rerank: bool,
-    /// What to look for; quote signs: 'alarm -fridge "cold chain"'
+    /// What to look for: words, +must, -not, "a phrase", begin*. Put signs in single quotes, and `--` before a query that
+    /// begins with `-`
     #[arg(required = true)]
     query: Vec<String>,
 }

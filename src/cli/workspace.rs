@@ -94,16 +94,15 @@ pub enum Workspace {
 }
 
 #[derive(Args)]
-#[group(multiple = false)]
 pub struct Reindex {
     /// A model that lies in models/; searches use the old one's vectors until the new ones are whole
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["rollback", "confirm", "status"])]
     model: Option<String>,
     /// Go back to the model from before
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["confirm", "status"])]
     rollback: bool,
-    /// Give up the vectors of the model from before
-    #[arg(long)]
+    /// Give up the vectors of the model from before; there is no way back after this
+    #[arg(long, conflicts_with = "status")]
     confirm: bool,
     /// Show the models that there are vectors of
     #[arg(long)]

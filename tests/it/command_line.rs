@@ -141,13 +141,15 @@ async fn a_command_speaks_to_another_machine_with_a_key_alone() {
 #[test]
 fn wrong_use_ends_with_2() {
     let home = Home::new();
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 10] = [
         &["nonsense"],
         &["search"],
         &["search", "--no-such-flag", "x"],
         &["serve", "--listen", "nowhere"],
         &["org", "explode"],
         &["workspace", "show"],
+        &["workspace", "reindex", "01234567-0123-7123-8123-012345678901", "--confirm", "--rollback"],
+        &["workspace", "reindex", "01234567-0123-7123-8123-012345678901", "--model", "x", "--status"],
         &["ingest", "--workspace"],
         &["serve", "--config", "missing.toml"],
     ];
