@@ -194,19 +194,39 @@ fn install(package: &str) -> Result<(PathBuf, String), String> {
     Ok((python, installed))
 }
 
-/// What is told of a product, in the order of columns: its phase, its place in that, and how it is written.
-const COLUMNS: [(&str, usize, &str, fn(f64) -> String); 6] = [
-    ("build, processor time", 0, "/processor", |seconds| format!("{seconds:.1} s")),
-    ("on disk", 1, "/bytes", |bytes| format!("{:.0} MB", bytes / 1e6)),
-    ("vector query", 1, "/vector/processor", |time| format!("{time:.2} ms")),
-    ("full-text query", 1, "/text/processor", |time| format!("{time:.2} ms")),
-    ("hybrid query", 1, "/hybrid/processor", |time| format!("{time:.2} ms")),
-    ("resident", 1, "/resident", |bytes| format!("{:.0} MB", bytes / 1e6)),
+/// What is told of a product.
+struct Column {
+    title: &'static str,
+    /// Whether it is of the building (0) or of the asking (1), and its place in what that told.
+    phase: usize,
+    place: &'static str,
+    written: fn(f64) -> String,
+}
+
+const fn column(title: &'static str, phase: usize, place: &'static str, written: fn(f64) -> String) -> Column {
+    Column { title, phase, place, written }
+}
+
+const COLUMNS: [Column; 6] = [
+    column("build", 0, "/processor", |seconds| format!("{seconds:.1} s")),
+    column("on disk", 1, "/bytes", megabytes),
+    column("vector query", 1, "/vector/processor", milliseconds),
+    column("full-text query", 1, "/text/processor", milliseconds),
+    column("hybrid query", 1, "/hybrid/processor", milliseconds),
+    column("resident", 1, "/resident", megabytes),
 ];
+
+fn megabytes(bytes: f64) -> String {
+    format!("{:.0} MB", bytes / 1e6)
+}
+
+fn milliseconds(time: f64) -> String {
+    format!("{time:.2} ms")
+}
 
 fn table(rows: &[(String, Result<[Value; 2], String>)]) -> String {
     let mut text = String::from("| ");
-    COLUMNS.iter().for_each(|column| text += &format!("| {} ", column.0));
+    COLUMNS.iter().for_each(|column| text += &format!("| {} ", column.title));
     text += "| recall@10 |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n";
     let ours = rows[0].1.clone().unwrap_or_default();
     for (name, told) in rows {
@@ -218,7 +238,7 @@ fn table(rows: &[(String, Result<[Value; 2], String>)]) -> String {
                 continue;
             }
         };
-        for (_, phase, place, written) in COLUMNS {
+        for Column { phase, place, written, .. } in COLUMNS {
             let number = |told: &[Value; 2]| told[phase].pointer(place).and_then(Value::as_f64);
             match (number(told), number(&ours)) {
                 (Some(theirs), Some(ours)) => text += &format!("| {:.2} ({}) ", theirs / ours, written(theirs)),
