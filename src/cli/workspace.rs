@@ -94,6 +94,7 @@ pub enum Workspace {
 }
 
 #[derive(Args)]
+#[group(skip)]
 pub struct Reindex {
     /// A model that lies in models/; searches use the old one's vectors until the new ones are whole
     #[arg(long, value_name = "NAME", conflicts_with_all = ["rollback", "confirm", "status"])]
@@ -153,13 +154,18 @@ impl Workspace {
 
 async fn reindex(options: &Options, id: &str, what: Reindex) -> Outcome {
     let path = format!("/workspaces/{id}/reindex");
-    if what.status {
-        return request(options, Method::GET, &path, None, &[]).await;
-    }
-    if what.confirm {
-        return request(options, Method::POST, &format!("{path}/confirm"), None, &[]).await;
-    }
     let client = Client::open(options).await?;
+    if what.status || what.confirm {
+        let answer = match what.confirm {
+            true => client.json(Method::POST, &format!("{path}/confirm"), None).await,
+            false => client.json(Method::GET, &path, None).await,
+        };
+        client.close().await;
+        let answer = answer?;
+        let shown = if options.json { &answer } else { &answer["models"] };
+        print(options, shown, &["name", "is_active", "vectors", "lacking"])?;
+        return Ok(DONE);
+    }
     let filed = match what.rollback {
         true => client.json(Method::POST, &format!("{path}/rollback"), None).await,
         false => client.json(Method::POST, &path, Some(&json!({"embedding_model": what.model}))).await,
@@ -170,7 +176,15 @@ async fn reindex(options: &Options, id: &str, what: Reindex) -> Outcome {
     };
     client.close().await;
     let job = followed?;
-    print(options, &job, &[])?;
+    if options.json {
+        say(&job.to_string())?;
+    } else {
+        let (done, total, status) = (&job["done"], &job["total"], job["status"].as_str().unwrap_or("unknown"));
+        say(&format!("{done} of {total} chunks; {status}"))?;
+        for error in job["errors"].as_array().into_iter().flatten() {
+            say(error["message"].as_str().unwrap_or_default())?;
+        }
+    }
     Ok(if job["status"] == "succeeded" { DONE } else { FAILED })
 }
 

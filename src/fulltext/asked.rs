@@ -195,7 +195,10 @@ impl Asked {
     fn places(&self, segment: &SegmentReader, chunks: &RoaringBitmap) -> tantivy::Result<Vec<(u32, u32)>> {
         let index = segment.inverted_index(self.fields.chunk)?;
         let mut places = Vec::new();
-        for chunk in chunks {
+        // Numbers come in order, so most segments have none of them to look for.
+        let numbers = numbers(segment)?;
+        let bound = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        for chunk in chunks.range(bound(numbers.min_value())..=bound(numbers.max_value())) {
             let term = Term::from_field_u64(self.fields.chunk, chunk.into());
             let Some(mut documents) = index.read_postings(&term, IndexRecordOption::Basic)? else { continue };
             while documents.doc() != TERMINATED {

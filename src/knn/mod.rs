@@ -34,7 +34,7 @@ const SCANNED: (usize, usize) = (30, 2_000);
 /// And of so many vectors one at least: the more there are, the more are about as near.
 const SCANNED_OF: usize = 250;
 /// Vectors that are read and compared exactly at a time, for one that is wanted, and the least of them.
-const CLOSER: (usize, usize) = (4, 150);
+const CLOSER: (usize, usize) = (4, 200);
 /// Slots without a chunk, as a part of all, from which an index is made smaller.
 const WASTE: usize = 4;
 /// How many times as many vectors as the centre was taken from make another one worth while.

@@ -27,7 +27,7 @@ pub fn open_workspaces() -> usize {
     let by_descriptors = descriptors.map_or(MOST, |limit| limit.saturating_sub(OTHER_DESCRIPTORS) / DESCRIPTORS);
     let by_memory = memory.map_or(MOST, |free| free / MEMORY_SHARE / MEMORY);
     let limit = by_descriptors.min(by_memory).clamp(LEAST, MOST);
-    tracing::info!(limit, ?descriptors, free_memory = ?memory, "so many workspaces may be open at once");
+    tracing::info!(limit, descriptors, free_memory = memory, "so many workspaces may be open at once");
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
