@@ -353,7 +353,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::os::unix::fs::FileExt;
 
     const KIND: Kind = Kind { dimension: 24, model: 7 };
 
@@ -557,7 +556,8 @@ mod tests {
         index.apply(at(4), false, [], with(1..50)).unwrap();
         let rows = file(directory.path(), ".rows");
         let size = std::fs::metadata(&rows).unwrap().len();
-        std::fs::File::options().write(true).open(rows).unwrap().write_all_at(&vec![0; 400], size - 400).unwrap();
+        let rows = std::fs::File::options().write(true).open(rows).unwrap();
+        crate::pread::write_all_at(&rows, &[0; 400], size - 400).unwrap();
         assert!(!index.is_whole() && index.nearest(&vector(0), 3, None).is_err());
     }
 
