@@ -90,7 +90,9 @@ pub fn read(path: &Path) -> Outcome<Questions> {
 }
 
 fn text(path: &Path) -> Outcome<String> {
-    std::fs::read_to_string(path).map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))
+    let read = std::fs::read_to_string(path).map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+    // Some editors put a mark before a text in UTF-8.
+    Ok(read.strip_prefix('\u{feff}').map_or(read.clone(), str::to_owned))
 }
 
 fn json_questions(path: &Path) -> Outcome<Vec<(String, Vec<Value>)>> {
@@ -110,13 +112,14 @@ fn json_questions(path: &Path) -> Outcome<Vec<(String, Vec<Value>)>> {
         Some(items) => items.into_iter().enumerate().map(|(at, item)| (format!("question {}", at + 1), item)).collect(),
         None => lines(&content)
             .map(|(place, line)| {
-                let value = serde_json::from_str(line).map_err(|e| wrong(place.clone(), &e))?;
+                let value = serde_json::from_str(line)
+                    .map_err(|e| wrong(place.clone(), &format!("it is no JSON from column {} on", e.column())))?;
                 Ok((place, value))
             })
             .collect::<Outcome<_>>()?,
     };
     let question = |(place, value): (String, Value)| {
-        let given: Given = serde_json::from_value(value).map_err(|e| wrong(place.clone(), &e))?;
+        let given: Given = serde_json::from_value(value).map_err(|e| wrong(place.clone(), &unfit(&e)))?;
         let expected = given.expected.into_iter().map(|one| match one {
             GivenExpectation::Source(source) => json!({"source": source}),
             GivenExpectation::Whole(value) => value,
@@ -129,6 +132,15 @@ fn json_questions(path: &Path) -> Outcome<Vec<(String, Vec<Value>)>> {
         }
     };
     named.into_iter().map(question).collect()
+}
+
+/// What is wrong with a question, for people.
+fn unfit(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    match said.contains("unknown field") || said.contains("missing field") {
+        true => said,
+        false => "it must be an object with `question`, a text, and `sources` or `passages`, a text or a list of texts, or `expected`".to_owned(),
+    }
 }
 
 /// The lines that are not empty, each with its place for people.
@@ -187,6 +199,7 @@ mod tests {
             r#"{"question": "Who?", "sources": ["a.md"]}"#,
             r#"{"query": "Who?", "source": "a.md", "id": 7}"#,
             r#"{"text": "Who?", "expected": ["a.md"]}"#,
+            "\u{feff}{\"text\": \"Who?\", \"expected\": [\"a.md\"]}",
             r#"[{"question": "Who?", "expected": [{"source": "a.md"}]}]"#,
             r#"{"name": "A set", "questions": [{"question": "Who?", "sources": ["a.md"]}]}"#,
         ];
@@ -210,7 +223,7 @@ mod tests {
         let good = r#"{"text": "Who?", "source": "a.md"}"#;
         for bad in ["{", r#"{"text": "Who?"}"#, r#"{"source": "a.md"}"#, r#"{"text": "Who?", "sources": [1]}"#] {
             let Err(Failure::Usage(why)) = read_text(&format!("{good}\n{bad}\n")) else { panic!("{bad} was read") };
-            assert!(why.contains("line 2"), "{why}");
+            assert!(why.contains("line 2") && !why.contains("untagged") && !why.contains("line 1"), "{why}");
         }
         assert!(read_text("\n").is_err());
     }
