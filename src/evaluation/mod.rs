@@ -110,11 +110,11 @@ impl Measurement {
 
     /// What was measured, and the questions, each of which was asked.
     pub fn end(self) -> Result<(Run, Vec<Question>)> {
-        let Measurement { workspace, settings, questions, answered, stats, started, created_at, .. } = self;
+        let Measurement { workspace, embedder, settings, questions, answered, stats, started, created_at } = self;
         let legs = LEGS.into_iter().map(|(name, _)| {
             (name.to_owned(), metrics::mean(answered.iter().filter_map(|answered| answered.legs.get(name).copied())))
         });
-        let model = workspace.model();
+        let model = embedder.model();
         let run = Run {
             id: Uuid::now_v7(),
             k: settings.k,

@@ -289,6 +289,11 @@ impl Draft {
     }
 }
 
+/// Removes what was left beside `rows`: by a stop in the middle of a draft, say.
+pub fn tidy(directory: &Path, rows: &Rows) {
+    sweep(directory, rows.build);
+}
+
 /// Removes what other builds left. One that somebody still reads goes with the next build.
 fn sweep(directory: &Path, keep: u64) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {

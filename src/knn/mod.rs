@@ -75,7 +75,10 @@ impl Knn {
             None
         });
         let current = match read {
-            Some((table, rows)) => Current { table: Arc::new(table), rows: Some(Arc::new(rows)) },
+            Some((table, rows)) => {
+                files::tidy(directory, &rows);
+                Current { table: Arc::new(table), rows: Some(Arc::new(rows)) }
+            }
             None => Current::empty(kind),
         };
         Knn {
@@ -104,6 +107,14 @@ impl Knn {
     pub fn discard(&self) {
         let _turn = self.turn();
         self.forget();
+    }
+
+    /// Forgets an index that was found damaged, unless somebody has put another in its place or is about to.
+    fn give_up(&self, damaged: &Arc<Rows>) {
+        let Ok(_turn) = self.changing.try_lock() else { return };
+        if self.current().rows.is_some_and(|rows| Arc::ptr_eq(&rows, damaged)) {
+            self.forget();
+        }
     }
 
     fn forget(&self) {
@@ -209,7 +220,10 @@ impl Knn {
         let gone = before.iter().map(|slot| slot.number).filter(|number| now.find(*number).is_none());
         let removed: Vec<Slot> = gone.filter_map(|number| draft.table.remove(number)).collect();
         let added = now.iter().filter(|slot| slot.place as usize >= before.slots()).map(|slot| {
-            rows.read(slot.place, &mut row)?;
+            // Nothing changes now, so what is not as it was written is damage.
+            if rows.read(slot.place, &mut row)? != slot.sum {
+                return Err(files::damaged());
+            }
             Ok((slot.number, row.numbers.clone()))
         });
         self.append(&mut draft.table, &draft.rows, &draft.codes, added)?;
@@ -278,7 +292,7 @@ impl Knn {
     /// similarity `-1..=1`, nearest first.
     ///
     /// # Errors
-    /// Where the files are damaged: then the index is to be discarded.
+    /// Where the files are damaged: then the index knows nothing until it is made anew.
     pub fn nearest(&self, vector: &[f32], limit: usize, allowed: Option<&RoaringBitmap>) -> Result<Vec<(u32, f32)>> {
         let current = self.current();
         let of = |(each, least): (usize, usize)| limit.saturating_mul(each).max(least);
@@ -320,6 +334,7 @@ impl Knn {
             if rows.read(slot.place, &mut row)? == slot.sum {
                 found.push((slot.number, dot(vector, &row.numbers).clamp(-1.0, 1.0)));
             } else if !self.is_gone(slot.number) {
+                self.give_up(rows);
                 return Err(files::damaged());
             }
         }
@@ -559,6 +574,17 @@ mod tests {
         let rows = std::fs::File::options().write(true).open(rows).unwrap();
         crate::pread::write_all_at(&rows, &[0; 400], size - 400).unwrap();
         assert!(!index.is_whole() && index.nearest(&vector(0), 3, None).is_err());
+    }
+
+    #[test]
+    fn what_a_stop_left_behind_goes_with_the_next_opening() {
+        let directory = tempfile::tempdir().unwrap();
+        Knn::open(directory.path(), KIND).apply(at(3), false, [], with(1..5)).unwrap();
+        for left in ["vectors-00000000000000aa.rows", "vectors-00000000000000aa.rows.new"] {
+            std::fs::write(directory.path().join(left), b"what was deleted since").unwrap();
+        }
+        assert_eq!(Knn::open(directory.path(), KIND).len(), 4);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -74,11 +74,11 @@ impl Table {
 
     /// Adds a slot for chunk `number`, which is above [`Table::last_number`]; `None` is a slot whose chunk is gone.
     pub fn push(&mut self, number: Option<u32>, code: &[u64], shape: Shape, sum: u32) {
+        // Numbers must ascend even where a slot has lost its own, and from block to block.
+        let standing = number.or(self.last_number()).unwrap_or(0);
         if self.slots.is_multiple_of(BLOCK) {
             self.blocks.push(Arc::default());
         }
-        // Numbers must ascend even where a slot has lost its own.
-        let standing = number.or(self.last_number()).unwrap_or(0);
         let Some(block) = self.blocks.last_mut().map(Arc::make_mut) else { return };
         match number {
             Some(_) => self.live += 1,
@@ -250,6 +250,20 @@ mod tests {
         assert_eq!(table.find(29_998).map(|slot| slot.place), Some(9_999));
         assert_eq!(table.find(30_001).map(|slot| slot.place), Some(10_001));
         assert_eq!((table.slots(), table.live(), table.iter().count()), (10_002, 10_000, 10_000));
+    }
+
+    #[test]
+    fn a_block_of_which_nothing_is_left_hides_nothing() {
+        let mut table = table(BLOCK as u32);
+        for _ in 0..BLOCK + 10 {
+            table.push(None, &[0], Shape::default(), 0);
+        }
+        assert_eq!(table.last_number(), Some(BLOCK as u32 * 3 - 2));
+        assert_eq!(table.find(1).map(|slot| slot.place), Some(0));
+        assert_eq!(table.remove(4).map(|slot| slot.place), Some(1));
+        table.push(Some(100_000), &[0], Shape::default(), 0);
+        assert_eq!(table.find(100_000).map(|slot| slot.place as usize), Some(2 * BLOCK + 10));
+        assert_eq!(table.find(7).map(|slot| slot.place), Some(2));
     }
 
     proptest! {

@@ -78,6 +78,13 @@ impl Activity {
         Activity { state: Mutex::new(state), ended: Condvar::new() }
     }
 
+    /// Waits until no change is under way, or a while.
+    pub(super) fn wait(&self) {
+        let state = self.lock();
+        let waited = self.ended.wait_timeout_while(state, PATIENCE, |state| state.active > 0);
+        drop(waited);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

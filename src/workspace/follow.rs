@@ -3,6 +3,7 @@
 //! The full-text index and the vector index both bear the stamp of the commit that they reflect. The same steps run
 //! after each commit, on opening, and where one must be made anew.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension};
@@ -52,11 +53,17 @@ pub(super) struct Following {
     state: Mutex<IndexState>,
     /// Held while it follows, so that it never steps back.
     turn: Mutex<()>,
+    /// Whether all of it is being brought anew while what it held is still asked.
+    renewing: AtomicBool,
 }
 
 impl Default for Following {
     fn default() -> Self {
-        Following { state: Mutex::new(IndexState::Rebuilding), turn: Mutex::default() }
+        Following {
+            state: Mutex::new(IndexState::Rebuilding),
+            turn: Mutex::default(),
+            renewing: AtomicBool::new(false),
+        }
     }
 }
 
@@ -106,13 +113,28 @@ impl Following {
         Ok(())
     }
 
+    /// Follows a commit, unless it is being made anew: then it follows when that is done, and is behind until then.
+    pub(super) fn follow_commit(&self, db: &Database, derived: &dyn Derived) {
+        if self.renewing.load(Ordering::SeqCst) {
+            self.declare(IndexState::Behind);
+        } else if self.state() != IndexState::Rebuilding {
+            self.follow(db, derived);
+        }
+    }
+
     /// Brings it to the last commit with all there is, whatever it holds.
     pub(super) fn renew(&self, db: &Database, derived: &dyn Derived) -> Result<()> {
-        let _turn = self.turn();
-        db.read(|db| {
-            let db = db.unchecked_transaction()?;
-            derived.bring(&db, last(&db)?, None)
-        })
+        self.renewing.store(true, Ordering::SeqCst);
+        let renewed = {
+            let _turn = self.turn();
+            db.read(|db| {
+                let db = db.unchecked_transaction()?;
+                derived.bring(&db, last(&db)?, None)
+            })
+        };
+        self.renewing.store(false, Ordering::SeqCst);
+        // What came in meanwhile.
+        renewed.map(|()| self.follow(db, derived))
     }
 
     /// Brings it to the last commit: by what changed since its stamp, or with all there is where the stamp is none of

@@ -100,11 +100,6 @@ impl Layout {
         self.root.join(INDEX)
     }
 
-    /// A BM25 index that is being made to take the place of the present one.
-    pub fn fulltext_to_be(&self) -> PathBuf {
-        self.root.join("index/fulltext.new")
-    }
-
     /// The vector indexes, one for each model: derived.
     pub fn vectors(&self) -> PathBuf {
         self.root.join("index/vectors")

@@ -248,6 +248,8 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
+        // An index that is being made compact holds its files for a while.
+        self.activity.wait();
         if let Err(error) = self.checkpoint() {
             tracing::warn!(workspace.id = %self.id(), %error, "the workspace was closed in the middle of its work");
         }

@@ -145,7 +145,7 @@ impl Workspace {
         let answer = question(&index.knn);
         if let Err(error) = &answer {
             tracing::warn!(workspace.id = %self.id(), %error, "the vector index is made anew; its vectors are scanned");
-            self.distrust(index);
+            index.following.declare(IndexState::Behind);
             // A directory that is not at rest is brought to rest, and with it the index up.
             drop(self.writing());
         }

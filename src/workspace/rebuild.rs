@@ -1,7 +1,7 @@
 //! Bringing a workspace's indexes up: on opening, after a commit, and where one is damaged.
 //!
 //! What takes long runs on a thread of its own. Until it is done the workspace says that it cannot be searched by its
-//! words; its vectors are searched in the truth meanwhile.
+//! words; its vectors are searched in the truth meanwhile. Indexes that are whole can be made anew while they are asked.
 
 use std::sync::{Arc, PoisonError};
 
@@ -33,7 +33,7 @@ impl Derived for Fulltext {
     }
 
     fn bring(&self, db: &Connection, target: Stamp, since: Option<u64>) -> Result<()> {
-        if Fulltext::stamp(self)? == target {
+        if since.is_some() && Fulltext::stamp(self)? == target {
             // A commit may have succeeded and the look at it failed.
             return self.reload();
         }
@@ -176,32 +176,20 @@ impl Workspace {
         }
     }
 
-    /// Makes both indexes anew from the truth, beside those that searches use until then.
+    /// Makes both indexes anew from the truth; searches use the old ones until the new ones are whole.
     pub(super) fn renew_indexes(&self) -> Result<()> {
         let _writing = self.writing()?;
-        let directory = self.layout.fulltext_to_be();
-        let fresh = Fulltext::create(&directory, &self.manifest.language, false)?;
-        let following = follow::Following::default();
-        following.catch_up(&self.db, &fresh)?;
-        {
-            // Between two commits, so that it misses none; what came in since is little.
-            let _turn = self.commits.turn();
-            following.catch_up(&self.db, &fresh)?;
-            fresh.rest();
-            drop(fresh);
-            let _following = self.index.turn();
-            self.fulltext().rest();
-            let place = self.layout.fulltext();
-            if place.exists() {
-                std::fs::remove_dir_all(&place)?;
-            }
-            std::fs::rename(&directory, &place)?;
-            let opened = Fulltext::open(&place, &self.manifest.language, false)?;
-            *self.fulltext.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(opened);
+        if let Err(error) = self.index.renew(&self.db, &*self.fulltext()) {
+            // One that cannot even be written to is made from nothing.
+            tracing::warn!(workspace.id = %self.id(), %error, "the full-text index is damaged and is made anew");
+            self.rebuild_index()?;
         }
-        self.index.follow(&self.db, &*self.fulltext());
         let vectors = self.vectors();
-        vectors.following.renew(&self.db, &*vectors)
+        vectors.following.renew(&self.db, &*vectors)?;
+        match [self.index.state(), vectors.following.state()] {
+            [IndexState::Ready, IndexState::Ready] => Ok(()),
+            _ => Err(Error::Unavailable("an index could not be made anew".into())),
+        }
     }
 
     /// Makes the vector index anew from the truth, now.
@@ -224,12 +212,8 @@ impl Workspace {
     /// leaves it behind, which is said and tried again later.
     pub(super) fn follow_commit(&self) {
         let vectors = self.vectors();
-        if self.index.state() != IndexState::Rebuilding {
-            self.index.follow(&self.db, &*self.fulltext());
-        }
-        if vectors.following.state() != IndexState::Rebuilding {
-            vectors.following.follow(&self.db, &*vectors);
-        }
+        self.index.follow_commit(&self.db, &*self.fulltext());
+        vectors.following.follow_commit(&self.db, &*vectors);
         if vectors.knn.is_loose()
             && let Err(error) = self.compact(vectors)
         {

@@ -87,12 +87,12 @@ impl Workspace {
         Ok(job)
     }
 
-    /// Removes the indexes of vectors that are gone. What cannot be removed is in nobody's way.
+    /// Removes the indexes of vectors that searches do not use: what is deleted from now on would stay in them. What cannot
+    /// be removed is in nobody's way.
     fn sweep_vector_indexes(&self) {
-        let Ok(sets) = self.read(models::all) else { return };
-        let is_of_one = |name: &str| sets.iter().any(|set| set.number.to_string() == name);
+        let active = self.vectors().set.number.to_string();
         for entry in std::fs::read_dir(self.layout.vectors()).into_iter().flatten().flatten() {
-            if !entry.file_name().to_str().is_some_and(is_of_one)
+            if entry.file_name().to_str() != Some(&active)
                 && let Err(error) = std::fs::remove_dir_all(entry.path())
             {
                 tracing::debug!(%error, "the index of an earlier model stays");
@@ -198,6 +198,7 @@ impl Workspace {
             let _turn = self.commits.turn();
             next.following.follow(&self.db, &*next);
             *self.vectors.write().unwrap_or_else(PoisonError::into_inner) = next;
+            self.sweep_vector_indexes();
         }
         Ok(switched)
     }

@@ -173,6 +173,8 @@ async fn a_switched_workspace_stays_switched_over_a_restart_a_copy_and_a_deletio
     tenant.client.delete(&tenant.path(&format!("/documents/{}", id(&extra)))).await.is(200);
     let counts: Vec<u64> = models(&tenant.client, &tenant).await.into_iter().map(|(_, _, count)| count).collect();
     assert_eq!(counts[0], counts[1], "a deleted chunk leaves no vector of any model");
+    let indexes = server.home().workspace(&tenant.workspace).join("index/vectors");
+    assert_eq!(std::fs::read_dir(indexes).unwrap().count(), 1, "nor in an index that nobody asks");
     let before = nearest(&tenant, "The centrifuge is repaired by").await;
 
     let server = Server::within(server.stop(), &[]);
