@@ -307,12 +307,6 @@ fn sweep(directory: &Path, keep: u64) {
     }
 }
 
-/// Bytes of the index in `directory`.
-pub fn size_bytes(directory: &Path, rows: Option<&Rows>) -> u64 {
-    let codes = directory.join(CODES).metadata().map_or(0, |metadata| metadata.len());
-    codes + rows.and_then(|rows| rows.file.metadata().ok()).map_or(0, |metadata| metadata.len())
-}
-
 pub fn damaged() -> Error {
     Error::Internal("vector index: its files are damaged".into())
 }

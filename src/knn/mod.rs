@@ -126,24 +126,9 @@ impl Knn {
         self.current().table.stamp
     }
 
-    /// Chunks in the index.
-    pub fn len(&self) -> usize {
-        self.current().table.live()
-    }
-
-    /// Whether there is no chunk in the index.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The numbers of the chunks in the index.
     pub fn chunks(&self) -> RoaringBitmap {
         self.current().table.iter().map(|slot| slot.number).collect()
-    }
-
-    /// Bytes of the index's files.
-    pub fn size_bytes(&self) -> u64 {
-        files::size_bytes(&self.directory, self.current().rows.as_deref())
     }
 
     /// Whether every row has the sum that it was written with. Reads all of them.
@@ -583,7 +568,7 @@ mod tests {
         for left in ["vectors-00000000000000aa.rows", "vectors-00000000000000aa.rows.new"] {
             std::fs::write(directory.path().join(left), b"what was deleted since").unwrap();
         }
-        assert_eq!(Knn::open(directory.path(), KIND).len(), 4);
+        assert_eq!(Knn::open(directory.path(), KIND).chunks().len(), 4);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
@@ -635,10 +620,10 @@ mod tests {
         index.apply(at(1), false, [], with(1..30)).unwrap();
         let failing = with(30..33).into_iter().chain([Err(crate::error::Error::InsufficientStorage)]);
         assert!(index.apply(at(2), false, [4], failing).is_err());
-        assert_eq!((index.stamp(), index.len()), (at(1), 29));
+        assert_eq!((index.stamp(), index.chunks().len()), (at(1), 29));
         let again = Knn::open(directory.path(), KIND);
-        assert_eq!((again.stamp(), again.len()), (at(1), 29));
+        assert_eq!((again.stamp(), again.chunks().len()), (at(1), 29));
         again.apply(at(2), false, [4], with(25..33)).unwrap();
-        assert_eq!((again.len(), again.is_whole()), (31, true));
+        assert_eq!((again.chunks().len(), again.is_whole()), (31, true));
     }
 }

@@ -10,7 +10,6 @@ use std::sync::{Arc, PoisonError};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::follow::IndexState;
 use super::jobs::{self, Job};
 use super::layout::ModelIdentity;
 use super::models::{self, VectorSet};
@@ -225,10 +224,5 @@ impl Workspace {
     /// The model from before the last change, whose vectors are kept until that is confirmed.
     pub fn previous_model(&self) -> Result<Option<ModelIdentity>> {
         self.read(|db| Ok(models::kept(db)?.map(|set| set.model)))
-    }
-
-    /// How the index of the vectors that searches use stands to the truth.
-    pub fn vector_index_state(&self) -> IndexState {
-        self.vectors().following.state()
     }
 }
