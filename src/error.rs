@@ -36,6 +36,9 @@ pub enum Error {
     /// A kind of document or body that is not taken in.
     #[error("{0}")]
     UnsupportedMediaType(String),
+    /// A document that cannot be read.
+    #[error("{message}")]
+    Unreadable { code: &'static str, message: String },
     /// A limit of the organization's plan.
     #[error("{0}")]
     QuotaExceeded(String),
@@ -89,6 +92,7 @@ impl Error {
             Error::Validation(_) | Error::Malformed(_) => "validation_failed",
             Error::PayloadTooLarge(_) => "payload_too_large",
             Error::UnsupportedMediaType(_) => "unsupported_media_type",
+            Error::Unreadable { code, .. } => code,
             Error::QuotaExceeded(_) => "quota_exceeded",
             Error::Unavailable(_) => "unavailable",
             Error::InsufficientStorage => "insufficient_storage",

@@ -7,12 +7,14 @@ pub mod config;
 pub mod digest;
 pub mod error;
 pub mod failpoint;
+pub mod place;
 pub mod pread;
 pub mod stamp;
 pub mod text;
 
 pub mod cache;
 pub mod embed;
+pub mod extract;
 pub mod fulltext;
 pub mod knn;
 pub mod llm;

@@ -25,7 +25,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Forbidden(_) | Error::QuotaExceeded(_) => StatusCode::FORBIDDEN,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Conflict(_) => StatusCode::CONFLICT,
-        Error::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Validation(_) | Error::Unreadable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Error::Malformed(_) => StatusCode::BAD_REQUEST,
         Error::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,

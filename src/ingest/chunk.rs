@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::extract::Format;
+use crate::extract::Structure;
 use crate::text;
 
 /// Bytes of a heading that are kept in a path.
@@ -42,12 +42,12 @@ pub trait Tokens {
 }
 
 /// Splits `text`.
-pub fn chunk(text: &str, format: Format, budget: Budget, tokens: &dyn Tokens) -> Vec<Piece> {
+pub fn chunk(text: &str, structure: Structure, budget: Budget, tokens: &dyn Tokens) -> Vec<Piece> {
     let cutter = Cutter { text, budget, tokens };
     let mut pieces = Vec::new();
     // A section that is a heading alone goes with the one that follows.
     let mut carried: Option<usize> = None;
-    for section in covering(sections(text, format), text.len()) {
+    for section in covering(sections(text, structure), text.len()) {
         let has_body = section.blocks.iter().any(|block| block.kind != Kind::Heading);
         let start = carried.take().or(section.blocks.first().map(|b| b.range.start));
         if !has_body {
@@ -84,10 +84,10 @@ enum Kind {
 }
 
 /// The text as sections of blocks, in order.
-fn sections(text: &str, format: Format) -> Vec<Section> {
-    match format {
-        Format::Plain => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text) }],
-        Format::Markdown | Format::Html => markdown_sections(text),
+fn sections(text: &str, structure: Structure) -> Vec<Section> {
+    match structure {
+        Structure::Plain | Structure::Code => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text) }],
+        Structure::Markdown => markdown_sections(text),
     }
 }
 
@@ -375,15 +375,15 @@ mod tests {
 
     const BUDGET: Budget = Budget { target: 12, most: 20 };
 
-    fn cut(text: &str, format: Format) -> Vec<(&str, String)> {
-        chunk(text, format, BUDGET, &Fours).into_iter().map(|p| (&text[p.range], p.heading_path.join("/"))).collect()
+    fn cut(text: &str, structure: Structure) -> Vec<(&str, String)> {
+        chunk(text, structure, BUDGET, &Fours).into_iter().map(|p| (&text[p.range], p.heading_path.join("/"))).collect()
     }
 
     #[test]
     fn chunks_follow_headings() {
         let text = "intro\n\n# A\n\n## B\n\nbody of b\n\n## C *d*\n\nbody of c\n";
         let expected = [("intro", ""), ("# A\n\n## B\n\nbody of b", "A/B"), ("## C *d*\n\nbody of c", "A/C d")];
-        assert_eq!(cut(text, Format::Markdown), expected.map(|(t, p)| (t, p.to_owned())));
+        assert_eq!(cut(text, Structure::Markdown), expected.map(|(t, p)| (t, p.to_owned())));
     }
 
     #[test]
@@ -391,26 +391,26 @@ mod tests {
         let table = "| a | b |\n| --- | --- |\n| 1 | 2 |";
         assert!((BUDGET.target + 1..=BUDGET.most).contains(&Fours.count(table)));
         let text = format!("para one\n\n{table}\n\npara two which is rather long, as it goes");
-        assert_eq!(cut(&text, Format::Markdown)[1].0, table);
+        assert_eq!(cut(&text, Structure::Markdown)[1].0, table);
     }
 
     #[test]
     fn a_heading_alone_is_kept() {
-        assert_eq!(cut("# Only", Format::Markdown), [("# Only", String::new())]);
+        assert_eq!(cut("# Only", Structure::Markdown), [("# Only", String::new())]);
     }
 
     #[test]
     fn long_runs_are_cut_at_words_and_in_scripts_without_them() {
         let words = "word ".repeat(60);
-        assert!(cut(&words, Format::Plain).iter().all(|(t, _)| t.starts_with("word") && t.ends_with("word")));
+        assert!(cut(&words, Structure::Plain).iter().all(|(t, _)| t.starts_with("word") && t.ends_with("word")));
         let han = "漢".repeat(300);
-        assert_eq!(cut(&han, Format::Plain).iter().map(|(t, _)| *t).collect::<String>(), han);
+        assert_eq!(cut(&han, Structure::Plain).iter().map(|(t, _)| *t).collect::<String>(), han);
     }
 
     proptest! {
         #[test]
         fn chunks_keep_order_size_and_every_letter(text in "[a-z# \\n.|`*\\-0-9äß東。\\[\\]:<>]{0,400}", plain: bool) {
-            let format = if plain { Format::Plain } else { Format::Markdown };
+            let format = if plain { Structure::Plain } else { Structure::Markdown };
             let pieces = chunk(&text, format, BUDGET, &Fours);
             let mut kept = String::new();
             let mut last = 0;

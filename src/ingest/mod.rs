@@ -1,12 +1,11 @@
 //! Bytes in, chunks out: what a document goes through before a workspace keeps it.
 //!
-//! [`extract`] makes text of bytes, [`chunk`] cuts it, [`pipeline`] embeds the pieces and hands them to the
+//! [`chunk`] cuts the text that was made of the bytes, [`pipeline`] embeds the pieces and hands them to the
 //! workspace, [`stages`] does so for many at once, [`worker`] for jobs. Knows no HTTP and asks nobody's permission.
 
 mod archive;
 mod background;
 mod chunk;
-mod extract;
 mod flight;
 mod item;
 mod pipeline;
@@ -16,7 +15,6 @@ mod stages;
 mod texts;
 mod worker;
 
-pub use extract::media_type_of;
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
 pub use source::check_name;
 pub use worker::{Bounds, Jobs, Opening, is_archive};

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::chunk::{self, Budget, Tokens};
-use super::extract::{self, Format};
 use super::source;
 use crate::datadir::Uploaded;
 use crate::digest::sha256 as sha256_of;
 use crate::embed::{Cached, Embedder, Purpose};
 use crate::error::Result;
+use crate::extract::{self, Format, Input, Structure};
 use crate::workspace::documents::{self, Document, Stored};
 use crate::workspace::{Workspace, chunks, in_context};
 
@@ -106,7 +106,8 @@ impl Pipeline {
         {
             return Ok(Prepared::Unchanged(document.clone()));
         }
-        let extracted = extract::extract(&bytes, format)?;
+        let input = Input { bytes: &bytes, format, name: file_name.as_deref(), wants_scans: false };
+        let extracted = extract::extract(input)?;
         let title =
             title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
         let title =
@@ -115,7 +116,7 @@ impl Pipeline {
         facts.extend(metadata.unwrap_or_default());
         let tokens = ModelTokens(self.embedder.as_ref());
         let budget = self.budget(&title);
-        let pieces = chunk::chunk(&extracted.content, extracted.format, budget, &tokens);
+        let pieces = chunk::chunk(&extracted.content, extracted.structure, budget, &tokens);
         let chunks = pieces.into_iter().map(|piece| chunks::Draft {
             start: piece.range.start,
             end: piece.range.end,
@@ -127,7 +128,8 @@ impl Pipeline {
         let draft = documents::Draft {
             title,
             source: source.unwrap_or_else(|| Uuid::now_v7().urn().to_string()),
-            content_type: if extracted.format == Format::Plain { "text/plain" } else { "text/markdown" }.to_owned(),
+            content_type: if extracted.structure != Structure::Markdown { "text/plain" } else { "text/markdown" }
+                .to_owned(),
             metadata: facts,
             size_bytes: bytes.len() as u64,
             content_hash,

@@ -9,6 +9,7 @@ const ROOMS: &[&str] = &[
     "clock",
     "digest",
     "failpoint",
+    "place",
     "pread",
     "stamp",
     "text", // words
@@ -18,6 +19,7 @@ const ROOMS: &[&str] = &[
     "knn",
     "graph",
     "embed",
+    "extract",
     "llm", // engines: no tenant, no HTTP
     "datadir",
     "workspace",
@@ -52,10 +54,10 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("tower_http", &["api", "ui", "server"]),
     ("clap", &["cli", "config", "main"]),
     ("reqwest", &["cli", "llm"]),
-    ("zip", &["ingest"]),
+    ("zip", &["extract", "ingest"]),
     ("tar", &["ingest", "workspace"]),
-    ("html5ever", &["ingest"]),
-    ("pulldown_cmark", &["ingest"]),
+    ("html5ever", &["extract"]),
+    ("pulldown_cmark", &["extract", "ingest"]),
 ];
 
 /// Names that say nothing.

@@ -9,7 +9,7 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer};
 use serde_json::{Map, Value};
 
-use super::{Extracted, Format};
+use super::{Extracted, Format, Structure};
 
 /// Deepest indentation of nested lists.
 const DEEPEST_LIST: usize = 8;
@@ -334,7 +334,16 @@ impl Page {
         let title = self.title.take().map(clean).filter(|t| !t.is_empty());
         let title = title.or_else(|| self.heading.take().map(clean).filter(|t| !t.is_empty()));
         let content = self.out.trim().to_owned();
-        Extracted { title, metadata: self.metadata, content, format: Format::Markdown }
+        Extracted {
+            title,
+            metadata: self.metadata,
+            content,
+            structure: Structure::Markdown,
+            marks: Vec::new(),
+            warnings: Vec::new(),
+            scans: Vec::new(),
+            media_type: Format::Html.media_type().to_owned(),
+        }
     }
 }
 

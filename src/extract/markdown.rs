@@ -2,14 +2,15 @@
 
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
-use super::{Extracted, Format, front_matter};
+use super::{Extracted, Format, Structure, front_matter, plain};
 
 /// The text, its front matter as metadata, and its title: the front matter's, or the first first-level heading.
 pub fn extract(text: &str) -> Extracted {
     let (metadata, content) = front_matter::split(text);
     let stated = metadata.get("title").and_then(|t| t.as_str()).map(str::to_owned);
     let title = stated.or_else(|| first_heading(content)).filter(|t| !t.trim().is_empty());
-    Extracted { title, metadata, content: content.to_owned(), format: Format::Markdown }
+    let media_type = Format::Markdown.media_type().to_owned();
+    Extracted { title, metadata, media_type, ..plain(content, Structure::Markdown) }
 }
 
 fn first_heading(content: &str) -> Option<String> {

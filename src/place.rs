@@ -1,0 +1,183 @@
+//! Where in its original a text came from: page, slide, cells, lines.
+//!
+//! An extractor leaves a [`Mark`] in its text wherever the place changes; a stretch of text comes from the marks it
+//! lies under. Pure.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in an original, as it is at one byte of the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A page, from 1.
+    Page(u32),
+    /// A slide, from 1.
+    Slide(u32),
+    /// A row of cells. Each further line of the text is the next row.
+    Row {
+        /// The sheet's name; none in a file that is one table.
+        sheet: Option<String>,
+        /// From 1.
+        row: u32,
+        /// First and last column, from 1.
+        columns: (u32, u32),
+    },
+    /// A line, from 1. Each further line of the text is the next.
+    Line(u32),
+}
+
+/// From this byte of the text on, it comes from this place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub at: usize,
+    pub place: Place,
+}
+
+/// Where a stretch of text came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Location {
+    pub first: Place,
+    pub last: Place,
+}
+
+impl Place {
+    /// The place `lines` further down.
+    pub fn advanced(&self, lines: u32) -> Place {
+        match self {
+            Place::Row { sheet, row, columns } => {
+                Place::Row { sheet: sheet.clone(), row: row.saturating_add(lines), columns: *columns }
+            }
+            Place::Line(line) => Place::Line(line.saturating_add(lines)),
+            other => other.clone(),
+        }
+    }
+}
+
+/// The marks of `text[range]`, the first of them at its beginning; none where no mark stands before its end.
+pub fn within(marks: &[Mark], text: &str, range: &Range<usize>) -> Vec<Mark> {
+    let begins = marks.partition_point(|mark| mark.at <= range.start);
+    let first = begins.checked_sub(1).and_then(|place| marks.get(place)).map(|mark| {
+        let lines = newlines(text, mark.at..range.start);
+        Mark { at: range.start, place: mark.place.advanced(lines) }
+    });
+    let rest = marks.get(begins..).unwrap_or_default().iter().take_while(|mark| mark.at < range.end).cloned();
+    first.into_iter().chain(rest).collect()
+}
+
+/// Where `text[range]` came from, by the marks of the text or of a stretch that holds it. `text` begins at byte
+/// `origin` of what the marks and the range count in.
+pub fn locate(marks: &[Mark], text: &str, origin: usize, range: &Range<usize>) -> Option<Location> {
+    let at = |byte: usize| {
+        let place = marks.partition_point(|mark| mark.at <= byte).checked_sub(1)?;
+        let mark = marks.get(place)?;
+        let lines = newlines(text, mark.at.saturating_sub(origin)..byte.saturating_sub(origin));
+        Some(mark.place.advanced(lines))
+    };
+    Some(Location { first: at(range.start)?, last: at(range.end.saturating_sub(1).max(range.start))? })
+}
+
+fn newlines(text: &str, range: Range<usize>) -> u32 {
+    let bytes = text.as_bytes().get(range).unwrap_or_default();
+    u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX)
+}
+
+impl Location {
+    /// The page that it begins on, where it lies on one.
+    pub fn page(&self) -> Option<u32> {
+        if let Place::Page(page) = self.first { Some(page) } else { None }
+    }
+}
+
+/// As people say it: `page 12`, `pages 3–4`, `slide 2`, `Sales!A2:D40`, `lines 10–42`.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |f: &mut fmt::Formatter<'_>, word: &str, first: u32, last: u32| match first == last {
+            true => write!(f, "{word} {first}"),
+            false => write!(f, "{word}s {first}–{last}"),
+        };
+        match (&self.first, &self.last) {
+            (Place::Page(first), Place::Page(last)) => span(f, "page", *first, *last),
+            (Place::Slide(first), Place::Slide(last)) => span(f, "slide", *first, *last),
+            (Place::Line(first), Place::Line(last)) => span(f, "line", *first, *last),
+            (Place::Row { sheet: None, row: first, .. }, Place::Row { sheet: None, row: last, .. }) => {
+                span(f, "row", *first, *last)
+            }
+            (Place::Row { sheet, .. }, Place::Row { sheet: end, .. }) if sheet == end => {
+                write!(f, "{}!{}", sheet.as_deref().unwrap_or_default(), self.cells().unwrap_or_default())
+            }
+            (Place::Row { sheet, .. }, Place::Row { sheet: end, .. }) => {
+                write!(f, "{} to {}", sheet.as_deref().unwrap_or_default(), end.as_deref().unwrap_or_default())
+            }
+            // Never both kinds in one document.
+            (first, _) => fmt::Display::fmt(&Location { first: first.clone(), last: first.clone() }, f),
+        }
+    }
+}
+
+impl Location {
+    /// The cells that it spans on one sheet: `A2:D40`.
+    pub fn cells(&self) -> Option<String> {
+        let (Place::Row { sheet, row: first, columns }, Place::Row { sheet: end, row: last, columns: others }) =
+            (&self.first, &self.last)
+        else {
+            return None;
+        };
+        let (left, right) = (columns.0.min(others.0), columns.1.max(others.1));
+        (sheet == end).then(|| format!("{}{first}:{}{last}", column(left), column(right)))
+    }
+}
+
+/// A column's letters: 1 is `A`, 27 is `AA`.
+fn column(mut number: u32) -> String {
+    let mut letters = Vec::new();
+    while number > 0 {
+        let digit = (number - 1) % 26;
+        letters.push(char::from(b'A' + u8::try_from(digit).unwrap_or(0)));
+        number = (number - 1) / 26;
+    }
+    letters.iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(row: u32) -> Place {
+        Place::Row { sheet: Some("Sales".into()), row, columns: (1, 28) }
+    }
+
+    #[test]
+    fn a_stretch_knows_its_places() {
+        let text = "page one\npage two\npage three";
+        let marks = [(0, 1), (9, 2), (18, 3)].map(|(at, page)| Mark { at, place: Place::Page(page) });
+        assert_eq!(
+            within(&marks, text, &(4..12)),
+            [Mark { at: 4, place: Place::Page(1) }, Mark { at: 9, place: Place::Page(2) }]
+        );
+        let spans = |range: Range<usize>| locate(&marks, text, 0, &range).unwrap().to_string();
+        assert_eq!(spans(4..12), "pages 1–2");
+        assert_eq!(spans(9..17), "page 2");
+        assert!(within(&[], text, &(0..3)).is_empty() && locate(&[], text, 0, &(0..3)).is_none());
+    }
+
+    #[test]
+    fn lines_and_rows_are_counted_from_their_mark() {
+        let text = "a\nb\nc\nd";
+        let marks = [Mark { at: 2, place: row(10) }];
+        let inner = within(&marks, text, &(4..7));
+        assert_eq!(inner, [Mark { at: 4, place: row(11) }]);
+        assert_eq!(locate(&inner, &text[4..7], 4, &(4..7)).unwrap().to_string(), "Sales!A11:AB12");
+        let lines = [Mark { at: 0, place: Place::Line(1) }];
+        assert_eq!(locate(&lines, text, 0, &(2..5)).unwrap().to_string(), "lines 2–3");
+        assert_eq!(within(&marks, text, &(0..1)), []);
+    }
+
+    #[test]
+    fn columns_have_letters() {
+        assert_eq!([1, 26, 27, 702, 703, 16_384].map(column), ["A", "Z", "AA", "ZZ", "AAA", "XFD"]);
+    }
+}
