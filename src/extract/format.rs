@@ -87,9 +87,14 @@ impl Format {
         }
     }
 
+    /// Whether an original of this media type can be in this format.
+    pub fn may_be(self, media_type: &str) -> bool {
+        matches!(self, Format::Package | Format::Compound | Format::Image) || self.media_type() == media_type
+    }
+
     /// Whether its text is read as it stands, so that nothing in it is parsed.
     pub fn is_verbatim(self) -> bool {
-        matches!(self, Format::Plain | Format::Markdown | Format::Code)
+        matches!(self, Format::Plain | Format::Markdown | Format::Code | Format::Image)
     }
 }
 

@@ -2,18 +2,23 @@
 //!
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
+mod checked;
 mod composer;
 mod fault;
 mod format;
 mod front_matter;
 mod html;
 mod markdown;
+mod scans;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use checked::checked;
+pub use composer::LONGEST;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
+pub use scans::with_recognized;
 
 use crate::place::Mark;
 
@@ -24,6 +29,8 @@ pub struct Input<'a> {
     pub format: Format,
     /// The name that they came with.
     pub name: Option<&'a str>,
+    /// The encoding of the text that its sender declared.
+    pub charset: Option<&'a str>,
     /// Whether pictures of text are wanted, for text recognition.
     pub wants_scans: bool,
 }
@@ -77,6 +84,11 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
     let extracted = match input.format {
         Format::Markdown => markdown::extract(&text(input.bytes)?),
         Format::Html => html::extract(&text(input.bytes)?),
+        Format::Image if input.wants_scans => scans::picture(input.bytes),
+        Format::Image => {
+            let why = "the document is a picture, and there is no text recognition here";
+            return Err(Fault::new(Kind::NoTextLayer, why));
+        }
         Format::Plain => plain(&text(input.bytes)?, Structure::Plain),
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
@@ -113,7 +125,7 @@ mod tests {
 
     #[test]
     fn empty_text_is_refused() {
-        let input = |bytes, format| Input { bytes, format, name: None, wants_scans: false };
+        let input = |bytes, format| Input { bytes, format, name: None, charset: None, wants_scans: false };
         assert_eq!(extract(input(b" \n ", Format::Markdown)).unwrap_err().kind, Kind::NoText);
         assert_eq!(extract(input(b"\xEF\xBB\xBFhi", Format::Plain)).unwrap().content, "hi");
     }

@@ -24,7 +24,7 @@ pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
 
 /// Puts what an archive holds at the end of its job, in the archive's stead.
 pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, directory: &DataDir) -> Result<()> {
-    let unpacked = archive::unpack(pipeline.workspace.open_item(&pending.item)?, bounds, directory);
+    let unpacked = archive::unpack(&pipeline.sandbox, pipeline.workspace.open_item(&pending.item)?, bounds, directory);
     pipeline.workspace.commit(move |change| {
         let entries = match unpacked {
             Ok(entries) => entries,

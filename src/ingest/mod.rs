@@ -12,6 +12,7 @@ mod pipeline;
 mod reindex;
 mod source;
 mod stages;
+mod tables;
 mod texts;
 mod worker;
 

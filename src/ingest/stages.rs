@@ -165,6 +165,10 @@ impl Stages<'_> {
         let incoming = item::read(self.pipeline, &pending.item)?;
         let (fate, cut_document) = match self.pipeline.draft(incoming) {
             Ok(Prepared::Unchanged(_)) => (Fate::Unchanged, None),
+            Ok(Prepared::Archive) => {
+                drop(held);
+                return self.unpack(pending);
+            }
             Ok(Prepared::Draft { draft, stale }) => {
                 let (reply, replies) = channel();
                 held.weigh(self.weight(&draft, &stale));

@@ -19,6 +19,7 @@ use super::stages::Stages;
 use crate::datadir::{DataDir, Uploaded};
 use crate::embed::Cached;
 use crate::error::{Error, Result};
+use crate::sandbox::Sandbox;
 use crate::workspace::jobs::{self, Failure, Item, Job};
 use crate::workspace::{self, ModelIdentity, Workspace};
 
@@ -40,6 +41,8 @@ type NoteModel = dyn Fn(Uuid, &str) -> Result<()> + Send + Sync;
 pub struct Opening {
     pub workspace: Box<OpenWorkspace>,
     pub embedder: Box<OpenEmbedder>,
+    /// What reads documents.
+    pub sandbox: Arc<Sandbox>,
     /// Tokens that a chunk aims at.
     pub chunk_tokens: usize,
     /// Told of the model that a workspace's searches use from now on.
@@ -49,7 +52,8 @@ pub struct Opening {
 impl Opening {
     fn pipeline(&self, workspace: Arc<Workspace>) -> Result<Pipeline> {
         let embedder = (self.embedder)(&workspace, &workspace.model())?;
-        Ok(Pipeline { workspace, embedder, chunk_tokens: self.chunk_tokens })
+        let sandbox = self.sandbox.clone();
+        Ok(Pipeline { workspace, embedder, sandbox, chunk_tokens: self.chunk_tokens })
     }
 }
 

@@ -8,6 +8,7 @@ use super::{Change, Filter, Workspace, chunks, id, json, sessions, to_json};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
+use crate::extract::Warning;
 
 /// A document without its content.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Document {
     /// Media type of `content`, the text that was made of the original.
     pub content_type: String,
     pub metadata: Map<String, Value>,
+    /// What of the original was left out.
+    pub warnings: Vec<Warning>,
     pub chunk_count: u64,
     /// Bytes of the original.
     pub size_bytes: u64,
@@ -38,6 +41,7 @@ pub struct Draft {
     pub content: String,
     pub content_type: String,
     pub metadata: Map<String, Value>,
+    pub warnings: Vec<Warning>,
     pub size_bytes: u64,
     pub content_hash: String,
     pub file_type: String,
@@ -82,6 +86,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
         source: draft.source.clone(),
         content_type: draft.content_type.clone(),
         metadata: draft.metadata.clone(),
+        warnings: draft.warnings.clone(),
         chunk_count: draft.chunks.len() as u64,
         size_bytes: draft.size_bytes,
         content_hash: draft.content_hash.clone(),
@@ -91,8 +96,8 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
     };
     db.prepare_cached(
         "INSERT INTO documents (id, title, source, content, content_type, metadata, chunk_count, size_bytes,
-                                content_hash, file_type, created_at, updated_at, content_sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                                content_hash, file_type, created_at, updated_at, content_sum, warnings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(rusqlite::params![
         document.id.to_string(),
@@ -108,6 +113,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
         document.created_at,
         document.updated_at,
         sha256(draft.content.as_bytes()),
+        to_json(&document.warnings)?,
     ])?;
     chunks::insert(change, db.last_insert_rowid(), &draft.content, &draft.model, &draft.chunks)?;
     Ok(Stored { document, replaced: previous.is_some() })
@@ -128,7 +134,7 @@ fn delete_row(change: &Change<'_>, number: i64, content_hash: &str) -> Result<()
 }
 
 const COLUMNS: &str = "d.number, d.id, d.title, d.source, d.content_type, d.metadata, d.chunk_count, d.size_bytes,
-                       d.content_hash, d.file_type, d.created_at, d.updated_at";
+                       d.content_hash, d.file_type, d.created_at, d.updated_at, d.warnings";
 
 fn find(db: &Connection, document: Uuid) -> Result<Option<(i64, Document)>> {
     one(db, "d.id = ?1", &document.to_string())
@@ -150,6 +156,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
         source: row.get("source")?,
         content_type: row.get("content_type")?,
         metadata: json(row, "metadata")?,
+        warnings: json(row, "warnings")?,
         chunk_count: row.get("chunk_count")?,
         size_bytes: row.get("size_bytes")?,
         content_hash: row.get("content_hash")?,

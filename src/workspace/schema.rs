@@ -237,6 +237,12 @@ INSERT INTO tallies VALUES ('evaluation_runs', 0);
 CREATE TRIGGER evaluation_runs_added AFTER INSERT ON evaluation_runs BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evaluation_runs'; END;
 CREATE TRIGGER evaluation_runs_removed AFTER DELETE ON evaluation_runs BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evaluation_runs'; END;
 "#,
+    r#"
+-- Where in the original each chunk came from, as marks; and what of a document was left out, as warnings.
+ALTER TABLE chunks DROP COLUMN page;
+ALTER TABLE chunks ADD COLUMN places TEXT;
+ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
+"#,
 ];
 
 /// A table of vectors of all chunks, by the chunk's number; `dimension` numbers each.

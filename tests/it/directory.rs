@@ -590,6 +590,8 @@ pub fn downgrade(directory: &Path) {
     db.execute_batch(
         "DROP TABLE evaluation_runs; DROP TABLE evaluation_questions; DROP TABLE evaluations;
          DROP TABLE tallies; DROP TABLE generations; INSERT INTO meta VALUES ('tombstones_since', 0);
+         ALTER TABLE documents DROP COLUMN warnings; ALTER TABLE chunks DROP COLUMN places;
+         ALTER TABLE chunks ADD COLUMN page INTEGER;
          ALTER TABLE documents DROP COLUMN content_sum; DROP TABLE embedding_models; DROP TABLE vector_sums;
          PRAGMA user_version = 1;",
     )
