@@ -83,6 +83,7 @@ impl From<Fault> for Error {
     fn from(Fault { kind, message }: Fault) -> Self {
         match kind {
             Kind::Unsupported | Kind::Archive => Error::UnsupportedMediaType(message),
+            Kind::NoText => Error::invalid("content", "holds no text"),
             _ => Error::Unreadable { code: kind.code(), message },
         }
     }

@@ -133,16 +133,21 @@ impl Sandbox {
 
     fn read(&self, compartment: Uuid, input: Input<'_>) -> Result<Result<Extracted, Fault>> {
         let _turn = self.turn();
-        let mut process = match self.warm(compartment) {
-            Some(process) => process,
-            None => self.noted(Process::for_documents(&self.program, self.limits)?),
-        };
-        let answer = match process.read(&input, Duration::from_secs(self.limits.seconds)) {
-            Ok(answer) => answer,
-            Err(end) => return Ok(Err(end.fault())),
+        let limit = Duration::from_secs(self.limits.seconds);
+        let warm = self.warm(compartment);
+        let (process, answer) = match warm.and_then(|mut process| Some((process.read(&input, limit).ok()?, process))) {
+            Some((answer, process)) => (process, answer),
+            None => {
+                // What an earlier document left behind in a process is not this one's fault: it gets a fresh one.
+                let mut fresh = self.noted(Process::for_documents(&self.program, self.limits)?);
+                match fresh.read(&input, limit) {
+                    Ok(answer) => (fresh, answer),
+                    Err(end) => return Ok(Err(end.fault())),
+                }
+            }
         };
         let size = answer.as_ref().map_or(0, |found| found.content.len() + found.scans.len() * HEAVY);
-        if input.bytes.len().max(size) < HEAVY && process.busy < Duration::from_secs(self.limits.seconds) / 2 {
+        if input.bytes.len().max(size) < HEAVY && process.busy < limit / 2 {
             self.state().idle.push(Idle { compartment, since: Instant::now(), process });
         }
         Ok(answer)
