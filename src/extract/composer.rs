@@ -71,7 +71,7 @@ impl Composer {
             Some(number) => self.out.push_str(&format!("{number}. ")),
             None => self.out.push_str("- "),
         }
-        self.out.push_str(&text);
+        self.out.push_str(&escaped(&text));
     }
 
     /// Preformatted text.
@@ -150,7 +150,9 @@ impl Composer {
 
     fn mark(&mut self, place: Place) {
         let at = self.out.len();
-        if self.marks.last().is_none_or(|last| last.place != place) {
+        // Rows and lines go on by themselves, so that one of them twice is news.
+        let goes_on = matches!(place, Place::Row { .. } | Place::Line(_));
+        if goes_on || self.marks.last().is_none_or(|last| last.place != place) {
             self.marks.push(Mark { at, place });
         }
     }

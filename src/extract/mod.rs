@@ -2,18 +2,28 @@
 //!
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
+mod code;
 mod composer;
+mod delimited;
+mod encoding;
 mod fault;
 mod format;
 mod front_matter;
 mod html;
+mod json;
+mod mail;
 mod markdown;
+mod plain;
+mod sniff;
+mod xml;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use encoding::charset;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
+pub use mail::messages;
 
 use crate::place::Mark;
 
@@ -24,6 +34,8 @@ pub struct Input<'a> {
     pub format: Format,
     /// The name that they came with.
     pub name: Option<&'a str>,
+    /// The name of the encoding that they were declared to be in.
+    pub charset: Option<&'a str>,
     /// Whether pictures of text are wanted, for text recognition.
     pub wants_scans: bool,
 }
@@ -74,10 +86,24 @@ pub struct Scan {
 /// # Errors
 /// What keeps all of it from being read; what keeps parts of it is among the warnings.
 pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
-    let extracted = match input.format {
-        Format::Markdown => markdown::extract(&text(input.bytes)?),
-        Format::Html => html::extract(&text(input.bytes)?),
-        Format::Plain => plain(&text(input.bytes)?, Structure::Plain),
+    extract_within(input, 0)
+}
+
+/// As [`extract`], of what lies within `depth` other documents: an attachment of a message, say.
+fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
+    let Input { bytes, format, .. } = input;
+    let extracted = match format {
+        Format::Mail => mail::extract(bytes, depth)?,
+        Format::Mailbox => mail::extract_mailbox(bytes, depth)?,
+        Format::Plain
+        | Format::Markdown
+        | Format::Code
+        | Format::Html
+        | Format::Csv
+        | Format::Tsv
+        | Format::Json
+        | Format::JsonLines
+        | Format::Xml => textual(input)?,
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
@@ -86,25 +112,28 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
     }
 }
 
-fn plain(text: &str, structure: Structure) -> Extracted {
-    Extracted {
-        title: None,
-        metadata: Map::new(),
-        content: text.to_owned(),
-        structure,
-        marks: Vec::new(),
-        warnings: Vec::new(),
-        scans: Vec::new(),
-        media_type: Format::Plain.media_type().to_owned(),
-    }
-}
-
-/// The text of bytes in whatever encoding.
-fn text(bytes: &[u8]) -> Result<String, Fault> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes);
-    text.map(str::to_owned)
-        .map_err(|e| Fault::damaged(format!("it is not valid UTF-8 from byte {} on", e.valid_up_to())))
+/// Reads a format that is written in text.
+fn textual(input: Input<'_>) -> Result<Extracted, Fault> {
+    let Input { bytes, format, name, charset, .. } = input;
+    let stated = match format {
+        Format::Html | Format::Xml => charset.map(str::to_owned).or_else(|| encoding::stated_within(bytes)),
+        _ => charset.map(str::to_owned),
+    };
+    let decoded = encoding::decode(bytes, stated.as_deref())?;
+    let text = decoded.text.as_str();
+    let mut extracted = match format {
+        Format::Markdown => markdown::extract(text),
+        Format::Code => code::extract(text, name),
+        Format::Html => html::extract(text),
+        Format::Csv => delimited::extract(text, b',')?,
+        Format::Tsv => delimited::extract(text, b'\t')?,
+        Format::Json => json::extract(text, name)?,
+        Format::JsonLines => json::extract_lines(text)?,
+        Format::Xml => xml::extract(text)?,
+        _ => plain::extract(text),
+    };
+    decoded.note(&mut extracted);
+    Ok(extracted)
 }
 
 #[cfg(test)]
@@ -113,7 +142,7 @@ mod tests {
 
     #[test]
     fn empty_text_is_refused() {
-        let input = |bytes, format| Input { bytes, format, name: None, wants_scans: false };
+        let input = |bytes, format| Input { bytes, format, name: None, charset: None, wants_scans: false };
         assert_eq!(extract(input(b" \n ", Format::Markdown)).unwrap_err().kind, Kind::NoText);
         assert_eq!(extract(input(b"\xEF\xBB\xBFhi", Format::Plain)).unwrap().content, "hi");
     }

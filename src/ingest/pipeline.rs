@@ -106,7 +106,8 @@ impl Pipeline {
         {
             return Ok(Prepared::Unchanged(document.clone()));
         }
-        let input = Input { bytes: &bytes, format, name: file_name.as_deref(), wants_scans: false };
+        let charset = content_type.as_deref().and_then(extract::charset);
+        let input = Input { bytes: &bytes, format, name: file_name.as_deref(), charset, wants_scans: false };
         let extracted = extract::extract(input)?;
         let title =
             title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
