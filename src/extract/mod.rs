@@ -146,4 +146,16 @@ mod tests {
         assert_eq!(extract(input(b" \n ", Format::Markdown)).unwrap_err().kind, Kind::NoText);
         assert_eq!(extract(input(b"\xEF\xBB\xBFhi", Format::Plain)).unwrap().content, "hi");
     }
+
+    #[test]
+    fn encodings_are_told_and_noted() {
+        let read = |bytes, format, charset| {
+            let found = extract(Input { bytes, format, name: None, charset, wants_scans: false }).unwrap();
+            (found.content, found.metadata.get("encoding").cloned())
+        };
+        let page = b"<meta charset=windows-1251><p>\xCF\xF0\xE8\xE2\xE5\xF2</p>";
+        assert_eq!(read(page, Format::Html, None), ("Привет".into(), Some("windows-1251".into())));
+        assert_eq!(read(b"\xCF\xD2", Format::Plain, Some("koi8-r")), ("ор".into(), Some("koi8-r".into())));
+        assert_eq!(read("день".as_bytes(), Format::Plain, Some("koi8-r")), ("день".into(), None));
+    }
 }

@@ -241,3 +241,85 @@ fn timestamp(date: &DateTime) -> Option<String> {
         .flatten()
         .map(|time| time.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const REPORT: &str = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\r\nTo: a@example.com, \"B\" <b@example.com>\r\n\
+        Subject: Pump\r\nDate: Fri, 23 Dec 2022 12:08:48 -0600\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=x\r\n\r\n\
+        --x\r\nContent-Type: multipart/alternative; boundary=y\r\n\r\n\
+        --y\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+        # Gr=FC=DFe\r\n\r\nIt stands still.\r\n\
+        --y\r\nContent-Type: text/html\r\n\r\n<p>It stands <b>still</b>.</p>\r\n--y--\r\n\
+        --x\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename=hours.csv\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\nUHVtcCxIb3VycwpBLDkK\r\n\
+        --x\r\nContent-Type: application/x-msdownload\r\nContent-Disposition: attachment; filename=a.exe\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\nTVqQAAMAAAAEAAAA//8AALgAAAA=\r\n\
+        --x\r\nContent-Type: message/rfc822\r\n\r\nSubject: Inner\r\nFrom: c@example.com\r\n\r\nForwarded words.\r\n--x--\r\n";
+
+    fn read(bytes: &[u8]) -> Extracted {
+        extract(bytes, 0).unwrap()
+    }
+
+    #[test]
+    fn a_message_tells_its_headers_text_and_attachments() {
+        let found = read(REPORT.as_bytes());
+        let expected = "# Pump\n\nFrom: Jürgen <j@example.com>\nTo: a@example.com, B <b@example.com>\n\
+            Date: Fri, 23 Dec 2022 12:08:48 -0600\n\n\\# Grüße\n\nIt stands still.\n\n## Attachment: hours.csv\n\n\
+            | Pump | Hours |\n| --- | --- |\n| A | 9 |\n\n## Attachment: Inner\n\n## Inner\n\nFrom: c@example.com\n\nForwarded words.";
+        assert_eq!(found.content, expected);
+        assert_eq!(found.title.as_deref(), Some("Pump"));
+        let facts = json!({"author": "Jürgen <j@example.com>", "to": ["a@example.com", "B <b@example.com>"],
+            "created": "2022-12-23T18:08:48Z"});
+        assert_eq!(serde_json::Value::Object(found.metadata), facts);
+        let warnings: Vec<&str> = found.warnings.iter().map(|warning| warning.code.as_str()).collect();
+        assert_eq!(warnings, ["unsupported_media_type"]);
+        assert!(found.warnings[0].message.starts_with("a.exe was left out"), "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn pages_are_read_where_there_is_no_plain_text() {
+        let page = "Subject: x\nFrom: a@example.com\nContent-Type: text/html\n\n<ul><li>one<li>two</ul><script>no()</script>";
+        assert!(read(page.as_bytes()).content.ends_with("- one\n- two"), "{}", read(page.as_bytes()).content);
+    }
+
+    #[test]
+    fn text_without_a_stated_encoding_is_told_by_its_looks() {
+        let found = read(b"Subject: x\nFrom: a@example.com\n\nLa for\xEAt reste ferm\xE9e jusqu'\xE0 l'\xE9t\xE9.");
+        assert!(found.content.ends_with("La forêt reste fermée jusqu'à l'été."), "{}", found.content);
+    }
+
+    #[test]
+    fn messages_within_messages_end() {
+        let nested = format!("Subject: x\n{}\nText", "Content-Type: message/rfc822\n\n".repeat(100_000));
+        assert_eq!(extract(nested.as_bytes(), 0).unwrap_err().kind, Kind::TooComplex);
+        let deep = format!("{}Subject: core\n\nText", "Subject: shell\nContent-Type: message/rfc822\n\n".repeat(900));
+        let found = read(deep.as_bytes());
+        assert!(found.warnings.iter().any(|warning| warning.code == "too_complex"), "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn a_mailbox_has_a_heading_for_each_message() {
+        let mailbox = b"From a@x Sat Jan  3 01:05:34 1996\nSubject: One\nFrom: a@x\n\n>From here.\n\n\
+            From b@x Sat Jan  3 01:05:35 1996\nSubject: Two\nFrom: b@x\n\nThere.\n";
+        let found = extract_mailbox(mailbox, 0).unwrap();
+        assert_eq!(found.content, "# One\n\nFrom: a@x\n\nFrom here.\n\n# Two\n\nFrom: b@x\n\nThere.");
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_messages_are_read_or_refused(at in 0..REPORT.len(), byte in any::<u8>(), end in 0..REPORT.len()) {
+            let mut bytes = REPORT.as_bytes().to_vec();
+            bytes[at] = byte;
+            let _ = extract(&bytes, 0);
+            bytes.truncate(end);
+            let _ = extract(&bytes, 0);
+            let _ = extract_mailbox(&bytes, 0);
+        }
+    }
+}
