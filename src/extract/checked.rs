@@ -65,12 +65,12 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::{Structure, plain};
+    use crate::extract::plain;
     use crate::place::{Mark, Place};
 
     fn with_marks(at: &[usize]) -> Result<Extracted, Fault> {
         let marks = at.iter().map(|at| Mark { at: *at, place: Place::Page(1) }).collect();
-        checked(Extracted { marks, ..plain("äö", Structure::Plain) })
+        checked(Extracted { marks, ..plain::extract("äö") })
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_too_much_is_cut_off() {
-        let mut found = plain("x", Structure::Plain);
+        let mut found = plain::extract("x");
         found.title = Some(format!(" {}\0", "t".repeat(5000)));
         found.metadata.insert("a".into(), "v".repeat(9000).into());
         found.metadata.insert("b".into(), Value::from((0..60_000).collect::<Vec<_>>()));

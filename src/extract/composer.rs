@@ -71,7 +71,7 @@ impl Composer {
             Some(number) => self.out.push_str(&format!("{number}. ")),
             None => self.out.push_str("- "),
         }
-        self.out.push_str(&text);
+        self.out.push_str(&escaped(&text));
     }
 
     /// Preformatted text.
@@ -150,7 +150,9 @@ impl Composer {
 
     fn mark(&mut self, place: Place) {
         let at = self.out.len();
-        if self.marks.last().is_none_or(|last| last.place != place) {
+        // Rows and lines go on by themselves, so that one of them twice is news.
+        let goes_on = matches!(place, Place::Row { .. } | Place::Line(_));
+        if goes_on || self.marks.last().is_none_or(|last| last.place != place) {
             self.marks.push(Mark { at, place });
         }
     }
@@ -218,12 +220,17 @@ pub fn folded(text: &str) -> String {
 
 /// A line whose beginning would be read as a heading or a fence, so that it is not.
 fn escaped(line: &str) -> String {
-    let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
-    let is_heading = (1..=6).contains(&hashes) && line.as_bytes().get(hashes).is_none_or(|byte| *byte == b' ');
-    match is_heading || line.starts_with("```") || line.starts_with("~~~") {
+    match begins_block(line) {
         true => format!("\\{line}"),
         false => line.to_owned(),
     }
+}
+
+/// Whether a line's beginning would be read as a heading or a fence.
+pub fn begins_block(line: &str) -> bool {
+    let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
+    let is_heading = (1..=6).contains(&hashes) && line.as_bytes().get(hashes).is_none_or(|byte| *byte == b' ');
+    is_heading || line.starts_with("```") || line.starts_with("~~~")
 }
 
 #[cfg(test)]

@@ -1,22 +1,34 @@
-//! The YAML that a Markdown file may begin with.
+//! The YAML or TOML that a Markdown file may begin with.
 
 use serde_json::{Map, Value};
 
 /// Bytes of front matter that are looked at.
 const LONGEST: usize = 64 << 10;
+/// Facts that are taken of it.
+const MOST: usize = 256;
+/// Lists within lists, deepest.
+const DEEPEST: usize = 16;
 
-/// Splits `text` into its front matter and the rest. Front matter that is no YAML mapping is ordinary text.
+/// Splits `text` into its front matter and the rest. Front matter that is no mapping is ordinary text.
 pub fn split(text: &str) -> (Map<String, Value>, &str) {
     parse(text).unwrap_or((Map::new(), text))
 }
 
 fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
-    let body = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"))?;
+    let fence = text.get(..3)?;
+    let body = text.get(3..)?;
+    let body = body.strip_prefix('\n').or_else(|| body.strip_prefix("\r\n"))?;
+    let (ends, read): (&[&str], fn(&str) -> Option<Map<String, Value>>) = match fence {
+        "---" => (&["---", "..."], yaml),
+        "+++" => (&["+++"], toml),
+        _ => return None,
+    };
     let mut end = 0;
     for line in body.split_inclusive('\n') {
-        if matches!(line.trim_end(), "---" | "...") {
-            let yaml = body.get(..end)?;
-            let metadata = if yaml.trim().is_empty() { Map::new() } else { serde_saphyr::from_str(yaml).ok()? };
+        if ends.contains(&line.trim_end()) {
+            let stated = body.get(..end)?;
+            let metadata = if stated.trim().is_empty() { Map::new() } else { read(stated)? };
+            let metadata = metadata.into_iter().filter(|(_, value)| is_shallow(value, DEEPEST)).take(MOST).collect();
             return Some((metadata, body.get(end + line.len()..)?));
         }
         end += line.len();
@@ -27,8 +39,53 @@ fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
     None
 }
 
+fn yaml(text: &str) -> Option<Map<String, Value>> {
+    // Nesting costs stack: what nests deeper than any list of facts is not read.
+    let indented = text.lines().map(|line| line.len() - line.trim_start().len()).max().unwrap_or(0);
+    let opened = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let dashes = text.lines().map(|line| line.matches("- ").count()).max().unwrap_or(0);
+    match indented > 200 || opened > 1000 || dashes > 100 {
+        true => None,
+        false => serde_saphyr::from_str(text).ok(),
+    }
+}
+
+fn toml(text: &str) -> Option<Map<String, Value>> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    Some(table.into_iter().filter_map(|(key, value)| Some((key, as_json(value, DEEPEST)?))).collect())
+}
+
+fn as_json(value: toml::Value, depth: usize) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
+    Some(match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(flag) => flag.into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(list) => list.into_iter().filter_map(|value| as_json(value, depth)).collect(),
+        toml::Value::Table(table) => {
+            let entries = table.into_iter().filter_map(|(key, value)| Some((key, as_json(value, depth)?)));
+            Value::Object(entries.collect())
+        }
+    })
+}
+
+/// Whether a fact nests no deeper than `depth`.
+fn is_shallow(value: &Value, depth: usize) -> bool {
+    match (value, depth.checked_sub(1)) {
+        (_, None) => false,
+        (Value::Array(list), Some(depth)) => list.iter().all(|value| is_shallow(value, depth)),
+        (Value::Object(object), Some(depth)) => object.values().all(|value| is_shallow(value, depth)),
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -38,8 +95,37 @@ mod tests {
         assert_eq!(metadata["tags"], serde_json::json!(["a", "b"]));
         assert_eq!(metadata["year"], 2026);
         assert_eq!(rest, "# Leave\n");
-        for text in ["---\nno end", "---\n- a list\n---\nx", "--- not\n---\n", "plain"] {
+        for text in ["---\nno end", "---\n- a list\n---\nx", "--- not\n---\n", "plain", "+++\nno = \n+++\nx", "", "ééé"]
+        {
             assert_eq!(split(text), (Map::new(), text));
+        }
+    }
+
+    #[test]
+    fn toml_is_front_matter_too() {
+        let (metadata, rest) =
+            split("+++\ntitle = \"Leave\"\ndate = 2026-03-01\nweight = 3\ntags = [\"a\"]\n+++\nText");
+        let expected = json!({"title": "Leave", "date": "2026-03-01", "weight": 3, "tags": ["a"]});
+        assert_eq!((Value::Object(metadata), rest), (expected, "Text"));
+    }
+
+    #[test]
+    fn deep_nesting_is_ordinary_text_or_left_out() {
+        let flow = format!("---\na: {}{}\n---\nx", "[".repeat(20_000), "]".repeat(20_000));
+        let block = format!("---\na: {}\n---\nx", "- ".repeat(20_000));
+        let toml = format!("+++\na = {}{}\n+++\nx", "[".repeat(20_000), "]".repeat(20_000));
+        let keys = format!("+++\n{}x = 1\n+++\nx", "a.".repeat(20_000));
+        for text in [flow, block, toml, keys] {
+            split(&text);
+        }
+        let (metadata, rest) = split("---\ntitle: Kept\nodd: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n---\nx");
+        assert_eq!((metadata.len(), metadata.get("title"), rest), (1, Some(&json!("Kept")), "x"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_front_matter_is_read_or_left(text in "(---|\\+\\+\\+)\n[\\[\\]{}:&*!|>a-c\n \"'#=,.0-9-]{0,200}\n(---|\\+\\+\\+)\nrest") {
+            split(&text);
         }
     }
 }

@@ -9,8 +9,9 @@ pub fn extract(text: &str) -> Extracted {
     let (metadata, content) = front_matter::split(text);
     let stated = metadata.get("title").and_then(|t| t.as_str()).map(str::to_owned);
     let title = stated.or_else(|| first_heading(content)).filter(|t| !t.trim().is_empty());
-    let media_type = Format::Markdown.media_type().to_owned();
-    Extracted { title, metadata, media_type, ..plain(content, Structure::Markdown) }
+    let before = text.get(..text.len() - content.len()).unwrap_or_default();
+    let line = u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX).saturating_add(1);
+    Extracted { title, metadata, ..plain::verbatim(content, line, Structure::Markdown, Format::Markdown.media_type()) }
 }
 
 fn first_heading(content: &str) -> Option<String> {
@@ -24,4 +25,18 @@ fn first_heading(content: &str) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::{Mark, Place};
+
+    #[test]
+    fn lines_are_counted_from_the_files_beginning() {
+        let found = extract("---\ntitle: A\n---\n# B\n\nText\n");
+        assert_eq!((found.title.as_deref(), found.content.as_str()), (Some("A"), "# B\n\nText\n"));
+        assert_eq!(found.marks, [Mark { at: 0, place: Place::Line(4) }]);
+        assert_eq!(extract("# B\n").marks, [Mark { at: 0, place: Place::Line(1) }]);
+    }
 }

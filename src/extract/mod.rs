@@ -3,21 +3,31 @@
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
 mod checked;
+mod code;
 mod composer;
+mod delimited;
+mod encoding;
 mod fault;
 mod format;
 mod front_matter;
 mod html;
+mod json;
+mod mail;
 mod markdown;
+mod plain;
 mod scans;
+mod sniff;
+mod xml;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use checked::checked;
 pub use composer::LONGEST;
+pub use encoding::charset;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
+pub use mail::messages;
 pub use scans::with_recognized;
 
 use crate::place::Mark;
@@ -81,15 +91,29 @@ pub struct Scan {
 /// # Errors
 /// What keeps all of it from being read; what keeps parts of it is among the warnings.
 pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
-    let extracted = match input.format {
-        Format::Markdown => markdown::extract(&text(input.bytes)?),
-        Format::Html => html::extract(&text(input.bytes)?),
-        Format::Image if input.wants_scans => scans::picture(input.bytes),
+    extract_within(input, 0)
+}
+
+/// As [`extract`], of what lies within `depth` other documents: an attachment of a message, say.
+fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
+    let Input { bytes, format, .. } = input;
+    let extracted = match format {
+        Format::Image if input.wants_scans => scans::picture(bytes),
         Format::Image => {
             let why = "the document is a picture, and there is no text recognition here";
             return Err(Fault::new(Kind::NoTextLayer, why));
         }
-        Format::Plain => plain(&text(input.bytes)?, Structure::Plain),
+        Format::Mail => mail::extract(bytes, depth)?,
+        Format::Mailbox => mail::extract_mailbox(bytes, depth)?,
+        Format::Plain
+        | Format::Markdown
+        | Format::Code
+        | Format::Html
+        | Format::Csv
+        | Format::Tsv
+        | Format::Json
+        | Format::JsonLines
+        | Format::Xml => textual(input)?,
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
@@ -98,25 +122,28 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
     }
 }
 
-fn plain(text: &str, structure: Structure) -> Extracted {
-    Extracted {
-        title: None,
-        metadata: Map::new(),
-        content: text.to_owned(),
-        structure,
-        marks: Vec::new(),
-        warnings: Vec::new(),
-        scans: Vec::new(),
-        media_type: Format::Plain.media_type().to_owned(),
-    }
-}
-
-/// The text of bytes in whatever encoding.
-fn text(bytes: &[u8]) -> Result<String, Fault> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes);
-    text.map(str::to_owned)
-        .map_err(|e| Fault::damaged(format!("it is not valid UTF-8 from byte {} on", e.valid_up_to())))
+/// Reads a format that is written in text.
+fn textual(input: Input<'_>) -> Result<Extracted, Fault> {
+    let Input { bytes, format, name, charset, .. } = input;
+    let stated = match format {
+        Format::Html | Format::Xml => charset.map(str::to_owned).or_else(|| encoding::stated_within(bytes)),
+        _ => charset.map(str::to_owned),
+    };
+    let decoded = encoding::decode(bytes, stated.as_deref())?;
+    let text = decoded.text.as_str();
+    let mut extracted = match format {
+        Format::Markdown => markdown::extract(text),
+        Format::Code => code::extract(text, name),
+        Format::Html => html::extract(text),
+        Format::Csv => delimited::extract(text, b',')?,
+        Format::Tsv => delimited::extract(text, b'\t')?,
+        Format::Json => json::extract(text, name)?,
+        Format::JsonLines => json::extract_lines(text)?,
+        Format::Xml => xml::extract(text)?,
+        _ => plain::extract(text),
+    };
+    decoded.note(&mut extracted);
+    Ok(extracted)
 }
 
 #[cfg(test)]
@@ -128,5 +155,17 @@ mod tests {
         let input = |bytes, format| Input { bytes, format, name: None, charset: None, wants_scans: false };
         assert_eq!(extract(input(b" \n ", Format::Markdown)).unwrap_err().kind, Kind::NoText);
         assert_eq!(extract(input(b"\xEF\xBB\xBFhi", Format::Plain)).unwrap().content, "hi");
+    }
+
+    #[test]
+    fn encodings_are_told_and_noted() {
+        let read = |bytes, format, charset| {
+            let found = extract(Input { bytes, format, name: None, charset, wants_scans: false }).unwrap();
+            (found.content, found.metadata.get("encoding").cloned())
+        };
+        let page = b"<meta charset=windows-1251><p>\xCF\xF0\xE8\xE2\xE5\xF2</p>";
+        assert_eq!(read(page, Format::Html, None), ("Привет".into(), Some("windows-1251".into())));
+        assert_eq!(read(b"\xCF\xD2", Format::Plain, Some("koi8-r")), ("ор".into(), Some("koi8-r".into())));
+        assert_eq!(read("день".as_bytes(), Format::Plain, Some("koi8-r")), ("день".into(), None));
     }
 }

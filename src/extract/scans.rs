@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::fault::Kind;
-use super::{Extracted, Scan};
+use super::{Extracted, Scan, Structure, plain};
 use crate::place::{Mark, Place};
 
 /// A document that is one picture.
 pub fn picture(bytes: &[u8]) -> Extracted {
     let media_type = infer::get(bytes).map_or("image/*", |kind| kind.mime_type());
     let scans = vec![Scan { page: 1, at: 0, image: bytes.to_vec() }];
-    Extracted { scans, media_type: media_type.to_owned(), ..super::plain("", super::Structure::Plain) }
+    Extracted { scans, marks: Vec::new(), ..plain::verbatim("", 1, Structure::Plain, media_type) }
 }
 
 /// The document with the text of its scans, as far as there is any; `texts` are in the order of the scans.
@@ -75,7 +75,7 @@ fn copy(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::{Structure, Warning, plain};
+    use crate::extract::Warning;
     use crate::place::locate;
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
         let content = "one\n\nthree";
         let mark = |at, page| Mark { at, place: Place::Page(page) };
         let scan = |page, at| Scan { page, at, image: Vec::new() };
-        let mut found = plain(content, Structure::Markdown);
+        let mut found = plain::verbatim(content, 1, Structure::Markdown, "");
         found.marks = vec![mark(0, 1), mark(5, 3)];
         found.scans = vec![scan(2, 5), scan(4, 10), scan(5, 10)];
         found.metadata.insert("pages_without_text".into(), json!([2, 4, 5]));
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn where_nothing_is_recognized_nothing_changes() {
-        let mut found = plain("text", Structure::Plain);
+        let mut found = plain::extract("text");
         found.scans = vec![Scan { page: 1, at: 2, image: Vec::new() }];
-        assert_eq!(with_recognized(found, &[" \n".to_owned()]), plain("text", Structure::Plain));
+        assert_eq!(with_recognized(found, &[" \n".to_owned()]), plain::extract("text"));
     }
 }

@@ -12,7 +12,7 @@ use crate::datadir::Uploaded;
 use crate::digest::sha256 as sha256_of;
 use crate::embed::{Cached, Embedder, Purpose};
 use crate::error::{Error, Result};
-use crate::extract::{Fault, Format, Input, Kind, Structure};
+use crate::extract::{self, Fault, Format, Input, Kind, Structure};
 use crate::place;
 use crate::sandbox::Sandbox;
 use crate::workspace::documents::{self, Document, Stored};
@@ -121,7 +121,7 @@ impl Pipeline {
             bytes: &bytes,
             format,
             name: file_name.as_deref(),
-            charset: content_type.as_deref().and_then(charset),
+            charset: content_type.as_deref().and_then(extract::charset),
             wants_scans: false,
         };
         let extracted = match self.sandbox.extract(self.workspace.id(), input)? {
@@ -206,13 +206,6 @@ pub(super) fn embedded_text(draft: &documents::Draft, place: usize) -> String {
     let Some(chunk) = draft.chunks.get(place) else { return String::new() };
     let text = draft.content.get(chunk.start..chunk.end).unwrap_or_default();
     in_context(&draft.title, &chunk.heading_path, text)
-}
-
-/// The `charset` of a media type.
-fn charset(media_type: &str) -> Option<&str> {
-    let named = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
-    let charset = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset")).map(|(_, value)| value);
-    charset.map(|value| value.trim().trim_matches('"')).next()
 }
 
 fn first_line(content: &str) -> String {

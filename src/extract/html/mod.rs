@@ -2,6 +2,10 @@
 //!
 //! Works on html5ever's tokens, not on a tree: time is linear and depth costs nothing, however deep the nesting.
 
+mod facts;
+mod hidden;
+mod table;
+
 use std::cell::RefCell;
 
 use html5ever::tendril::StrTendril;
@@ -9,17 +13,23 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer};
 use serde_json::{Map, Value};
 
+use super::composer::{LONGEST, begins_block};
+use super::fault::{Fault, Warning};
 use super::{Extracted, Format, Structure};
+use hidden::Hidden;
+use table::Row;
 
 /// Deepest indentation of nested lists.
 const DEEPEST_LIST: usize = 8;
+/// Bytes at the beginning that tell whether a page is written in XML.
+const HEAD: usize = 1024;
 
 /// The text of an HTML document as Markdown, its title and its `meta` facts.
 pub fn extract(text: &str) -> Extracted {
     let mut page = read(text, Leave::Boilerplate);
     // An element that was never closed would have taken the rest of the page with it: so leave out less.
     for leave in [Leave::Controls, Leave::Code] {
-        if page.skipping > 0 {
+        if page.skipping > 0 || page.hidden.is_open() {
             page = read(text, leave);
         }
     }
@@ -41,7 +51,9 @@ enum Leave {
 fn read(text: &str, leave: Leave) -> Page {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(text));
-    let sink = Sink(RefCell::new(Page { leave, ..Page::default() }));
+    let head = text.get(..text.floor_char_boundary(HEAD)).unwrap_or(text);
+    let is_xml = head.trim_start().starts_with("<?xml") || head.contains("http://www.w3.org/1999/xhtml");
+    let sink = Sink(RefCell::new(Page { leave, is_xml, ..Page::default() }));
     let tokenizer = Tokenizer::new(sink, Default::default());
     // Scripts are never run, so the tokenizer never stops for one.
     let _ = tokenizer.feed(&input);
@@ -61,6 +73,8 @@ impl TokenSink for Sink {
             Token::TagToken(tag) if tag.kind == TagKind::StartTag => {
                 page.start(&tag);
                 match &*tag.name {
+                    // In XML, an element can be closed at once; in HTML, the sign for it says nothing.
+                    _ if tag.self_closing && page.is_xml => {}
                     "script" => return TokenSinkResult::RawData(RawKind::ScriptData),
                     "style" | "xmp" | "iframe" | "noembed" | "noframes" => {
                         return TokenSinkResult::RawData(RawKind::Rawtext);
@@ -85,18 +99,24 @@ struct Page {
     heading: Option<String>,
     metadata: Map<String, Value>,
     leave: Leave,
+    is_xml: bool,
     /// Open elements whose text is left out.
     skipping: usize,
+    hidden: Hidden,
     in_title: bool,
     preformatted: usize,
+    /// Where the fence of preformatted text begins.
+    fence: usize,
     /// `Some(next number)` for an ordered list.
     lists: Vec<Option<usize>>,
     tables: usize,
-    row: Vec<String>,
+    row: Row,
     /// Columns of the table's first row; 0 before it.
     columns: usize,
     in_cell: bool,
     heading_open: bool,
+    /// Whether there was more text than a document is given.
+    is_cut: bool,
 }
 
 impl Page {
@@ -116,15 +136,23 @@ impl Page {
             self.skipping += usize::from(!tag.self_closing);
             return;
         }
-        match name {
-            "title" => self.in_title = self.title.is_none() && self.skipping == 0,
-            "meta" => self.meta(tag),
-            "html" => {
-                if let Some(language) = attribute(tag, "lang").filter(|l| !l.is_empty()) {
-                    self.metadata.insert("language".into(), language.into());
-                }
+        if self.leave == Leave::Boilerplate {
+            self.hidden.start(tag);
+            if self.hidden.is_open() && self.skipping == 0 && is_block(name) {
+                // Words on both sides of it are apart.
+                self.gap();
             }
+        }
+        match name {
+            "title" => {
+                let opens = !(self.is_xml && tag.self_closing);
+                self.in_title = opens && self.title.is_none() && self.skipping == 0;
+            }
+            "meta" => facts::meta(tag, &mut self.title, &mut self.metadata),
+            "html" => facts::language(tag, &mut self.metadata),
+            _ if self.hidden.is_open() => {}
             _ if self.skipping > 0 => {}
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if self.in_cell => self.flowing(" "),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.gap();
                 let level = name.as_bytes().get(1).map_or(1, |d| usize::from(d.saturating_sub(b'0')));
@@ -138,9 +166,22 @@ impl Page {
             "pre" => {
                 self.gap();
                 if !self.in_cell {
-                    self.push_raw("```\n");
+                    if self.preformatted == 0 {
+                        self.fence = self.out.len();
+                        let language = language_of(tag);
+                        self.push_raw(&format!("```{language}\n"));
+                    }
                     self.preformatted += 1;
                 }
+            }
+            "code" if self.preformatted > 0 && self.out.get(self.fence..) == Some("```\n") => {
+                self.out.pop();
+                let language = language_of(tag);
+                self.push_raw(&format!("{language}\n"));
+            }
+            "dd" => {
+                self.line();
+                self.push_raw(": ");
             }
             "ul" => self.open_list(None),
             "ol" => self.open_list(Some(1)),
@@ -149,15 +190,16 @@ impl Page {
                 if self.tables == 0 {
                     self.gap();
                     self.columns = 0;
+                    self.row = Row::default();
                 }
                 self.tables += 1;
             }
             "tr" if self.tables == 1 => self.end_row(),
             "td" | "th" if self.tables == 1 => {
-                self.row.push(String::new());
+                self.row.cell(tag);
                 self.in_cell = true;
             }
-            "img" => {
+            "img" if !hidden::is_hidden(tag) => {
                 if let Some(text) = attribute(tag, "alt") {
                     self.text(&text);
                 }
@@ -173,18 +215,22 @@ impl Page {
             self.skipping = self.skipping.saturating_sub(1);
             return;
         }
+        if self.leave == Leave::Boilerplate && self.hidden.end(name) {
+            return;
+        }
         match name {
             "title" => self.in_title = false,
-            _ if self.skipping > 0 => {}
+            _ if self.skipping > 0 || self.hidden.is_open() => {}
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.heading_open = false;
                 self.gap();
             }
             "pre" if self.preformatted > 0 => {
                 self.preformatted -= 1;
-                self.line();
-                self.push_raw("```");
-                self.gap();
+                if self.preformatted == 0 {
+                    self.close_fence();
+                    self.gap();
+                }
             }
             "ul" | "ol" => {
                 self.lists.pop();
@@ -206,18 +252,12 @@ impl Page {
         }
     }
 
-    fn meta(&mut self, tag: &Tag) {
-        let (Some(name), Some(content)) = (attribute(tag, "name"), attribute(tag, "content")) else { return };
-        let name = name.to_ascii_lowercase();
-        if matches!(name.as_str(), "author" | "description" | "date" | "keywords") && !content.is_empty() {
-            self.metadata.insert(name, content.into());
-        }
-    }
-
     fn text(&mut self, text: &str) {
         if self.in_title {
             self.title.get_or_insert_default().push_str(text);
-        } else if self.skipping > 0 {
+        } else if self.skipping > 0 || self.hidden.is_open() {
+        } else if self.out.len() > LONGEST {
+            self.is_cut = true;
         } else if self.preformatted > 0 {
             self.push_raw(text);
         } else {
@@ -231,9 +271,16 @@ impl Page {
             self.heading.get_or_insert_default().push_str(text);
         }
         let in_cell = self.in_cell;
-        for c in text.chars() {
+        let mut chars = text.chars();
+        loop {
+            let rest = chars.as_str();
+            let Some(c) = chars.next() else { break };
             let out = self.target();
             match c {
+                '#' | '`' | '~' if !in_cell && (out.is_empty() || out.ends_with('\n')) && begins_block(rest) => {
+                    out.push('\\');
+                    out.push(c);
+                }
                 c if c.is_whitespace() => {
                     if !out.is_empty() && !out.ends_with([' ', '\n']) {
                         out.push(' ');
@@ -246,7 +293,7 @@ impl Page {
     }
 
     fn target(&mut self) -> &mut String {
-        match self.row.last_mut() {
+        match self.row.last() {
             Some(cell) if self.in_cell => cell,
             _ => &mut self.out,
         }
@@ -313,23 +360,51 @@ impl Page {
 
     fn end_row(&mut self) {
         self.in_cell = false;
-        let cells: Vec<String> = std::mem::take(&mut self.row).iter().map(|c| c.trim().to_owned()).collect();
+        let mut cells = self.row.take();
+        while self.columns > 0 && cells.len() > self.columns && cells.last().is_some_and(String::is_empty) {
+            cells.pop();
+        }
         if cells.iter().all(String::is_empty) {
             return;
         }
+        if self.out.len() > LONGEST {
+            self.is_cut = true;
+            return;
+        }
+        if let ([only], 0) = (cells.as_slice(), self.columns) {
+            // A table of one cell is for looks.
+            self.gap();
+            let text = only.replace("\\|", "|");
+            self.flowing(&text);
+            return self.gap();
+        }
         self.line();
-        self.out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        let missing = self.columns.saturating_sub(cells.len());
+        self.out.push_str(&format!("| {} |{}\n", cells.join(" | "), "  |".repeat(missing)));
         if self.columns == 0 {
             self.columns = cells.len();
             self.out.push_str(&format!("|{}\n", " --- |".repeat(cells.len())));
         }
     }
 
+    /// Ends preformatted text. A fence is longer than any within.
+    fn close_fence(&mut self) {
+        self.line();
+        let code = self.out.get(self.fence + 3..).unwrap_or_default();
+        let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0).max(2);
+        self.out.insert_str(self.fence, &"`".repeat(longest - 2));
+        self.out.push_str(&"`".repeat(longest + 1));
+    }
+
     fn finish(mut self) -> Extracted {
         self.end_row();
         if self.preformatted > 0 {
-            self.out.push_str("\n```");
+            self.close_fence();
         }
+        let cut = self.is_cut.then(|| {
+            let fault = Fault::too_complex(format!("its text is longer than {} MiB", LONGEST >> 20));
+            Warning::new(fault.kind, None, fault.message)
+        });
         let clean = |t: String| t.split_whitespace().collect::<Vec<_>>().join(" ");
         let title = self.title.take().map(clean).filter(|t| !t.is_empty());
         let title = title.or_else(|| self.heading.take().map(clean).filter(|t| !t.is_empty()));
@@ -340,7 +415,7 @@ impl Page {
             content,
             structure: Structure::Markdown,
             marks: Vec::new(),
-            warnings: Vec::new(),
+            warnings: cut.into_iter().collect(),
             scans: Vec::new(),
             media_type: Format::Html.media_type().to_owned(),
         }
@@ -349,6 +424,16 @@ impl Page {
 
 fn attribute(tag: &Tag, name: &str) -> Option<String> {
     tag.attrs.iter().find(|a| &*a.name.local == name).map(|a| a.value.trim().to_owned())
+}
+
+/// The language of a program, as pages name it: `class="language-rust"`.
+fn language_of(tag: &Tag) -> String {
+    let classes = attribute(tag, "class").unwrap_or_default();
+    let named = classes.split_whitespace().find_map(|class| {
+        class.strip_prefix("language-").or_else(|| class.strip_prefix("lang-")).or_else(|| class.strip_prefix("brush:"))
+    });
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '+' | '#' | '-');
+    named.unwrap_or_default().chars().take_while(is_plain).take(30).collect()
 }
 
 fn is_block(name: &str) -> bool {
@@ -368,7 +453,6 @@ fn is_block(name: &str) -> bool {
             | "figcaption"
             | "dl"
             | "dt"
-            | "dd"
             | "address"
             | "details"
             | "summary"
@@ -408,6 +492,54 @@ mod tests {
         assert_eq!(found.metadata["author"], "Kim");
         let expected = "# Top\n\nOne two.\n\n- a\n- b\n  1. c\n\n| K | V |\n| --- | --- |\n| x\\|y | 1 2 |\n\n```\n  code\n  more\n```";
         assert_eq!(found.content, expected);
+    }
+
+    #[test]
+    fn what_is_hidden_is_left_out_unless_it_hides_the_rest() {
+        let page = "<p>One<p hidden>Two<p>Three<div style='display: none'>Four<div>Five</div>Six</div>\
+            <span aria-hidden=true>*</span><img hidden alt=x><b>Seven</b>";
+        assert_eq!(extract(page).content, "One\n\nThree\n\nSeven");
+        assert_eq!(extract("<div hidden>All<p>of it").content, "All\n\nof it");
+    }
+
+    #[test]
+    fn facts_become_metadata() {
+        let page = "<html lang=de><meta property=og:title content='From og'><meta property=article:published_time \
+            content=2026-03-01T10:00:00Z><meta name=DC.creator content=Kim><meta name=Keywords content='a, b'>\
+            <meta property=og:description content=Short><p>x";
+        let found = extract(page);
+        let expected = serde_json::json!({"language": "de", "created": "2026-03-01T10:00:00Z", "author": "Kim",
+            "keywords": "a, b", "description": "Short"});
+        assert_eq!((found.title.as_deref(), Value::Object(found.metadata)), (Some("From og"), expected));
+    }
+
+    #[test]
+    fn cells_span_columns_and_rows() {
+        let page = "<table><tr><th>Pump<th colspan=2>Hours<tr><td rowspan=2>A<td>1<td>2<tr><td>3<td>4\
+            <tr><td colspan=99999>all</table>";
+        let expected = "| Pump | Hours |  |\n| --- | --- | --- |\n| A | 1 | 2 |\n| A | 3 | 4 |\n| all |  |  |";
+        assert_eq!(extract(page).content, expected);
+        assert_eq!(extract("<table><tr><td><h2>Just</h2> looks</table><p>x").content, "Just looks\n\nx");
+    }
+
+    #[test]
+    fn code_keeps_its_language_and_its_fence() {
+        let page = "<pre><code class='hl language-rust'>let a = \"```\";</code></pre><pre>x</pre><p># no heading</p>";
+        assert_eq!(extract(page).content, "````rust\nlet a = \"```\";\n````\n\n```\nx\n```\n\n\\# no heading");
+        assert_eq!(extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content, "Tide\n: High water\n\nEbb\n: Low water");
+    }
+
+    #[test]
+    fn pages_in_xml_close_their_elements_at_once() {
+        let page = "<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><head><title/><script src='a.js'/>\
+            <style/></head><body><p>Text</p><div hidden='hidden'/><p>More</p></body></html>";
+        assert_eq!(extract(page).content, "Text\n\nMore");
+    }
+
+    #[test]
+    fn spans_cannot_blow_a_page_up() {
+        let page = format!("<table>{}", "<tr><td colspan=1000 rowspan=1000>xxxxxxxxxxxxxxx".repeat(2000));
+        assert!(extract(&page).content.len() < 8 << 20);
     }
 
     #[test]

@@ -1,0 +1,325 @@
+//! Messages and mailboxes: their headers, what they say, and what is attached to them.
+
+mod mailbox;
+
+use std::borrow::Cow;
+
+use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+
+use super::composer::Composer;
+use super::fault::{Fault, Kind, Warning};
+use super::{Extracted, Format, Input, Structure, encoding, extract_within, html};
+pub use mailbox::messages;
+
+/// Documents that may lie within each other.
+const DEEPEST: usize = 3;
+/// Attachments of one message that are read, and their bytes.
+const ATTACHMENTS: usize = 200;
+const ATTACHED: usize = 64 << 20;
+/// Parts that hold parts. Each costs a search for its end, and a message within a message costs stack.
+const NESTED: usize = 1000;
+/// Messages of one mailbox that are read.
+const MESSAGES: usize = 20_000;
+/// Recipients that are named.
+const RECIPIENTS: usize = 100;
+
+/// A message with its attachments. `depth` counts the documents that it lies within.
+///
+/// # Errors
+/// [`Kind::Damaged`] for what is no message; [`Kind::TooComplex`] for more parts or text than a document is given.
+pub fn extract(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
+    let mut composer = Composer::default();
+    let message = parse(bytes)?;
+    facts(&message, &mut composer);
+    write(&message, depth, &mut composer)?;
+    Ok(composer.finish(Format::Mail.media_type()))
+}
+
+/// A mailbox, with a heading for each message. A message that cannot be read is left out, with a warning.
+///
+/// # Errors
+/// [`Kind::TooComplex`] for more text than a document is given.
+pub fn extract_mailbox(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
+    let mut composer = Composer::default();
+    let mut count = 0usize;
+    for (name, message) in messages(bytes) {
+        count += 1;
+        if count > MESSAGES {
+            let message = format!("messages beyond the first {MESSAGES} were left out");
+            composer.warnings.push(Warning::new(Kind::TooComplex, None, message));
+            break;
+        }
+        let written = parse(&message).and_then(|message| write(&message, depth, &mut composer));
+        match written {
+            Ok(()) => {}
+            Err(fault) if composer.check().is_err() => return Err(fault),
+            Err(fault) => composer.warnings.push(left_out(&name, &fault)),
+        }
+    }
+    Ok(composer.finish(Format::Mailbox.media_type()))
+}
+
+fn parse(bytes: &[u8]) -> Result<Message<'_>, Fault> {
+    let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let is = |from: usize, word: &str| {
+        bytes.get(from..from + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let nests = |at: &usize| {
+        let is_multipart = at.checked_sub("multipart".len()).is_some_and(|from| is(from, "multipart"));
+        is_multipart || is(at + 1, "rfc822") || is(at + 1, "global")
+    };
+    let nested = slashes.filter(nests).count();
+    if nested > NESTED {
+        return Err(Fault::too_complex(format!("more than {NESTED} of its parts hold parts")));
+    }
+    MessageParser::default().parse(bytes).ok_or_else(|| Fault::damaged("it has no headers of a message"))
+}
+
+/// What a message says of itself, as metadata.
+fn facts(message: &Message<'_>, composer: &mut Composer) {
+    composer.title = message.subject().map(str::to_owned);
+    let mut put = |key: &str, value: serde_json::Value| composer.metadata.insert(key.to_owned(), value);
+    if let Some(sender) = people(message.from()).into_iter().next() {
+        put("author", sender.into());
+    }
+    for (key, recipients) in [("to", people(message.to())), ("cc", people(message.cc()))] {
+        if !recipients.is_empty() {
+            put(key, recipients.into());
+        }
+    }
+    if let Some(created) = message.date().and_then(timestamp) {
+        put("created", created.into());
+    }
+    if let Some(id) = message.message_id() {
+        put("message_id", id.into());
+    }
+}
+
+/// Writes a message: its headers, its text, then its attachments.
+fn write(message: &Message<'_>, depth: usize, composer: &mut Composer) -> Result<(), Fault> {
+    let level = 1 + depth.min(2);
+    composer.heading(level, message.subject().filter(|subject| !subject.trim().is_empty()).unwrap_or("Message"));
+    let mut headers = String::new();
+    for (name, people) in [("From", people(message.from())), ("To", people(message.to())), ("Cc", people(message.cc()))]
+    {
+        if !people.is_empty() {
+            headers.push_str(&format!("{name}: {}\n", people.join(", ")));
+        }
+    }
+    if let Some(date) = message.date().filter(|date| date.is_valid()) {
+        headers.push_str(&format!("Date: {}\n", date.to_rfc822()));
+    }
+    composer.paragraph(&headers);
+    for part in message.text_body.iter().filter_map(|id| message.part(*id)) {
+        match &part.body {
+            PartType::Html(_) => append(&html::extract(&said(message, part)), composer),
+            PartType::Text(_) => paragraphs(&said(message, part), composer),
+            _ => {}
+        }
+        composer.check()?;
+    }
+    let mut left = ATTACHED;
+    for (number, part) in message.attachments().enumerate() {
+        let name = attachment_name(part, number + 1);
+        let read = if number >= ATTACHMENTS {
+            Err(Fault::too_complex(format!("it has more than {ATTACHMENTS} attachments")))
+        } else if depth + 1 > DEEPEST {
+            Err(Fault::too_complex(format!("it lies within {DEEPEST} other documents")))
+        } else if part.len() > left {
+            Err(Fault::too_complex(format!("its attachments are larger than {} MiB", ATTACHED >> 20)))
+        } else {
+            left -= part.len();
+            attached(message, part, &name, depth)
+        };
+        match read {
+            Ok(found) => {
+                composer.heading(level + 1, &format!("Attachment: {name}"));
+                append(&found, composer);
+            }
+            // Nothing is lost with pictures in a signature.
+            Err(fault) if fault.kind == Kind::NoText => {}
+            Err(fault) => composer.warnings.push(left_out(&name, &fault)),
+        }
+        composer.check()?;
+        if number >= ATTACHMENTS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn attached(message: &Message<'_>, part: &MessagePart<'_>, name: &str, depth: usize) -> Result<Extracted, Fault> {
+    let declared = part.content_type().map(|kind| match kind.subtype() {
+        Some(subtype) => format!("{}/{subtype}", kind.ctype()),
+        None => kind.ctype().to_owned(),
+    });
+    if let PartType::Message(inner) = &part.body {
+        let mut composer = Composer::default();
+        write(inner, depth + 1, &mut composer)?;
+        return Ok(composer.finish(Format::Mail.media_type()));
+    }
+    let text;
+    let bytes = match &part.body {
+        PartType::Text(_) | PartType::Html(_) => {
+            text = said(message, part);
+            text.as_bytes()
+        }
+        _ => part.contents(),
+    };
+    let format = Format::detect(bytes, Some(name), declared.as_deref())?;
+    extract_within(Input { bytes, format, name: Some(name), charset: None, wants_scans: false }, depth + 1)
+}
+
+/// What a part of text says. Where its encoding is not stated, or not rightly, it is told from the bytes.
+fn said<'a>(message: &'a Message<'_>, part: &'a MessagePart<'_>) -> Cow<'a, str> {
+    let text = part.text_contents().unwrap_or_default();
+    let raw = || {
+        let range = usize::try_from(part.offset_body).ok()?..usize::try_from(part.offset_end).ok()?;
+        encoding::decode(message.raw_message().get(range)?, None).ok()
+    };
+    if text.contains('\u{FFFD}') && part.encoding == mail_parser::Encoding::None {
+        return raw().map_or(Cow::Borrowed(text), |decoded| decoded.text.into());
+    }
+    Cow::Borrowed(text)
+}
+
+/// Adds what was made of a part.
+fn append(found: &Extracted, composer: &mut Composer) {
+    match found.structure {
+        Structure::Markdown => composer.append(found),
+        Structure::Plain => {
+            paragraphs(&found.content, composer);
+            composer.warnings.extend(found.warnings.iter().cloned());
+        }
+        Structure::Code => {
+            composer.code("", &found.content);
+            composer.warnings.extend(found.warnings.iter().cloned());
+        }
+    }
+}
+
+fn paragraphs(text: &str, composer: &mut Composer) {
+    let mut paragraph = String::new();
+    for line in text.lines().chain([""]) {
+        if line.trim().is_empty() {
+            composer.paragraph(&paragraph);
+            paragraph.clear();
+        } else {
+            paragraph.push_str(line);
+            paragraph.push('\n');
+        }
+    }
+}
+
+fn attachment_name(part: &MessagePart<'_>, number: usize) -> String {
+    let stated = part.attachment_name().map(super::composer::folded).filter(|name| !name.is_empty());
+    let name = stated.or_else(|| match &part.body {
+        PartType::Message(message) => message.subject().map(super::composer::folded),
+        _ => None,
+    });
+    name.map(|name| name.chars().take(200).collect()).unwrap_or_else(|| format!("part {number}"))
+}
+
+fn left_out(name: &str, fault: &Fault) -> Warning {
+    Warning::new(fault.kind, None, format!("{name} was left out: {}", fault.message))
+}
+
+/// The people of an address header, as `Name <address>`.
+fn people(addresses: Option<&Address<'_>>) -> Vec<String> {
+    let Some(addresses) = addresses else { return Vec::new() };
+    let said = addresses.iter().filter_map(|person| match (person.name(), person.address()) {
+        (Some(name), Some(address)) if name != address => Some(format!("{name} <{address}>")),
+        (name, address) => address.or(name).map(str::to_owned),
+    });
+    said.map(|person| super::composer::folded(&person)).filter(|person| !person.is_empty()).take(RECIPIENTS).collect()
+}
+
+/// A date in RFC 3339 and UTC.
+fn timestamp(date: &DateTime) -> Option<String> {
+    date.is_valid()
+        .then(|| jiff::Timestamp::from_second(date.to_timestamp()).ok())
+        .flatten()
+        .map(|time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const REPORT: &str = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\r\nTo: a@example.com, \"B\" <b@example.com>\r\n\
+        Subject: Pump\r\nDate: Fri, 23 Dec 2022 12:08:48 -0600\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=x\r\n\r\n\
+        --x\r\nContent-Type: multipart/alternative; boundary=y\r\n\r\n\
+        --y\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+        # Gr=FC=DFe\r\n\r\nIt stands still.\r\n\
+        --y\r\nContent-Type: text/html\r\n\r\n<p>It stands <b>still</b>.</p>\r\n--y--\r\n\
+        --x\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename=hours.csv\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\nUHVtcCxIb3VycwpBLDkK\r\n\
+        --x\r\nContent-Type: application/x-msdownload\r\nContent-Disposition: attachment; filename=a.exe\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\nTVqQAAMAAAAEAAAA//8AALgAAAA=\r\n\
+        --x\r\nContent-Type: message/rfc822\r\n\r\nSubject: Inner\r\nFrom: c@example.com\r\n\r\nForwarded words.\r\n--x--\r\n";
+
+    fn read(bytes: &[u8]) -> Extracted {
+        extract(bytes, 0).unwrap()
+    }
+
+    #[test]
+    fn a_message_tells_its_headers_text_and_attachments() {
+        let found = read(REPORT.as_bytes());
+        let expected = "# Pump\n\nFrom: Jürgen <j@example.com>\nTo: a@example.com, B <b@example.com>\n\
+            Date: Fri, 23 Dec 2022 12:08:48 -0600\n\n\\# Grüße\n\nIt stands still.\n\n## Attachment: hours.csv\n\n\
+            | Pump | Hours |\n| --- | --- |\n| A | 9 |\n\n## Attachment: Inner\n\n## Inner\n\nFrom: c@example.com\n\nForwarded words.";
+        assert_eq!(found.content, expected);
+        assert_eq!(found.title.as_deref(), Some("Pump"));
+        let facts = json!({"author": "Jürgen <j@example.com>", "to": ["a@example.com", "B <b@example.com>"],
+            "created": "2022-12-23T18:08:48Z"});
+        assert_eq!(serde_json::Value::Object(found.metadata), facts);
+        let warnings: Vec<&str> = found.warnings.iter().map(|warning| warning.code.as_str()).collect();
+        assert_eq!(warnings, ["unsupported_media_type"]);
+        assert!(found.warnings[0].message.starts_with("a.exe was left out"), "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn pages_are_read_where_there_is_no_plain_text() {
+        let page = "Subject: x\nFrom: a@example.com\nContent-Type: text/html\n\n<ul><li>one<li>two</ul><script>no()</script>";
+        assert!(read(page.as_bytes()).content.ends_with("- one\n- two"), "{}", read(page.as_bytes()).content);
+    }
+
+    #[test]
+    fn text_without_a_stated_encoding_is_told_by_its_looks() {
+        let found = read(b"Subject: x\nFrom: a@example.com\n\nLa for\xEAt reste ferm\xE9e jusqu'\xE0 l'\xE9t\xE9.");
+        assert!(found.content.ends_with("La forêt reste fermée jusqu'à l'été."), "{}", found.content);
+    }
+
+    #[test]
+    fn messages_within_messages_end() {
+        let nested = format!("Subject: x\n{}\nText", "Content-Type: message/rfc822\n\n".repeat(100_000));
+        assert_eq!(extract(nested.as_bytes(), 0).unwrap_err().kind, Kind::TooComplex);
+        let deep = format!("{}Subject: core\n\nText", "Subject: shell\nContent-Type: message/rfc822\n\n".repeat(900));
+        let found = read(deep.as_bytes());
+        assert!(found.warnings.iter().any(|warning| warning.code == "too_complex"), "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn a_mailbox_has_a_heading_for_each_message() {
+        let mailbox = b"From a@x Sat Jan  3 01:05:34 1996\nSubject: One\nFrom: a@x\n\n>From here.\n\n\
+            From b@x Sat Jan  3 01:05:35 1996\nSubject: Two\nFrom: b@x\n\nThere.\n";
+        let found = extract_mailbox(mailbox, 0).unwrap();
+        assert_eq!(found.content, "# One\n\nFrom: a@x\n\nFrom here.\n\n# Two\n\nFrom: b@x\n\nThere.");
+    }
+
+    proptest! {
+        #[test]
+        fn mutated_messages_are_read_or_refused(at in 0..REPORT.len(), byte in any::<u8>(), end in 0..REPORT.len()) {
+            let mut bytes = REPORT.as_bytes().to_vec();
+            bytes[at] = byte;
+            let _ = extract(&bytes, 0);
+            bytes.truncate(end);
+            let _ = extract(&bytes, 0);
+            let _ = extract_mailbox(&bytes, 0);
+        }
+    }
+}
