@@ -2,12 +2,31 @@
 //!
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
+mod cells;
 mod composer;
+mod compound;
+mod docx;
+mod docx_lists;
+mod docx_styles;
+mod epub;
 mod fault;
 mod format;
 mod front_matter;
 mod html;
 mod markdown;
+mod nesting;
+mod opendocument;
+mod opendocument_sheets;
+mod opendocument_styles;
+mod package;
+mod pptx;
+mod properties;
+mod relationships;
+mod rtf;
+mod rtf_characters;
+mod spreadsheet;
+mod xls_bounds;
+mod xml_events;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -78,6 +97,9 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
         Format::Markdown => markdown::extract(&text(input.bytes)?),
         Format::Html => html::extract(&text(input.bytes)?),
         Format::Plain => plain(&text(input.bytes)?, Structure::Plain),
+        Format::Rtf => rtf::extract(input.bytes)?,
+        Format::Package => package::extract(input.bytes)?,
+        Format::Compound => compound::extract(input.bytes)?,
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
