@@ -2,11 +2,17 @@
 //!
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
+mod cells;
 mod checked;
 mod code;
 mod composer;
+mod compound;
 mod delimited;
+mod docx;
+mod docx_lists;
+mod docx_styles;
 mod encoding;
+mod epub;
 mod fault;
 mod format;
 mod front_matter;
@@ -14,10 +20,23 @@ mod html;
 mod json;
 mod mail;
 mod markdown;
+mod nesting;
+mod opendocument;
+mod opendocument_sheets;
+mod opendocument_styles;
+mod package;
 mod plain;
+mod pptx;
+mod properties;
+mod relationships;
+mod rtf;
+mod rtf_characters;
 mod scans;
 mod sniff;
+mod spreadsheet;
+mod xls_bounds;
 mod xml;
+mod xml_events;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -114,6 +133,9 @@ fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
         | Format::Json
         | Format::JsonLines
         | Format::Xml => textual(input)?,
+        Format::Rtf => rtf::extract(bytes)?,
+        Format::Package => package::extract(bytes)?,
+        Format::Compound => compound::extract(bytes)?,
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
