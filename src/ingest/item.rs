@@ -29,7 +29,7 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
         let entries = match unpacked {
             Ok(entries) => entries,
             Err(Error::InsufficientStorage) => return Err(Error::InsufficientStorage),
-            Err(error) => return jobs::strike(change, job, &pending, Some(failure(name(&pending.item), &error))),
+            Err(error) => return jobs::strike_failed(change, job, &pending, failure(name(&pending.item), &error)),
         };
         let mut items = Vec::new();
         for entry in entries {
@@ -51,7 +51,7 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
             }
         }
         jobs::add_items(change, job, &items)?;
-        jobs::strike(change, job, &pending, None)
+        jobs::strike_unpacked(change, job, &pending)
     })
 }
 

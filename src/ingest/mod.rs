@@ -13,6 +13,7 @@ mod reindex;
 mod source;
 mod stages;
 mod texts;
+mod turns;
 mod worker;
 
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
