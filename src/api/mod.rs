@@ -16,6 +16,7 @@ mod filter;
 mod health;
 mod jobs;
 mod legacy;
+mod listing;
 mod maintenance;
 mod middleware;
 mod multipart;

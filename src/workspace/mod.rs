@@ -19,6 +19,7 @@ mod follow;
 pub mod job_results;
 pub mod jobs;
 mod layout;
+pub mod listing;
 mod models;
 mod nearest;
 mod pace;
