@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::access::{Ids, In, ReadDocuments, WriteDocuments};
 use super::body;
 use super::error::{Answer, blocking};
-use super::filter::{MOST_CONDITIONS, check_key, meanings};
+use super::listing;
 use super::multipart::{self, keep};
 use super::page::Page;
 use super::validate::Checks;
@@ -26,9 +26,8 @@ use crate::error::{Error, Result};
 use crate::extract::Warning;
 use crate::ingest::{Incoming, Outcome, delete_document};
 use crate::place::Location;
-use crate::workspace::Comparison;
 use crate::workspace::chunks::Chunk;
-use crate::workspace::documents::{Document, Listing};
+use crate::workspace::documents::Document;
 
 /// A document as it is told of.
 #[derive(Serialize)]
@@ -247,29 +246,16 @@ async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: R
     })
 }
 
-/// `GET /workspaces/{workspace_id}/documents?limit=&offset=&q=&metadata.<k>=<v>`
+/// `GET /workspaces/{workspace_id}/documents?limit=&offset=&q=&sort=&metadata.<k>=<v>`, and more ([`listing`])
 pub async fn list(entered: In<ReadDocuments>, page: Page, uri: Uri) -> Answer<Response> {
-    listing(entered.access, page, &uri).await
+    page_of(entered.access, page, &uri).await
 }
 
 /// A page of the documents of a workspace that the caller was let into.
-pub async fn listing(access: Access, page: Page, uri: &Uri) -> Answer<Response> {
-    let mut listing = Listing { limit: page.limit, offset: page.offset, ..Listing::default() };
+pub async fn page_of(access: Access, page: Page, uri: &Uri) -> Answer<Response> {
     let pairs: Vec<(String, String)> =
         axum::extract::Query::try_from_uri(uri).map_err(|e| Error::invalid("query", e.body_text()))?.0;
-    for (name, value) in pairs {
-        if name == "q" && !value.is_empty() {
-            listing.text = Some(value);
-        } else if let Some(key) = name.strip_prefix("metadata.") {
-            check_key(key)?;
-            listing.filter.metadata.push((key.to_owned(), Comparison::In(meanings(&value))));
-            if listing.filter.metadata.len() > MOST_CONDITIONS {
-                return Err(
-                    Error::invalid("metadata", format!("must have at most {MOST_CONDITIONS} conditions")).into()
-                );
-            }
-        }
-    }
+    let listing = listing::read(pairs, page.limit, page.offset)?;
     let workspace = access.workspace;
     let id = workspace.id();
     let (limit, offset) = (page.limit, page.offset);

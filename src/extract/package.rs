@@ -132,7 +132,8 @@ impl<'a> Package<'a> {
             }
             e => Fault::damaged(format!("{name}: {e}")),
         })?;
-        let most = LARGE_PART.max(entry.compressed_size().saturating_mul(LARGEST_RATIO)).min(LARGEST_PART).min(self.left);
+        let most =
+            LARGE_PART.max(entry.compressed_size().saturating_mul(LARGEST_RATIO)).min(LARGEST_PART).min(self.left);
         let read =
             std::io::copy(&mut entry.take(most + 1), into).map_err(|e| Fault::damaged(format!("{name}: {e}")))?;
         if read > most {
@@ -205,7 +206,7 @@ fn family(package: &mut Package<'_>) -> Result<(Family, String), Fault> {
         return Ok((family, stated));
     }
     Err(Fault::new(
-        Kind::Unsupported,
+        Kind::Archive,
         "a zip is an archive of documents, not a document: send it as a job, which takes in what it holds",
     ))
 }

@@ -29,7 +29,7 @@ pub struct Entry {
 /// Whether a file of this name is unpacked.
 pub fn is_archive(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"].iter().any(|ending| name.ends_with(ending))
+    [".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".mbox"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Takes every file out of the archive.

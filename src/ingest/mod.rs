@@ -14,6 +14,7 @@ mod source;
 mod stages;
 mod tables;
 mod texts;
+mod turns;
 mod worker;
 
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};

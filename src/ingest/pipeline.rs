@@ -63,10 +63,7 @@ impl Pipeline {
         let target = incoming.target;
         match self.draft(incoming)? {
             Prepared::Unchanged(document) => Ok(Outcome::Unchanged(document)),
-            Prepared::Archive => {
-                let why = "an archive is not one document but many: send it to …/ingest";
-                Err(Error::UnsupportedMediaType(why.to_owned()))
-            }
+            Prepared::Archive => Err(is_no_document()),
             Prepared::Draft { mut draft, stale } => {
                 self.embed(&mut draft)?;
                 let stored = self.workspace.commit(move |change| {
@@ -191,6 +188,11 @@ pub enum Prepared {
     Unchanged(Document),
     /// It is no document, but may hold some.
     Archive,
+}
+
+/// What is said of an archive where a document is wanted.
+pub fn is_no_document() -> Error {
+    Error::UnsupportedMediaType("an archive is not one document but many: send it to …/ingest".to_owned())
 }
 
 /// Deletes a document and all that came of it, down to the cached vectors of its text. Returns the chunks deleted.

@@ -1,4 +1,5 @@
-//! Takes an archive apart: .zip and .tar, plain or compressed with gzip or Zstandard. Told by its first bytes.
+//! Takes an archive apart: .zip and .tar, plain or compressed with gzip or Zstandard, and mailboxes. Told by its first
+//! bytes.
 //!
 //! Its files are sent on as they are unpacked. Names are passed on as they are, and nothing is written anywhere;
 //! whoever receives them bounds their count and size, and judges their names.
@@ -9,10 +10,12 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Tag};
-use crate::extract::{Fault, Kind};
+use crate::extract::{self, Fault, Kind};
 
 /// Bytes that are sent at once.
 const PIECE: usize = 64 << 10;
+/// Bytes of a mailbox, which is taken apart in memory.
+const LARGEST_MAILBOX: u64 = 256 << 20;
 /// Bytes of a name at most.
 const LONGEST_NAME: usize = 4096;
 
@@ -51,12 +54,13 @@ struct Sender<'a, W> {
 impl<W: Write> Sender<'_, W> {
     fn archive(&mut self, mut file: File) -> Result<(), Stop> {
         let mut start = Vec::new();
-        (&file).take(4).read_to_end(&mut start).map_err(broken)?;
+        (&file).take(5).read_to_end(&mut start).map_err(broken)?;
         file.rewind().map_err(broken)?;
         match start.as_slice() {
             [b'P', b'K', ..] => self.zip(file),
             [0x1F, 0x8B, ..] => self.tar(flate2::read::MultiGzDecoder::new(BufReader::new(file))),
-            [0x28, 0xB5, 0x2F, 0xFD] => self.tar(zstd::Decoder::new(file).map_err(broken)?),
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => self.tar(zstd::Decoder::new(file).map_err(broken)?),
+            b"From " => self.mailbox(file),
             _ => self.tar(BufReader::new(file)),
         }
     }
@@ -102,6 +106,19 @@ impl<W: Write> Sender<'_, W> {
             }
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             self.entry(name, kind.is_file(), entry)?;
+        }
+        Ok(())
+    }
+
+    fn mailbox(&mut self, file: File) -> Result<(), Stop> {
+        let mut bytes = Vec::new();
+        file.take(LARGEST_MAILBOX + 1).read_to_end(&mut bytes).map_err(broken)?;
+        if bytes.len() as u64 > LARGEST_MAILBOX {
+            let bound = format!("a mailbox has at most {} MiB", LARGEST_MAILBOX >> 20);
+            return Err(Stop::Broken(Fault::too_complex(bound)));
+        }
+        for (name, message) in extract::messages(&bytes) {
+            self.entry(name, true, message.as_ref())?;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! Documents: put, replace, read, list, delete.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Filter, Workspace, chunks, id, json, sessions, to_json};
+use super::{Change, Workspace, chunks, id, json, sessions, to_json};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
@@ -133,7 +133,8 @@ fn delete_row(change: &Change<'_>, number: i64, content_hash: &str) -> Result<()
     change.release_file(content_hash)
 }
 
-const COLUMNS: &str = "d.number, d.id, d.title, d.source, d.content_type, d.metadata, d.chunk_count, d.size_bytes,
+pub(super) const COLUMNS: &str =
+    "d.number, d.id, d.title, d.source, d.content_type, d.metadata, d.chunk_count, d.size_bytes,
                        d.content_hash, d.file_type, d.created_at, d.updated_at, d.warnings";
 
 fn find(db: &Connection, document: Uuid) -> Result<Option<(i64, Document)>> {
@@ -149,7 +150,8 @@ fn one(db: &Connection, condition: &str, value: &str) -> Result<Option<(i64, Doc
     Ok(query.query_row([value], |row| Ok((row.get("number")?, read(row)?))).optional()?)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
+/// A row of [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
     Ok(Document {
         id: id(row, "id")?,
         title: row.get("title")?,
@@ -164,16 +166,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
-}
-
-/// Which documents a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct Listing {
-    /// A part of the title or source, in any case.
-    pub text: Option<String>,
-    pub filter: Filter,
-    pub limit: usize,
-    pub offset: usize,
 }
 
 impl Workspace {
@@ -211,26 +203,5 @@ impl Workspace {
     /// The original of a document, opened for reading.
     pub fn open_file(&self, document: &Document) -> Result<std::fs::File> {
         Ok(std::fs::File::open(self.layout.file(&document.content_hash)?)?)
-    }
-
-    /// A page of documents, newest first, and how many there are in all.
-    pub fn documents(&self, listing: &Listing) -> Result<(Vec<Document>, u64)> {
-        let (mut condition, mut values) = listing.filter.sql();
-        if let Some(text) = &listing.text {
-            condition
-                .push_str(" AND (instr(lowercase(d.title), lowercase(?)) OR instr(lowercase(d.source), lowercase(?)))");
-            values.extend([text.clone(), text.clone()].map(|v| Box::new(v) as Box<dyn ToSql>));
-        }
-        self.read(|db| {
-            let count = format!("SELECT count(*) FROM documents d WHERE {condition}");
-            let total = db.query_row(&count, rusqlite::params_from_iter(&values), |row| row.get(0))?;
-            let page = format!(
-                "SELECT {COLUMNS} FROM documents d WHERE {condition} ORDER BY d.created_at DESC, d.number DESC LIMIT {} OFFSET {}",
-                listing.limit, listing.offset
-            );
-            let mut query = db.prepare(&page)?;
-            let documents = query.query_map(rusqlite::params_from_iter(&values), read)?.collect::<rusqlite::Result<_>>()?;
-            Ok((documents, total))
-        })
     }
 }

@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn pages_are_read_where_there_is_no_plain_text() {
-        let page = "Subject: x\nFrom: a@example.com\nContent-Type: text/html\n\n<ul><li>one<li>two</ul><script>no()</script>";
+        let page =
+            "Subject: x\nFrom: a@example.com\nContent-Type: text/html\n\n<ul><li>one<li>two</ul><script>no()</script>";
         assert!(read(page.as_bytes()).content.ends_with("- one\n- two"), "{}", read(page.as_bytes()).content);
     }
 
