@@ -423,6 +423,7 @@ async fn a_list_is_sorted_by_what_is_asked_for() {
         // Numbers come before the text that looks like one.
         ("sort=metadata.year", "d b c a none"),
         ("sort=metadata.nothing", "d c b a none"),
+        ("sort=metadata.nothing..", "d c b a none"),
         ("sort=source&limit=2&offset=1", "b c"),
     ] {
         let expected: Vec<String> = expected.split(' ').map(|name| format!("{name}.md")).collect();
@@ -453,6 +454,7 @@ async fn a_list_is_filtered_by_ranges_times_and_kinds() {
         ("metadata.author.name=bob", vec!["c.md"]),
         ("metadata.author.name=Zoe", vec!["b.md"]),
         ("metadata.author[gte]=A&metadata.year=2019", vec!["d.md"]),
+        ("metadata.author..=bob&metadata..=x&metadata.tags[0].x=soup", vec![]),
         ("content_type=text/html", vec!["page.html"]),
         ("content_type=text/html&content_type=text/x-unknown", vec!["page.html"]),
         (&format!("created_after={created}"), vec![]),
