@@ -14,7 +14,7 @@ use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 use super::access::{Ids, In, ReadDocuments, WriteDocuments};
-use super::body;
+use super::body::{self, JsonBody};
 use super::error::{Answer, blocking};
 use super::listing;
 use super::multipart::{self, keep};
@@ -27,7 +27,7 @@ use crate::extract::Warning;
 use crate::ingest::{Incoming, Outcome, delete_document};
 use crate::place::Location;
 use crate::workspace::chunks::Chunk;
-use crate::workspace::documents::Document;
+use crate::workspace::documents::{self, Document};
 
 /// A document as it is told of.
 #[derive(Serialize)]
@@ -184,6 +184,40 @@ pub async fn replace(
     let workspace = entered.access.workspace.clone();
     blocking(move || workspace.document(target)).await?;
     take_in(app, entered.access, Some(target), request).await
+}
+
+/// What is changed of a document without sending it again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// Keys with their new values; null takes a key away.
+    metadata: Map<String, Value>,
+}
+
+/// `PATCH /workspaces/{workspace_id}/documents/{document_id}`
+pub async fn edit(
+    entered: In<WriteDocuments>,
+    ids: Ids,
+    JsonBody(Edit { metadata: changes }): JsonBody<Edit>,
+) -> Answer<Json<View>> {
+    let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
+    let edited = blocking(move || {
+        let document = workspace.commit(move |change| {
+            documents::edit_metadata(change, id, |metadata| {
+                for (key, value) in changes {
+                    match value {
+                        Value::Null => drop(metadata.remove(&key)),
+                        value => drop(metadata.insert(key, value)),
+                    }
+                }
+                let mut checks = Checks::default();
+                checks.object("metadata", metadata);
+                checks.done()
+            })
+        })?;
+        Ok(View::of(workspace.id(), document))
+    });
+    Ok(Json(edited.await?))
 }
 
 async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: Request) -> Answer<Response> {

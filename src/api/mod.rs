@@ -83,7 +83,7 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/documents", get(documents::list).post(documents::create))
         .route(
             "/workspaces/{workspace_id}/documents/{document_id}",
-            get(documents::show).put(documents::replace).delete(documents::delete),
+            get(documents::show).put(documents::replace).patch(documents::edit).delete(documents::delete),
         )
         .route("/workspaces/{workspace_id}/documents/{document_id}/chunks", get(documents::chunks))
         .route("/workspaces/{workspace_id}/documents/{document_id}/file", get(documents::file))

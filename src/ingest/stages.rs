@@ -39,6 +39,9 @@ const FLIGHT: u64 = 32 << 20;
 const GROWTH: u64 = 4;
 /// Bytes that every document counts for beside its text and vectors.
 const OVERHEAD: u64 = 1024;
+/// Bytes of text that wait to be embedded, from which no further document is read: a second's work or so. A job that gives
+/// way reads them again.
+const AHEAD: u64 = 256 << 10;
 /// Documents that are committed together at most.
 const BATCH: usize = 512;
 /// Bytes in memory from which a batch is committed. Small beside [`FLIGHT`], so that the embedding of what follows goes
@@ -61,6 +64,18 @@ pub struct Stages<'a> {
     pub gives_way: &'a (dyn Fn() -> bool + Sync),
     /// Called after each step forward.
     pub announce: &'a (dyn Fn() + Sync),
+}
+
+/// What the reader has to do with the others.
+struct Reader<'f> {
+    /// Documents in memory.
+    flight: &'f Flight,
+    /// Texts that wait to be embedded.
+    ahead: &'f Flight,
+    /// To the embedding threads.
+    cut: SyncSender<Cut<'f>>,
+    /// To the writer.
+    line: SyncSender<Next<'f>>,
 }
 
 /// What the reader tells the writer, in the order of the job.
@@ -100,7 +115,7 @@ impl Stages<'_> {
     /// # Errors
     /// [`Error::Conflict`] where the job was cancelled; else what keeps the first thing to do from being done.
     pub fn work_off(&self) -> Result<bool> {
-        let flight = Flight::new(FLIGHT);
+        let (flight, ahead) = (Flight::new(FLIGHT), Flight::new(AHEAD));
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let (told, line) = sync_channel(BATCH);
@@ -112,8 +127,8 @@ impl Stages<'_> {
             }
             // With the last of its threads the texts go, and the reader knows that it reads for nobody.
             drop(texts);
-            let flight = &flight;
-            spawn(scope, "read", move || self.read(flight, &cut, &told))?;
+            let reader = Reader { flight: &flight, ahead: &ahead, cut, line: told };
+            spawn(scope, "read", move || self.read(&reader))?;
             let writer = spawn(scope, "write", || {
                 let _over = Over(&over);
                 self.write(line)
@@ -123,52 +138,47 @@ impl Stages<'_> {
     }
 
     /// Reads, extracts and cuts; unpacks archives.
-    fn read<'f>(&self, flight: &'f Flight, cut: &SyncSender<Cut>, line: &SyncSender<Next<'f>>) {
+    fn read(&self, to: &Reader<'_>) {
         let mut last = None;
         // An end that does not listen any more has a reason, and tells it.
         while !self.is_stopping() {
             let page = match self.pipeline.workspace.pending_items(self.job, last, PAGE) {
                 Ok(page) => page,
-                Err(error) => return drop(line.send(Next::Failed(error))),
+                Err(error) => return drop(to.line.send(Next::Failed(error))),
             };
             let Some(end) = page.last() else { return };
             last = Some(end.position);
             for pending in page {
                 let read = match pending.item.archive {
-                    true => self.unpack(pending, line),
-                    false => self.read_document(pending, flight, cut, line),
+                    true => self.unpack(pending, to),
+                    false => self.read_document(pending, to),
                 };
                 match read {
                     Ok(true) => {}
                     Ok(false) => return,
-                    Err(error) => return drop(line.send(Next::Failed(error))),
+                    Err(error) => return drop(to.line.send(Next::Failed(error))),
                 }
             }
         }
     }
 
-    fn unpack(&self, pending: Pending, line: &SyncSender<Next<'_>>) -> Result<bool> {
+    fn unpack(&self, pending: Pending, to: &Reader<'_>) -> Result<bool> {
         item::unpack(self.pipeline, self.job, pending, self.bounds, self.directory)?;
         (self.announce)();
-        Ok(line.send(Next::Unpacked).is_ok() && !self.is_stopping())
+        Ok(to.line.send(Next::Unpacked).is_ok() && !self.is_stopping())
     }
 
     /// Sends a document on its way. `false` where nobody waits for it.
-    fn read_document<'f>(
-        &self,
-        pending: Pending,
-        flight: &'f Flight,
-        cut: &SyncSender<Cut>,
-        line: &SyncSender<Next<'f>>,
-    ) -> Result<bool> {
+    fn read_document(&self, pending: Pending, to: &Reader<'_>) -> Result<bool> {
         let source = pending.item.source.as_deref().or(pending.item.file_name.as_deref());
         let size = pending.item.size.saturating_mul(GROWTH).saturating_add(OVERHEAD);
         // The writer gathers less than a batch without being asked, so whatever else it is that must land first.
-        let in_the_way = size > FLIGHT / 2 || source.is_some_and(|source| flight.holds(source));
-        if in_the_way && line.send(Next::Flush).is_err() {
+        let in_the_way = size > FLIGHT / 2 || source.is_some_and(|source| to.flight.holds(source));
+        if in_the_way && to.line.send(Next::Flush).is_err() {
             return Ok(false);
         }
-        let mut held = flight.enter(source, size);
+        let mut ahead = to.ahead.enter(None, 1);
+        let mut held = to.flight.enter(source, size);
         let incoming = item::read(self.pipeline, &pending.item)?;
         let (fate, cut_document) = match self.pipeline.draft(incoming) {
             Ok(Prepared::Unchanged(document)) => (Fate::Unchanged(Box::new(document)), None),
@@ -179,12 +189,13 @@ impl Stages<'_> {
             Ok(Prepared::Draft { draft, stale }) => {
                 let (reply, replies) = channel();
                 held.weigh(self.weight(&draft, &stale));
-                (Fate::Embedding(replies), Some(Cut { draft, stale, reply }))
+                ahead.weigh(draft.content.len() as u64);
+                (Fate::Embedding(replies), Some(Cut { draft, stale, reply, ahead }))
             }
             Err(error) => (Fate::Refused(error), None),
         };
-        let told = line.send(Next::Document { pending: Box::new(pending), held, fate }).is_ok();
-        Ok(told && cut_document.is_none_or(|document| cut.send(document).is_ok()))
+        let told = to.line.send(Next::Document { pending: Box::new(pending), held, fate }).is_ok();
+        Ok(told && cut_document.is_none_or(|document| to.cut.send(document).is_ok()))
     }
 
     /// Bytes in memory of a document that has its vectors.
@@ -199,7 +210,7 @@ impl Stages<'_> {
     }
 
     /// Embeds one text after the other.
-    fn embed(&self, texts: &Mutex<Texts>, over: &AtomicBool) {
+    fn embed(&self, texts: &Mutex<Texts<'_>>, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) && !self.is_stopping() {
             let next = texts.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((place, text, reply)) = next else { return };

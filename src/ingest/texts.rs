@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{Receiver, Sender};
 
+use super::flight::Held;
 use super::pipeline::embedded_text;
 use crate::embed::Passage;
 use crate::error::Result;
@@ -14,22 +15,24 @@ pub enum Reply {
 }
 
 /// A document on its way to the embedding threads.
-pub struct Cut {
+pub struct Cut<'f> {
     pub draft: Draft,
     pub stale: Vec<String>,
     pub reply: Sender<Reply>,
+    /// What it counts for until all its texts are handed out.
+    pub ahead: Held<'f>,
 }
 
 /// The texts of the documents that come in, one by one.
-pub struct Texts {
-    documents: Receiver<Cut>,
+pub struct Texts<'f> {
+    documents: Receiver<Cut<'f>>,
     /// The document whose texts are being handed out, and the place of the next.
-    open: Option<(Cut, usize)>,
+    open: Option<(Cut<'f>, usize)>,
 }
 
-impl Texts {
+impl<'f> Texts<'f> {
     /// Those of `documents`.
-    pub fn of(documents: Receiver<Cut>) -> Self {
+    pub fn of(documents: Receiver<Cut<'f>>) -> Self {
         Texts { documents, open: None }
     }
 
@@ -45,6 +48,7 @@ impl Texts {
             if place + 1 < cut.draft.chunks.len() {
                 self.open = Some((cut, place + 1));
             } else {
+                drop(cut.ahead);
                 let _ = reply.send(Reply::Draft(cut.draft, cut.stale));
             }
             if let Some(text) = text {

@@ -119,6 +119,23 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
     Ok(Stored { document, replaced: previous.is_some() })
 }
 
+/// Lets `edit` change a document's metadata; text and chunks stay.
+///
+/// # Errors
+/// [`Error::NotFound`] where the document is gone, and what `edit` says.
+pub fn edit_metadata(
+    change: &Change<'_>,
+    document: Uuid,
+    edit: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
+) -> Result<Document> {
+    let (number, mut found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;
+    edit(&mut found.metadata)?;
+    found.updated_at = clock::now();
+    let sql = "UPDATE documents SET metadata = ?2, updated_at = ?3 WHERE number = ?1";
+    change.db.prepare_cached(sql)?.execute((number, to_json(&found.metadata)?, &found.updated_at))?;
+    Ok(found)
+}
+
 /// Deletes a document and all that came of it, down to its quotes in conversations. Returns how many chunks went.
 pub fn delete(change: &Change<'_>, document: Uuid) -> Result<u64> {
     let (number, found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;

@@ -423,6 +423,7 @@ async fn a_list_is_sorted_by_what_is_asked_for() {
         // Numbers come before the text that looks like one.
         ("sort=metadata.year", "d b c a none"),
         ("sort=metadata.nothing", "d c b a none"),
+        ("sort=metadata.nothing..", "d c b a none"),
         ("sort=source&limit=2&offset=1", "b c"),
     ] {
         let expected: Vec<String> = expected.split(' ').map(|name| format!("{name}.md")).collect();
@@ -453,6 +454,7 @@ async fn a_list_is_filtered_by_ranges_times_and_kinds() {
         ("metadata.author.name=bob", vec!["c.md"]),
         ("metadata.author.name=Zoe", vec!["b.md"]),
         ("metadata.author[gte]=A&metadata.year=2019", vec!["d.md"]),
+        ("metadata.author..=bob&metadata..=x&metadata.tags[0].x=soup", vec![]),
         ("content_type=text/html", vec!["page.html"]),
         ("content_type=text/html&content_type=text/x-unknown", vec!["page.html"]),
         (&format!("created_after={created}"), vec![]),
@@ -513,4 +515,31 @@ async fn searches_are_filtered_by_front_matter_and_by_what_is_given() {
         sources.sort();
         assert_eq!(sources, expected, "{metadata}");
     }
+}
+
+#[tokio::test]
+async fn metadata_is_changed_without_sending_the_document_again() {
+    let (_server, tenant) = shelf().await;
+    let row = tenant.client.get(&tenant.path("/documents?q=beta")).await.is(200).json()["documents"][0].clone();
+    let path = tenant.path(&format!("/documents/{}", id(&row)));
+    let chunks = tenant.client.get(&format!("{path}/chunks")).await.is(200).json();
+    let body = json!({"metadata": {"tags": null, "year": 2022, "read": true}});
+    let changed = tenant.client.patch(&path, &body).await.is(200).json();
+    let mut expected = row["metadata"].clone();
+    expected.as_object_mut().unwrap().remove("tags");
+    expected["year"] = json!(2022);
+    expected["read"] = json!(true);
+    assert_eq!((&changed["metadata"], &changed["title"]), (&expected, &row["title"]));
+    assert!(changed["updated_at"].as_str() > row["updated_at"].as_str());
+    assert_eq!(tenant.client.get(&format!("{path}/chunks")).await.is(200).json(), chunks);
+    assert_eq!(listed(&tenant, "metadata.read=true").await, ["b.md"]);
+    let found = tenant.search(json!({"query": "three", "filters": {"metadata": {"year": 2022}}})).await;
+    assert_eq!((&found["total_results"], &found["results"][0]["metadata"]), (&json!(1), &expected));
+    let large = json!({"metadata": {"text": "x".repeat(70_000)}});
+    for body in [large, json!({}), json!({"metadata": []}), json!({"metadata": {}, "title": "Other"})] {
+        tenant.client.patch(&path, &body).await.problem(422, "validation_failed");
+    }
+    assert_eq!(tenant.read(&id(&row)).await["metadata"], expected, "what is refused changes nothing");
+    let absent = tenant.path(&format!("/documents/{}", Uuid::now_v7()));
+    tenant.client.patch(&absent, &body).await.problem(404, "not_found");
 }

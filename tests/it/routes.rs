@@ -65,6 +65,7 @@ pub const ROUTES: &[Route] = &[
     route("GET",    "/workspaces/{workspace}/documents/{document}/chunks", "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/documents/{document}/file", "", 200, "--+--"),
     route("PUT",    "/workspaces/{workspace}/documents/{document}", r#"{"content": "Replaced."}"#, 200, "---+-"),
+    route("PATCH",  "/workspaces/{workspace}/documents/{document}", r#"{"metadata": {"team": "sales"}}"#, 200, "---+-"),
     route("DELETE", "/workspaces/{workspace}/documents/{document}",    "", 200, "---+-"),
     route("POST",   "/workspaces/{workspace}/ingest", r#"{"documents": [{"source": "by-job.md", "content": "One."}]}"#, 202, "---+-"),
     route("GET",    "/workspaces/{workspace}/jobs",                    "", 200, "--++-"),
