@@ -28,6 +28,17 @@ pub fn unmistakable(text: &str) -> Option<Format> {
     }
 }
 
+/// Whether a text that is said to be in a format begins as it must.
+pub fn can_be(text: &str, format: Format) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    match format {
+        Format::Mail => header_name(first).is_some(),
+        Format::Mailbox => first.starts_with("From "),
+        Format::Xml => text.trim_start().starts_with('<'),
+        _ => true,
+    }
+}
+
 /// The format of a text that nothing else tells.
 pub fn likely(text: &str, bytes: &[u8]) -> Option<Format> {
     if mail_headers(text) == Headers::Likely {

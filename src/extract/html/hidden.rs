@@ -45,7 +45,7 @@ impl Hidden {
 /// Whether an element is not shown.
 pub fn is_hidden(tag: &Tag) -> bool {
     // The page itself may be hidden until a program shows it.
-    if matches!(&*tag.name, "html" | "body" | "main" | "article") {
+    if tag.attrs.is_empty() || matches!(&*tag.name, "html" | "body" | "main" | "article") {
         return false;
     }
     let style = attribute(tag, "style").unwrap_or_default().to_ascii_lowercase();
@@ -63,6 +63,18 @@ fn closes_itself(name: &str) -> bool {
 fn is_void(name: &str) -> bool {
     matches!(
         name,
-        "area" | "base" | "br" | "col" | "embed" | "hr" | "img" | "input" | "link" | "meta" | "source" | "track" | "wbr"
+        "area"
+            | "base"
+            | "br"
+            | "col"
+            | "embed"
+            | "hr"
+            | "img"
+            | "input"
+            | "link"
+            | "meta"
+            | "source"
+            | "track"
+            | "wbr"
     )
 }

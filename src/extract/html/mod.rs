@@ -526,7 +526,10 @@ mod tests {
     fn code_keeps_its_language_and_its_fence() {
         let page = "<pre><code class='hl language-rust'>let a = \"```\";</code></pre><pre>x</pre><p># no heading</p>";
         assert_eq!(extract(page).content, "````rust\nlet a = \"```\";\n````\n\n```\nx\n```\n\n\\# no heading");
-        assert_eq!(extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content, "Tide\n: High water\n\nEbb\n: Low water");
+        assert_eq!(
+            extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content,
+            "Tide\n: High water\n\nEbb\n: Low water"
+        );
     }
 
     #[test]

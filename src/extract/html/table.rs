@@ -28,9 +28,8 @@ struct Cell {
 impl Row {
     /// Begins the next cell.
     pub fn cell(&mut self, tag: &Tag) {
-        let span = |name: &str| {
-            attribute(tag, name).and_then(|value| value.parse::<usize>().ok()).unwrap_or(1).clamp(1, SPAN)
-        };
+        let span =
+            |name: &str| attribute(tag, name).and_then(|value| value.parse::<usize>().ok()).unwrap_or(1).clamp(1, SPAN);
         self.cells.push(Cell { text: String::new(), columns: span("colspan"), rows: span("rowspan") });
     }
 
