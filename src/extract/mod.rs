@@ -4,6 +4,7 @@
 
 mod code;
 mod composer;
+mod date;
 mod delimited;
 mod encoding;
 mod fault;

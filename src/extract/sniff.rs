@@ -18,8 +18,8 @@ pub fn unmistakable(text: &str) -> Option<Format> {
     let declared = text.trim_start().starts_with("<?xml");
     let element = first_element(text)?;
     let is = |name: &str| {
-        let begins = element.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        begins && element[name.len()..].starts_with(|c: char| c.is_whitespace() || c == '>')
+        let Some((begins, rest)) = element.split_at_checked(name.len()) else { return false };
+        begins.eq_ignore_ascii_case(name) && rest.starts_with(|c: char| c.is_whitespace() || c == '>')
     };
     match () {
         () if is("<!doctype html") || is("<html") => Some(Format::Html),

@@ -24,6 +24,8 @@ const SEARCHED: usize = 2 << 30;
 const PERSON: usize = 300;
 /// Messages of one mailbox that are read.
 const MESSAGES: usize = 20_000;
+/// Parts that are told one by one when they cannot be read.
+const TOLD: usize = 500;
 /// Recipients that are named.
 const RECIPIENTS: usize = 100;
 
@@ -57,7 +59,7 @@ pub fn extract_mailbox(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
         match written {
             Ok(()) => {}
             Err(fault) if composer.check().is_err() => return Err(fault),
-            Err(fault) => composer.warnings.push(left_out(&name, &fault)),
+            Err(fault) => leave_out(&name, &fault, &mut composer),
         }
     }
     Ok(composer.finish(Format::Mailbox.media_type()))
@@ -142,7 +144,7 @@ fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Com
             }
             // Nothing is lost with pictures in a signature.
             Err(fault) if fault.kind == Kind::NoText => {}
-            Err(fault) => composer.warnings.push(left_out(&name, &fault)),
+            Err(fault) => leave_out(&name, &fault, composer),
         }
         composer.check()?;
         if number >= ATTACHMENTS {
@@ -224,8 +226,16 @@ fn attachment_name(part: &MessagePart<'_>, number: usize) -> String {
     name.map(|name| name.chars().take(200).collect()).unwrap_or_else(|| format!("part {number}"))
 }
 
-fn left_out(name: &str, fault: &Fault) -> Warning {
-    Warning::new(fault.kind, None, format!("{name} was left out: {}", fault.message))
+/// Tells that a part was left out, and why.
+fn leave_out(name: &str, fault: &Fault, composer: &mut Composer) {
+    match composer.warnings.len() {
+        ..TOLD => {
+            let message = format!("{name} was left out: {}", fault.message);
+            composer.warnings.push(Warning::new(fault.kind, None, message));
+        }
+        TOLD => composer.warnings.push(Warning::new(fault.kind, None, "further parts were left out")),
+        _ => {}
+    }
 }
 
 /// The people of an address header, as `Name <address>`.
