@@ -68,7 +68,7 @@ fn draft(corpus: &Corpus, model: &str, number: usize, passages: std::ops::Range<
         let start = content.len();
         content.push_str(&text);
         let (end, token_count) = (content.len(), text.split_whitespace().count() as u32);
-        chunks.push(chunks::Draft { start, end, heading_path: Vec::new(), page: None, token_count, vector });
+        chunks.push(chunks::Draft { start, end, heading_path: Vec::new(), places: Vec::new(), token_count, vector });
         content.push_str("\n\n");
     }
     let title: Vec<&str> = content.split_whitespace().take(5).collect();

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::evaluation;
 use crate::ingest::{Bounds, Jobs, Opening, Pipeline};
 use crate::llm;
+use crate::sandbox::{self, Recognizer, Sandbox};
 use crate::sqlite::Access;
 use crate::tenancy::organizations::{Organization, PlanTier};
 use crate::tenancy::{Tenancy, workspaces};
@@ -50,6 +51,8 @@ pub struct App {
     pub auth: Arc<Auth>,
     /// Embedding models and the reranker.
     pub models: Arc<Models>,
+    /// The processes that read documents.
+    pub sandbox: Arc<Sandbox>,
     /// Vectors that were computed before.
     pub cache: Arc<Cache>,
     /// Ingestion that goes on after the answer.
@@ -92,12 +95,22 @@ impl App {
         let limits = &config.limits;
         let bounds =
             Bounds { files: limits.job_documents, file_bytes: limits.document_bytes, bytes: limits.archive_bytes };
+        let readers = sandbox::Limits {
+            memory: config.ingest.reader_bytes,
+            seconds: config.ingest.reader_seconds,
+            at_once: std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let recognizer = match config.ingest.ocr_languages.as_str() {
+            "off" => None,
+            languages => Recognizer::find(languages),
+        };
         let (stopping, stopped) = watch::channel(false);
         let app = App {
             directory: directory.clone(),
             tenancy,
             auth: Arc::new(opened.auth),
             models,
+            sandbox: Arc::new(Sandbox::new(Sandbox::this_program(), readers, recognizer)),
             cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped)),
             stopping,
@@ -205,6 +218,7 @@ impl App {
         Ok(Pipeline {
             embedder: self.embedder(&access.workspace)?,
             workspace: access.workspace.clone(),
+            sandbox: self.sandbox.clone(),
             chunk_tokens: self.config.ingest.chunk_tokens,
         })
     }
@@ -216,6 +230,7 @@ impl App {
         let opening = Opening {
             workspace: Box::new(move |id| auth.resume(id)),
             embedder: Box::new(move |workspace, model| embedder(&models, &cache, workspace.id(), model)),
+            sandbox: self.sandbox.clone(),
             chunk_tokens: self.config.ingest.chunk_tokens,
             note_model: Box::new(move |workspace, model| tenancy.note_model(workspace, model)),
         };
@@ -239,7 +254,9 @@ impl App {
         if let Err(error) = self.directory.keep_ballast() {
             tracing::debug!(%error, "no room was set aside");
         }
-        self.tenancy.registry().tidy(Duration::from_secs(self.config.memory.idle_seconds));
+        let idle = Duration::from_secs(self.config.memory.idle_seconds);
+        self.tenancy.registry().tidy(idle);
+        self.sandbox.tidy(idle);
     }
 
     /// Reads through the workspace whose turn it is. How long that took; `None` where none is due.

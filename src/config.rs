@@ -73,6 +73,13 @@ pub struct Ingest {
     pub chunk_tokens: usize,
     /// Ingestion jobs that run at once.
     pub workers: usize,
+    /// Bytes of memory that reading one document may take, in the process that reads it.
+    pub reader_bytes: u64,
+    /// Seconds that reading one document may take.
+    pub reader_seconds: u64,
+    /// Languages that text in pictures is in, as `tesseract` names them (`eng+deu`); `off` for no text recognition.
+    /// Without that program on the machine there is none.
+    pub ocr_languages: String,
 }
 
 /// How much is kept in memory.
@@ -145,7 +152,13 @@ impl Default for Limits {
 
 impl Default for Ingest {
     fn default() -> Self {
-        Ingest { chunk_tokens: 200, workers: 2 }
+        Ingest {
+            chunk_tokens: 200,
+            workers: 2,
+            reader_bytes: 1 << 30,
+            reader_seconds: 120,
+            ocr_languages: "eng".into(),
+        }
     }
 }
 
@@ -201,12 +214,22 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let positive = [("limits.requests", self.limits.requests), ("ingest.workers", self.ingest.workers)];
+        let positive = [
+            ("limits.requests", self.limits.requests),
+            ("ingest.workers", self.ingest.workers),
+            ("ingest.reader_seconds", usize::try_from(self.ingest.reader_seconds).unwrap_or(usize::MAX)),
+        ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(Error::invalid(*name, "must be at least 1"));
         }
         if self.ingest.chunk_tokens < 16 {
             return Err(Error::invalid("ingest.chunk_tokens", "must be at least 16"));
+        }
+        if self.ingest.reader_bytes < 512 << 20 {
+            return Err(Error::invalid(
+                "ingest.reader_bytes",
+                "must be at least 512 MiB: its stack alone takes half of that",
+            ));
         }
         if !self.admin_key.is_empty() && self.admin_key.len() < 8 {
             return Err(Error::invalid("admin_key", "must have at least 8 characters"));

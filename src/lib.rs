@@ -18,6 +18,7 @@ pub mod extract;
 pub mod fulltext;
 pub mod knn;
 pub mod llm;
+pub mod sandbox;
 pub mod sqlite;
 
 pub mod datadir;

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
 /// A place in an original, as it is at one byte of the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +37,8 @@ pub struct Mark {
     pub place: Place,
 }
 
-/// Where a stretch of text came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Where a stretch of text came from: the places of its first and last byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub first: Place,
     pub last: Place,
@@ -85,10 +85,32 @@ fn newlines(text: &str, range: Range<usize>) -> u32 {
     u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX)
 }
 
-impl Location {
-    /// The page that it begins on, where it lies on one.
-    pub fn page(&self) -> Option<u32> {
-        if let Place::Page(page) = self.first { Some(page) } else { None }
+/// `{"page": 3, "page_end": 4, "label": "pages 3–4"}`; the like for slides, rows, cells and lines. An end that is the
+/// beginning is left out.
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut told = Map::new();
+        let span = |told: &mut Map<String, Value>, word: &str, first: u32, last: u32| {
+            told.insert(word.to_owned(), json!(first));
+            if last != first {
+                told.insert(format!("{word}_end"), json!(last));
+            }
+        };
+        match (&self.first, &self.last) {
+            (Place::Page(first), Place::Page(last)) => span(&mut told, "page", *first, *last),
+            (Place::Slide(first), Place::Slide(last)) => span(&mut told, "slide", *first, *last),
+            (Place::Line(first), Place::Line(last)) => span(&mut told, "line", *first, *last),
+            (Place::Row { sheet, row: first, .. }, Place::Row { row: last, .. }) => match (sheet, self.cells()) {
+                (Some(sheet), cells) => {
+                    told.insert("sheet".to_owned(), json!(sheet));
+                    cells.map(|cells| told.insert("cells".to_owned(), json!(cells)));
+                }
+                (None, _) => span(&mut told, "row", *first, *last),
+            },
+            _ => {}
+        }
+        told.insert("label".to_owned(), Value::from(self.to_string()));
+        told.serialize(serializer)
     }
 }
 
@@ -119,6 +141,11 @@ impl fmt::Display for Location {
 }
 
 impl Location {
+    /// The page that it begins on, where it lies on one.
+    pub fn page(&self) -> Option<u32> {
+        if let Place::Page(page) = self.first { Some(page) } else { None }
+    }
+
     /// The cells that it spans on one sheet: `A2:D40`.
     pub fn cells(&self) -> Option<String> {
         let (Place::Row { sheet, row: first, columns }, Place::Row { sheet: end, row: last, columns: others }) =
@@ -161,6 +188,8 @@ mod tests {
         let spans = |range: Range<usize>| locate(&marks, text, 0, &range).unwrap().to_string();
         assert_eq!(spans(4..12), "pages 1–2");
         assert_eq!(spans(9..17), "page 2");
+        let told = json!({"page": 1, "page_end": 2, "label": "pages 1–2"});
+        assert_eq!(serde_json::to_value(locate(&marks, text, 0, &(4..12))).unwrap(), told);
         assert!(within(&[], text, &(0..3)).is_empty() && locate(&[], text, 0, &(0..3)).is_none());
     }
 
@@ -170,7 +199,10 @@ mod tests {
         let marks = [Mark { at: 2, place: row(10) }];
         let inner = within(&marks, text, &(4..7));
         assert_eq!(inner, [Mark { at: 4, place: row(11) }]);
-        assert_eq!(locate(&inner, &text[4..7], 4, &(4..7)).unwrap().to_string(), "Sales!A11:AB12");
+        let location = locate(&inner, &text[4..7], 4, &(4..7)).unwrap();
+        assert_eq!(location.to_string(), "Sales!A11:AB12");
+        let told = json!({"sheet": "Sales", "cells": "A11:AB12", "label": "Sales!A11:AB12"});
+        assert_eq!(serde_json::to_value(location).unwrap(), told);
         let lines = [Mark { at: 0, place: Place::Line(1) }];
         assert_eq!(locate(&lines, text, 0, &(2..5)).unwrap().to_string(), "lines 2–3");
         assert_eq!(within(&marks, text, &(0..1)), []);

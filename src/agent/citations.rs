@@ -4,8 +4,10 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::llm::Quote;
+use crate::place::Location;
 use crate::search::Hit;
 use crate::workspace::Workspace;
+use crate::workspace::chunks::Located;
 
 /// A quote that stands in a document, to the byte.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -17,6 +19,11 @@ pub struct Citation {
     pub title: String,
     pub source: String,
     pub heading_path: Vec<String>,
+    /// Where in the original the quote stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// The document and the place as people say them: `Handbook.pdf, page 12`.
+    pub label: String,
     /// Bytes of the document's content.
     pub start: usize,
     pub end: usize,
@@ -35,6 +42,7 @@ pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<
         if !workspace.stands_at(chunk.document_id, start, text)? {
             continue;
         }
+        let location = chunk.locate(&(start..end));
         citations.push(Citation {
             marker: citations.len() + 1,
             document_id: chunk.document_id,
@@ -42,6 +50,8 @@ pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<
             title: hit.located.title.clone(),
             source: hit.located.source.clone(),
             heading_path: chunk.heading_path.clone(),
+            label: label(&hit.located, location.as_ref()),
+            location,
             start,
             end,
             quote: text.to_owned(),
@@ -49,6 +59,13 @@ pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<
         });
     }
     Ok(citations)
+}
+
+/// The file's name, or the title of what came without one, and the place in it.
+fn label(located: &Located, location: Option<&Location>) -> String {
+    let file = located.source.rsplit('/').next().filter(|name| name.contains('.') && !name.contains(':'));
+    let name = file.unwrap_or(&located.title);
+    location.map_or_else(|| name.to_owned(), |location| format!("{name}, {location}"))
 }
 
 /// A quote as it reads in a message: on one line, a table's row without its bars, and a document's own `[7]` as

@@ -20,10 +20,11 @@ use super::documents::View as DocumentView;
 use super::error::{Answer, Failure, blocking, public_detail};
 use super::search::check_query;
 use super::validate::Checks;
-use crate::agent::{self, Chat, Event, Reply};
+use crate::agent::{self, Chat, Citation, Event, Reply};
 use crate::app::App;
 use crate::auth::Access;
 use crate::error::{Error, Result};
+use crate::place::Location;
 use crate::search::SearchType;
 
 /// Events that may wait for a slow reader before the turn waits too.
@@ -83,6 +84,21 @@ async fn whole(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response> {
     Ok(Json(reply.await?).into_response())
 }
 
+/// Citations with the path at which each original can be fetched; of a PDF, at the page.
+fn linked(workspace: Uuid, citations: Vec<Citation>) -> Vec<Value> {
+    let link = |citation: Citation| {
+        let page = citation.location.as_ref().and_then(Location::page);
+        let page = page.map_or_else(String::new, |page| format!("#page={page}"));
+        let file = format!("/workspaces/{workspace}/documents/{}/file{page}", citation.document_id);
+        let mut told = json!(citation);
+        if let Some(told) = told.as_object_mut() {
+            told.insert("file".to_owned(), file.into());
+        }
+        told
+    };
+    citations.into_iter().map(link).collect()
+}
+
 fn view(workspace: Uuid, reply: Reply) -> Value {
     let sources: Vec<DocumentView> = reply.sources.into_iter().map(|d| DocumentView::of(workspace, d)).collect();
     json!({
@@ -91,7 +107,7 @@ fn view(workspace: Uuid, reply: Reply) -> Value {
         "session_id": reply.session_id,
         "sources": sources,
         "tools_used": reply.tools_used,
-        "citations": reply.citations,
+        "citations": linked(workspace, reply.citations),
         "usage": reply.usage,
         "metadata": reply.metadata,
     })
@@ -100,6 +116,7 @@ fn view(workspace: Uuid, reply: Reply) -> Value {
 async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response> {
     let (sender, mut receiver) = mpsc::channel::<std::result::Result<Event, Error>>(AHEAD);
     let span = tracing::Span::current();
+    let workspace = access.record.id;
     tokio::task::spawn_blocking(move || {
         let _entered = span.enter();
         let gone = || Error::Unavailable("the reader has gone".into());
@@ -121,10 +138,10 @@ async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response>
     };
     let rest = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|event| (event, receiver)) });
     let events = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
-    let events = futures_util::StreamExt::map(events, |event| {
+    let events = futures_util::StreamExt::map(events, move |event| {
         let data = event.map_or_else(
             |error| json!({"type": "error", "code": error.code(), "content": public_detail(&error)}),
-            wire,
+            |event| wire(workspace, event),
         );
         Ok::<_, Infallible>(sse::Event::default().data(data.to_string()))
     });
@@ -134,7 +151,7 @@ async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response>
     Ok(response)
 }
 
-fn wire(event: Event) -> Value {
+fn wire(workspace: Uuid, event: Event) -> Value {
     match event {
         Event::Session { session_id } => json!({"type": "session", "session_id": session_id}),
         Event::ToolCall(call) => json!({
@@ -147,7 +164,7 @@ fn wire(event: Event) -> Value {
             json!({"type": "tool_result", "tool_call_id": tool_call_id, "summary": summary})
         }
         Event::Text { content } => json!({"type": "text", "content": content}),
-        Event::Citations(citations) => json!({"type": "citations", "citations": citations}),
+        Event::Citations(citations) => json!({"type": "citations", "citations": linked(workspace, citations)}),
         Event::Tools(tools) => json!({"type": "tools", "tools": tools}),
         Event::Usage(usage) => json!({
             "type": "usage",

@@ -16,17 +16,18 @@ use uuid::Uuid;
 use super::access::{Ids, In, ReadDocuments, WriteDocuments};
 use super::body;
 use super::error::{Answer, blocking};
-use super::filter::{MOST_CONDITIONS, check_key, meanings};
+use super::listing;
 use super::multipart::{self, keep};
 use super::page::Page;
 use super::validate::Checks;
 use crate::app::App;
 use crate::auth::Access;
 use crate::error::{Error, Result};
+use crate::extract::Warning;
 use crate::ingest::{Incoming, Outcome, delete_document};
-use crate::workspace::Comparison;
+use crate::place::Location;
 use crate::workspace::chunks::Chunk;
-use crate::workspace::documents::{Document, Listing};
+use crate::workspace::documents::Document;
 
 /// A document as it is told of.
 #[derive(Serialize)]
@@ -37,6 +38,8 @@ pub struct View {
     source: String,
     content_type: String,
     metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
     chunk_count: u64,
     size_bytes: u64,
     content_hash: String,
@@ -57,6 +60,7 @@ impl View {
             source: document.source,
             content_type: document.file_type,
             metadata: document.metadata,
+            warnings: document.warnings,
             chunk_count: document.chunk_count,
             size_bytes: document.size_bytes,
             content_hash: document.content_hash,
@@ -79,11 +83,14 @@ struct ChunkView {
     heading_path: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location>,
     token_count: u32,
 }
 
 impl From<Chunk> for ChunkView {
     fn from(chunk: Chunk) -> Self {
+        let location = chunk.location();
         ChunkView {
             id: chunk.id,
             document_id: chunk.document_id,
@@ -92,7 +99,8 @@ impl From<Chunk> for ChunkView {
             start: chunk.start,
             end: chunk.end,
             heading_path: chunk.heading_path,
-            page: chunk.page,
+            page: location.as_ref().and_then(Location::page),
+            location,
             token_count: chunk.token_count,
         }
     }
@@ -238,29 +246,16 @@ async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: R
     })
 }
 
-/// `GET /workspaces/{workspace_id}/documents?limit=&offset=&q=&metadata.<k>=<v>`
+/// `GET /workspaces/{workspace_id}/documents?limit=&offset=&q=&sort=&metadata.<k>=<v>`, and more ([`listing`])
 pub async fn list(entered: In<ReadDocuments>, page: Page, uri: Uri) -> Answer<Response> {
-    listing(entered.access, page, &uri).await
+    page_of(entered.access, page, &uri).await
 }
 
 /// A page of the documents of a workspace that the caller was let into.
-pub async fn listing(access: Access, page: Page, uri: &Uri) -> Answer<Response> {
-    let mut listing = Listing { limit: page.limit, offset: page.offset, ..Listing::default() };
+pub async fn page_of(access: Access, page: Page, uri: &Uri) -> Answer<Response> {
     let pairs: Vec<(String, String)> =
         axum::extract::Query::try_from_uri(uri).map_err(|e| Error::invalid("query", e.body_text()))?.0;
-    for (name, value) in pairs {
-        if name == "q" && !value.is_empty() {
-            listing.text = Some(value);
-        } else if let Some(key) = name.strip_prefix("metadata.") {
-            check_key(key)?;
-            listing.filter.metadata.push((key.to_owned(), Comparison::In(meanings(&value))));
-            if listing.filter.metadata.len() > MOST_CONDITIONS {
-                return Err(
-                    Error::invalid("metadata", format!("must have at most {MOST_CONDITIONS} conditions")).into()
-                );
-            }
-        }
-    }
+    let listing = listing::read(pairs, page.limit, page.offset)?;
     let workspace = access.workspace;
     let id = workspace.id();
     let (limit, offset) = (page.limit, page.offset);
@@ -288,7 +283,8 @@ pub async fn chunks(entered: In<ReadDocuments>, ids: Ids, page: Page) -> Answer<
     Ok(page.answer(chunks.into_iter().map(ChunkView::from).collect(), total))
 }
 
-/// `GET /workspaces/{workspace_id}/documents/{document_id}/file`: the original bytes, for saving, never for showing.
+/// `GET /workspaces/{workspace_id}/documents/{document_id}/file`: the original bytes, for saving; a PDF also for showing,
+/// so that `…/file#page=12` opens at that page.
 pub async fn file(entered: In<ReadDocuments>, ids: Ids) -> Answer<Response> {
     let (workspace, id) = (entered.access.workspace, ids.get("document_id", "document")?);
     let (document, file) = blocking(move || {
@@ -301,13 +297,17 @@ pub async fn file(entered: In<ReadDocuments>, ids: Ids) -> Answer<Response> {
     let mut response = Response::new(Body::from_stream(stream));
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(document.size_bytes));
-    let media_type = HeaderValue::from_str(&format!("{}; charset=utf-8", document.file_type));
+    let encoding = document.metadata.get("encoding").and_then(Value::as_str).unwrap_or("utf-8");
+    let media_type = match document.file_type.starts_with("text/") {
+        true => HeaderValue::from_str(&format!("{}; charset={encoding}", document.file_type)),
+        false => HeaderValue::from_str(&document.file_type),
+    };
     headers.insert(CONTENT_TYPE, media_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
     headers.insert(CONTENT_DISPOSITION, disposition(&document));
     Ok(response)
 }
 
-/// `attachment` with the last part of the source as name, in RFC 5987's form where it is not plain ASCII.
+/// `attachment`, or for a PDF `inline`, with the last part of the source as name, in RFC 5987's form where it is not plain ASCII.
 fn disposition(document: &Document) -> HeaderValue {
     let name =
         document.source.rsplit(['/', '\\']).next().unwrap_or_default().trim_start_matches('.').replace("..", ".");
@@ -323,7 +323,9 @@ fn disposition(document: &Document) -> HeaderValue {
             b => format!("%{b:02X}"),
         })
         .collect();
-    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
+    // Browsers show a PDF apart from the page that it came from; whatever else could run here is only saved.
+    let how = if document.file_type == "application/pdf" { "inline" } else { "attachment" };
+    let value = format!("{how}; filename=\"{plain}\"; filename*=UTF-8''{encoded}");
     HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("attachment"))
 }
 

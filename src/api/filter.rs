@@ -15,6 +15,7 @@ use crate::workspace::{Comparison, Filter, Scalar};
 pub struct FilterBody {
     document_ids: Option<Vec<String>>,
     sources: Option<Vec<String>>,
+    content_types: Option<Vec<String>>,
     metadata: Option<Map<String, Value>>,
     created_after: Option<jiff::Timestamp>,
     created_before: Option<jiff::Timestamp>,
@@ -34,6 +35,7 @@ impl FilterBody {
         let few = |list: &Option<Vec<String>>| list.as_ref().is_none_or(|list| list.len() <= MOST_VALUES);
         checks.require(few(&self.document_ids), "filters.document_ids", "must have at most 1000 ids");
         checks.require(few(&self.sources), "filters.sources", "must have at most 1000 sources");
+        checks.require(few(&self.content_types), "filters.content_types", "must have at most 1000 media types");
         let conditions = self.metadata.as_ref().map_or(0, Map::len);
         checks.require(conditions <= MOST_CONDITIONS, "filters.metadata", "must have at most 32 conditions");
         checks.done()?;
@@ -44,7 +46,7 @@ impl FilterBody {
         }
         let listed = metadata.iter().map(|(_, comparison)| match comparison {
             Comparison::In(values) => values.len(),
-            Comparison::Between(..) => 2,
+            _ => 2,
         });
         if listed.sum::<usize>() > MOST_VALUES_IN_ALL {
             return Err(Error::invalid(
@@ -57,6 +59,7 @@ impl FilterBody {
         Ok(Filter {
             document_ids: ids,
             sources: self.sources,
+            content_types: self.content_types,
             metadata,
             created_after: self.created_after.map(clock::text),
             created_before: self.created_before.map(clock::text),

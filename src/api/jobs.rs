@@ -18,12 +18,14 @@ use super::body;
 use super::documents::{Given, check_words};
 use super::error::{Answer, blocking, public_detail};
 use super::multipart::{self, keep};
-use super::page::Page;
+use super::page::{Page, Params};
 use crate::app::App;
 use crate::auth::{Access, Permission};
 use crate::datadir::Uploaded;
 use crate::error::Error;
+use crate::extract::Warning;
 use crate::ingest::is_archive;
+use crate::workspace::job_results::{self, Entry, JobResult};
 use crate::workspace::jobs::{Failure, Item, Job, Status};
 
 /// A job as it is told of.
@@ -35,6 +37,11 @@ pub struct View {
     total: u64,
     done: u64,
     failed: u64,
+    bytes_total: u64,
+    bytes_done: u64,
+    documents_per_second: Option<f64>,
+    bytes_per_second: Option<f64>,
+    seconds_left: Option<u64>,
     errors: Vec<Failure>,
     created_at: String,
     started_at: Option<String>,
@@ -43,6 +50,8 @@ pub struct View {
 
 impl From<Job> for View {
     fn from(job: Job) -> Self {
+        let documents = job.total.saturating_sub(job.done + job.failed);
+        let seconds_left = job.pace.seconds_left(documents).filter(|_| !job.status.is_final());
         View {
             id: job.id,
             kind: job.kind,
@@ -50,11 +59,41 @@ impl From<Job> for View {
             total: job.total,
             done: job.done,
             failed: job.failed,
+            bytes_total: job.pace.bytes_total,
+            bytes_done: job.pace.bytes_done,
+            documents_per_second: job.pace.documents_per_second().map(to_tenths),
+            bytes_per_second: job.pace.bytes_per_second().map(to_tenths),
+            seconds_left,
             errors: job.errors,
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
         }
+    }
+}
+
+fn to_tenths(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
+}
+
+/// What became of a document of a job.
+#[derive(Serialize)]
+struct ResultView {
+    position: u32,
+    source: String,
+    status: job_results::Status,
+    document_id: Option<Uuid>,
+    chunk_count: Option<u64>,
+    code: Option<String>,
+    message: Option<String>,
+    warnings: Vec<Warning>,
+}
+
+impl From<JobResult> for ResultView {
+    fn from(result: JobResult) -> Self {
+        let Entry { source, status, document_id, chunk_count, code, message, warnings } = result.entry;
+        let position = result.position;
+        ResultView { position, source, status, document_id, chunk_count, code, message, warnings }
     }
 }
 
@@ -195,6 +234,25 @@ pub async fn show(entered: In<ReadJobs>, ids: Ids) -> Answer<Response> {
     let (workspace, id) = (entered.access.workspace, ids.get("job_id", "job")?);
     let job = blocking(move || workspace.job(id)).await?;
     Ok(Json(View::from(job)).into_response())
+}
+
+/// What `?status=` of results may be.
+#[derive(Deserialize)]
+pub struct Which {
+    status: Option<String>,
+}
+
+/// `GET /workspaces/{workspace_id}/jobs/{job_id}/results?limit=&offset=&status=`
+pub async fn results(entered: In<ReadJobs>, ids: Ids, page: Page, Params(which): Params<Which>) -> Answer<Response> {
+    let (workspace, id) = (entered.access.workspace, ids.get("job_id", "job")?);
+    let status = which.status.filter(|status| !status.is_empty()).map(|status| {
+        serde_json::from_value::<job_results::Status>(status.into())
+            .map_err(|_| Error::invalid("status", "must be added, replaced, unchanged or failed"))
+    });
+    let status = status.transpose()?;
+    let (limit, offset) = (page.limit, page.offset);
+    let (results, total) = blocking(move || workspace.job_results(id, status, limit, offset)).await?;
+    Ok(page.answer(results.into_iter().map(ResultView::from).collect(), total))
 }
 
 /// `DELETE /workspaces/{workspace_id}/jobs/{job_id}`: cancels; what is in stays.

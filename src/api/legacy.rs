@@ -141,7 +141,7 @@ async fn find(app: Arc<App>, access: Access, body: SearchBody, search_type: Sear
 
 /// `GET /documents`
 pub async fn documents(entered: InOwn<ReadDocuments>, page: Page, uri: Uri) -> Answer<Response> {
-    documents_api::listing(entered.access, page, &uri).await
+    documents_api::page_of(entered.access, page, &uri).await
 }
 
 /// `GET /sessions/{session_id}`

@@ -16,6 +16,7 @@ mod filter;
 mod health;
 mod jobs;
 mod legacy;
+mod listing;
 mod maintenance;
 mod middleware;
 mod multipart;
@@ -90,6 +91,7 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/jobs", get(jobs::list))
         .route("/workspaces/{workspace_id}/jobs/{job_id}", get(jobs::show).delete(jobs::cancel))
         .route("/workspaces/{workspace_id}/jobs/{job_id}/events", get(jobs::events))
+        .route("/workspaces/{workspace_id}/jobs/{job_id}/results", get(jobs::results))
         .route("/workspaces/{workspace_id}/reindex", get(reindex::show).post(reindex::begin))
         .route("/workspaces/{workspace_id}/reindex/confirm", post(reindex::confirm))
         .route("/workspaces/{workspace_id}/reindex/rollback", post(reindex::rollback))

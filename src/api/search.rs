@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::Access;
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
+use crate::place::Location;
 use crate::search::{self, Found, Hit, MOST_REORDERED, SearchRequest, SearchType};
 
 /// Longest question, in bytes.
@@ -64,6 +65,8 @@ struct HitView {
     heading_path: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location>,
     metadata: Map<String, Value>,
     /// What was folded into this hit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -96,6 +99,7 @@ impl HitView {
             })
         });
         let chunk = hit.located.chunk;
+        let location = chunk.location();
         HitView {
             chunk_id: chunk.id,
             document_id: chunk.document_id,
@@ -109,7 +113,8 @@ impl HitView {
             start: chunk.start,
             end: chunk.end,
             heading_path: chunk.heading_path,
-            page: chunk.page,
+            page: location.as_ref().and_then(Location::page),
+            location,
             metadata: hit.located.metadata,
             duplicates: duplicates.collect(),
             expanded: hit.surroundings.map(|(start, content)| json!({"start": start, "content": content})),

@@ -9,6 +9,7 @@ use super::{DONE, FAILED, Failure, Options, Outcome, say};
 use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::embed::{Models, Purpose};
+use crate::sandbox::{self, Confinement, Recognizer, Sandbox};
 
 /// One thing that was looked at: what, and what was found or is wrong.
 type Finding = (&'static str, Result<String, String>);
@@ -55,6 +56,8 @@ async fn examine(options: &Options, offline: bool) -> Outcome<Vec<Finding>> {
         },
     ));
     findings.push(("reranking", reranks(&config)));
+    findings.push(("reading documents", reads(&config)));
+    findings.push(("text recognition", recognizes(&config)));
     let place = config.data.display().to_string();
     if !config.data.join("control.db").exists() {
         findings.push(("embedding", embeds(&config)));
@@ -107,6 +110,42 @@ fn reranks(config: &Config) -> Result<String, String> {
     }
     // Loading tries it.
     models.reranker().map(|reranker| format!("{} reranks", reranker.name())).map_err(|e| e.to_string())
+}
+
+/// Whether documents can be read apart, and what holds the processes that read them.
+fn reads(config: &Config) -> Result<String, String> {
+    let limits =
+        sandbox::Limits { memory: config.ingest.reader_bytes, seconds: config.ingest.reader_seconds, at_once: 1 };
+    let sandbox = Sandbox::new(Sandbox::this_program(), limits, None);
+    let Confinement { bounded, walled, filtered } = sandbox.confinement().map_err(|e| e.to_string())?;
+    let held = [
+        (bounded, "memory and time are bounded"),
+        (walled, "files and network are out of reach"),
+        (filtered, "system calls are filtered"),
+    ];
+    let say =
+        |wanted: bool| held.iter().filter(|(holds, _)| *holds == wanted).map(|(_, what)| *what).collect::<Vec<_>>();
+    let (holds, lacks) = (say(true).join(", "), say(false).join(", "));
+    Ok(match lacks.is_empty() {
+        true => holds,
+        false => format!("{holds}; this system cannot see to it that {lacks}"),
+    })
+}
+
+/// What reads text in pictures.
+fn recognizes(config: &Config) -> Result<String, String> {
+    let languages = config.ingest.ocr_languages.as_str();
+    if languages == "off" {
+        return Ok("switched off".to_owned());
+    }
+    let Some(found) = Recognizer::find(languages) else {
+        return Ok("there is no tesseract here: text in pictures and scanned pages is not read".to_owned());
+    };
+    let program = found.program().display();
+    match found.missing().map_err(|e| e.to_string())?.as_slice() {
+        [] => Ok(format!("{program} reads {languages}")),
+        missing => Err(format!("{program} has not got the languages {}", missing.join(", "))),
+    }
 }
 
 /// Checks every workspace, reading all of it.

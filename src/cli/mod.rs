@@ -12,6 +12,7 @@ mod ingest;
 mod multipart;
 mod questions;
 mod quickstart;
+mod read;
 mod resource;
 mod search;
 mod serve;
@@ -111,6 +112,12 @@ enum Verb {
     Config,
     /// Ask the server at the configured address whether it is ready
     Healthcheck,
+    /// Read documents for another process of this program, confined
+    #[command(hide = true)]
+    ReadDocuments(read::ReadDocuments),
+    /// Recognize the text of a picture for another process of this program, confined
+    #[command(hide = true)]
+    RecognizeText(read::RecognizeText),
 }
 
 /// Why a command ended early.
@@ -203,6 +210,12 @@ impl Options {
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> Outcome {
+    // Before there is any other thread.
+    match cli.verb {
+        Verb::ReadDocuments(verb) => return read::documents(verb),
+        Verb::RecognizeText(verb) => return read::picture(verb),
+        _ => {}
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let Cli { options, verb } = cli;
@@ -222,6 +235,8 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Restore(verb) => backup::restore(&options, verb).await,
             Verb::Doctor(verb) => doctor::run(&options, verb).await,
             Verb::Healthcheck => doctor::healthcheck(&options).await,
+            Verb::ReadDocuments(verb) => read::documents(verb),
+            Verb::RecognizeText(verb) => read::picture(verb),
             Verb::Config => {
                 say(&options.config(&[])?.to_toml()?)?;
                 Ok(DONE)

@@ -155,7 +155,7 @@ mod tests {
             start: 0,
             end: content.len(),
             heading_path: Vec::new(),
-            page: None,
+            places: Vec::new(),
             token_count: 1,
         };
         let source = format!("{document}.md");

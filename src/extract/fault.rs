@@ -19,6 +19,8 @@ pub struct Fault {
 pub enum Kind {
     /// A format that is not taken in.
     Unsupported,
+    /// An archive of documents, which is no document itself.
+    Archive,
     /// It opens with a password alone.
     Encrypted,
     /// It does not hold to its format.
@@ -61,7 +63,7 @@ impl Kind {
     /// The stable code: of errors and of warnings.
     pub fn code(self) -> &'static str {
         match self {
-            Kind::Unsupported => "unsupported_media_type",
+            Kind::Unsupported | Kind::Archive => "unsupported_media_type",
             Kind::Encrypted => "encrypted",
             Kind::Damaged => "damaged",
             Kind::NoText => "no_text",
@@ -80,7 +82,8 @@ impl Warning {
 impl From<Fault> for Error {
     fn from(Fault { kind, message }: Fault) -> Self {
         match kind {
-            Kind::Unsupported => Error::UnsupportedMediaType(message),
+            Kind::Unsupported | Kind::Archive => Error::UnsupportedMediaType(message),
+            Kind::NoText => Error::invalid("content", "holds no text"),
             _ => Error::Unreadable { code: kind.code(), message },
         }
     }

@@ -41,12 +41,16 @@ impl Format {
     /// to be.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for what cannot be read, naming it.
+    /// [`Kind::Unsupported`] for what cannot be read, naming it; [`Kind::Archive`] for what must be unpacked. Of a zip,
+    /// only its reader knows.
     pub fn detect(bytes: &[u8], name: Option<&str>, declared: Option<&str>) -> Result<Format, Fault> {
         let declared = declared.map(|d| d.split(';').next().unwrap_or(d).trim().to_ascii_lowercase());
         let declared = declared.filter(|d| !d.is_empty() && d != "application/octet-stream");
         let named = name.and_then(by_name);
         let declared_format = declared.as_deref().and_then(by_media_type);
+        if is_archive(bytes) {
+            return Err(Fault::new(Kind::Archive, "an archive is not one document but many"));
+        }
         if let Some(format) = by_signature(bytes, named.or(declared_format) == Some(Format::Pdf)) {
             return Ok(format);
         }
@@ -95,9 +99,15 @@ impl Format {
         }
     }
 
+    /// Whether an original of this media type can be in this format.
+    pub fn may_be(self, media_type: &str) -> bool {
+        matches!(self, Format::Package | Format::Compound | Format::Image | Format::Code)
+            || self.media_type() == media_type
+    }
+
     /// Whether its text is read as it stands, so that nothing in it is parsed.
     pub fn is_verbatim(self) -> bool {
-        matches!(self, Format::Plain | Format::Markdown | Format::Code)
+        matches!(self, Format::Plain | Format::Markdown | Format::Code | Format::Image)
     }
 
     /// Whether its files are text.
@@ -108,6 +118,11 @@ impl Format {
 
 fn refused(kind: &str) -> Fault {
     Fault::new(Kind::Unsupported, format!("{kind} is not taken in"))
+}
+
+/// Whether it is a tar, or compressed as one is: with gzip or Zstandard.
+fn is_archive(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x1F, 0x8B, ..] | [0x28, 0xB5, 0x2F, 0xFD, ..]) || bytes.get(257..262) == Some(b"ustar")
 }
 
 /// The format of what begins as no text does. A PDF file may begin with something else, if it says that it is one.

@@ -2,11 +2,18 @@
 //!
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
+mod cells;
+mod checked;
 mod code;
 mod composer;
+mod compound;
 mod date;
 mod delimited;
+mod docx;
+mod docx_lists;
+mod docx_styles;
 mod encoding;
+mod epub;
 mod fault;
 mod format;
 mod front_matter;
@@ -14,17 +21,34 @@ mod html;
 mod json;
 mod mail;
 mod markdown;
+mod nesting;
+mod opendocument;
+mod opendocument_sheets;
+mod opendocument_styles;
+mod package;
 mod plain;
+mod pptx;
+mod properties;
+mod relationships;
+mod rtf;
+mod rtf_characters;
+mod scans;
 mod sniff;
+mod spreadsheet;
+mod xls_bounds;
 mod xml;
+mod xml_events;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use checked::checked;
+pub use composer::LONGEST;
 pub use encoding::charset;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
 pub use mail::messages;
+pub use scans::with_recognized;
 
 use crate::place::Mark;
 
@@ -35,7 +59,7 @@ pub struct Input<'a> {
     pub format: Format,
     /// The name that they came with.
     pub name: Option<&'a str>,
-    /// The name of the encoding that they were declared to be in.
+    /// The encoding of the text that its sender declared.
     pub charset: Option<&'a str>,
     /// Whether pictures of text are wanted, for text recognition.
     pub wants_scans: bool,
@@ -94,6 +118,11 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
 fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
     let Input { bytes, format, .. } = input;
     let extracted = match format {
+        Format::Image if input.wants_scans => scans::picture(bytes),
+        Format::Image => {
+            let why = "the document is a picture, and there is no text recognition here";
+            return Err(Fault::new(Kind::NoTextLayer, why));
+        }
         Format::Mail => mail::extract(bytes, depth)?,
         Format::Mailbox => mail::extract_mailbox(bytes, depth)?,
         Format::Plain
@@ -105,6 +134,9 @@ fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
         | Format::Json
         | Format::JsonLines
         | Format::Xml => textual(input)?,
+        Format::Rtf => rtf::extract(bytes)?,
+        Format::Package => package::extract(bytes)?,
+        Format::Compound => compound::extract(bytes)?,
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {

@@ -86,7 +86,8 @@ enum Kind {
 /// The text as sections of blocks, in order.
 fn sections(text: &str, structure: Structure) -> Vec<Section> {
     match structure {
-        Structure::Plain | Structure::Code => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text) }],
+        Structure::Plain => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text, Kind::Text) }],
+        Structure::Code => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text, Kind::Whole) }],
         Structure::Markdown => markdown_sections(text),
     }
 }
@@ -106,20 +107,25 @@ fn covering(mut sections: Vec<Section>, end: usize) -> Vec<Section> {
     sections
 }
 
-fn paragraphs(text: &str) -> Vec<Block> {
+/// What blank lines part. Of a program, only those before a line that is not indented: there a new thing begins.
+fn paragraphs(text: &str, kind: Kind) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut open: Option<Range<usize>> = None;
+    let mut parted = false;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let range = at..at + line.len();
         at = range.end;
-        if line.trim().is_empty() {
-            blocks.extend(open.take().map(|range| Block { range, kind: Kind::Text }));
-        } else {
+        let is_blank = line.trim().is_empty();
+        if is_blank && kind == Kind::Text || parted && !is_blank && !line.starts_with(char::is_whitespace) {
+            blocks.extend(open.take().map(|range| Block { range, kind }));
+        }
+        if !is_blank {
             open = Some(open.map_or(range.start, |o| o.start)..range.end);
         }
+        parted = is_blank;
     }
-    blocks.extend(open.map(|range| Block { range, kind: Kind::Text }));
+    blocks.extend(open.map(|range| Block { range, kind }));
     blocks
 }
 

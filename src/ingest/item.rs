@@ -22,36 +22,60 @@ pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
     })
 }
 
-/// Puts what an archive holds at the end of its job, in the archive's stead.
+/// Archives within each other that are unpacked.
+const DEEPEST: u32 = 2;
+
+/// Puts what an archive holds at the end of its job, in the archive's stead. The bounds hold for the job as a whole.
 pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, directory: &DataDir) -> Result<()> {
-    let unpacked = archive::unpack(pipeline.workspace.open_item(&pending.item)?, bounds, directory);
+    let depth = pending.item.depth + 1;
+    let unpacked = match depth > DEEPEST {
+        true => Err(Error::UnsupportedMediaType(format!("archives are unpacked {DEEPEST} deep, and no deeper"))),
+        false => {
+            let so_far = pipeline.workspace.job(job)?;
+            let bytes = so_far.pace.bytes_total.saturating_sub(pending.item.size);
+            let files = usize::try_from(so_far.total).unwrap_or(usize::MAX);
+            let left = Bounds {
+                files: bounds.files.saturating_sub(files),
+                bytes: bounds.bytes.saturating_sub(bytes),
+                ..bounds
+            };
+            archive::unpack(&pipeline.sandbox, pipeline.workspace.open_item(&pending.item)?, left, directory)
+        }
+    };
+    // Files of an archive within another, and messages, which have numbers for names, would not stay apart.
+    let prefix = match depth > 1 || name(&pending.item).to_ascii_lowercase().ends_with(".mbox") {
+        true => format!("{}/", name(&pending.item)),
+        false => String::new(),
+    };
     pipeline.workspace.commit(move |change| {
         let entries = match unpacked {
             Ok(entries) => entries,
             Err(Error::InsufficientStorage) => return Err(Error::InsufficientStorage),
-            Err(error) => return jobs::strike(change, job, &pending, Some(failure(name(&pending.item), &error))),
+            Err(error) => return jobs::strike_failed(change, job, &pending, failure(name(&pending.item), &error)),
         };
         let mut items = Vec::new();
         for entry in entries {
+            let name = format!("{prefix}{}", entry.name);
             match entry.taken {
                 Ok(upload) => {
                     change.keep_file(&upload)?;
                     items.push(Item {
-                        source: Some(entry.name.clone()),
-                        file_name: Some(entry.name),
+                        source: Some(name.clone()),
+                        file_name: Some(name),
                         content_type: None,
                         title: None,
                         metadata: pending.item.metadata.clone(),
                         archive: false,
+                        depth,
                         sha256: upload.sha256.clone(),
                         size: upload.size,
                     });
                 }
-                Err(error) => jobs::note_failure(change, job, failure(entry.name, &error))?,
+                Err(error) => jobs::note_failure(change, job, failure(name, &error))?,
             }
         }
         jobs::add_items(change, job, &items)?;
-        jobs::strike(change, job, &pending, None)
+        jobs::strike_unpacked(change, job, &pending)
     })
 }
 

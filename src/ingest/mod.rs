@@ -12,7 +12,9 @@ mod pipeline;
 mod reindex;
 mod source;
 mod stages;
+mod tables;
 mod texts;
+mod turns;
 mod worker;
 
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};

@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::chunk::{self, Budget, Tokens};
-use super::source;
+use super::{source, tables};
 use crate::datadir::Uploaded;
 use crate::digest::sha256 as sha256_of;
 use crate::embed::{Cached, Embedder, Purpose};
-use crate::error::Result;
-use crate::extract::{self, Format, Input, Structure};
+use crate::error::{Error, Result};
+use crate::extract::{self, Fault, Format, Input, Kind, Structure};
+use crate::place;
+use crate::sandbox::Sandbox;
 use crate::workspace::documents::{self, Document, Stored};
 use crate::workspace::{Workspace, chunks, in_context};
 
@@ -49,6 +51,8 @@ pub enum Outcome {
 pub struct Pipeline {
     pub workspace: Arc<Workspace>,
     pub embedder: Arc<Cached>,
+    /// What reads documents.
+    pub sandbox: Arc<Sandbox>,
     /// Tokens that a chunk aims at.
     pub chunk_tokens: usize,
 }
@@ -59,6 +63,7 @@ impl Pipeline {
         let target = incoming.target;
         match self.draft(incoming)? {
             Prepared::Unchanged(document) => Ok(Outcome::Unchanged(document)),
+            Prepared::Archive => Err(is_no_document()),
             Prepared::Draft { mut draft, stale } => {
                 self.embed(&mut draft)?;
                 let stored = self.workspace.commit(move |change| {
@@ -89,7 +94,10 @@ impl Pipeline {
     /// Extracts and cuts a document; its chunks have no vectors yet.
     pub(super) fn draft(&self, incoming: Incoming) -> Result<Prepared> {
         let Incoming { target, bytes, sha256, file_name, content_type, title, source, metadata } = incoming;
-        let format = Format::detect(&bytes, file_name.as_deref(), content_type.as_deref())?;
+        let format = match Format::detect(&bytes, file_name.as_deref(), content_type.as_deref()) {
+            Err(Fault { kind: Kind::Archive, .. }) => return Ok(Prepared::Archive),
+            format => format?,
+        };
         let content_hash = sha256.unwrap_or_else(|| sha256_of(&bytes));
         let previous = match (target, source.as_ref().or(file_name.as_ref())) {
             (Some(target), _) => Some(self.workspace.document(target)?),
@@ -99,16 +107,24 @@ impl Pipeline {
         let source = source.or(previous.as_ref().map(|p| p.source.clone())).or(file_name.clone());
         if let Some(document) = &previous
             && document.content_hash == content_hash
-            && document.file_type == format.media_type()
+            && format.may_be(&document.file_type)
             && source.as_ref().is_none_or(|source| *source == document.source)
             && title.as_ref().is_none_or(|title| *title == document.title)
             && metadata.as_ref().is_none_or(|given| given.iter().all(|(k, v)| document.metadata.get(k) == Some(v)))
         {
             return Ok(Prepared::Unchanged(document.clone()));
         }
-        let charset = content_type.as_deref().and_then(extract::charset);
-        let input = Input { bytes: &bytes, format, name: file_name.as_deref(), charset, wants_scans: false };
-        let extracted = extract::extract(input)?;
+        let input = Input {
+            bytes: &bytes,
+            format,
+            name: file_name.as_deref(),
+            charset: content_type.as_deref().and_then(extract::charset),
+            wants_scans: false,
+        };
+        let extracted = match self.sandbox.extract(self.workspace.id(), input)? {
+            Err(Fault { kind: Kind::Archive, .. }) => return Ok(Prepared::Archive),
+            extracted => extracted?,
+        };
         let title =
             title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
         let title =
@@ -117,12 +133,16 @@ impl Pipeline {
         facts.extend(metadata.unwrap_or_default());
         let tokens = ModelTokens(self.embedder.as_ref());
         let budget = self.budget(&title);
-        let pieces = chunk::chunk(&extracted.content, extracted.structure, budget, &tokens);
+        let (content, marks) = match extracted.structure {
+            Structure::Markdown => tables::repeat_headers(extracted.content, extracted.marks, budget, &tokens),
+            Structure::Plain | Structure::Code => (extracted.content, extracted.marks),
+        };
+        let pieces = chunk::chunk(&content, extracted.structure, budget, &tokens);
         let chunks = pieces.into_iter().map(|piece| chunks::Draft {
+            places: place::within(&marks, &content, &piece.range),
             start: piece.range.start,
             end: piece.range.end,
             heading_path: piece.heading_path,
-            page: None,
             token_count: u32::try_from(piece.tokens).unwrap_or(u32::MAX),
             vector: Vec::new(),
         });
@@ -132,12 +152,13 @@ impl Pipeline {
             content_type: if extracted.structure != Structure::Markdown { "text/plain" } else { "text/markdown" }
                 .to_owned(),
             metadata: facts,
+            warnings: extracted.warnings,
             size_bytes: bytes.len() as u64,
             content_hash,
-            file_type: format.media_type().to_owned(),
+            file_type: extracted.media_type,
             model: self.embedder.model().sha256.clone(),
             chunks: chunks.collect(),
-            content: extracted.content,
+            content,
         };
         let mut stale = previous.map_or(Ok(Vec::new()), |document| self.workspace.embedded_texts(document.id))?;
         if !stale.is_empty() {
@@ -165,6 +186,13 @@ pub enum Prepared {
         stale: Vec<String>,
     },
     Unchanged(Document),
+    /// It is no document, but may hold some.
+    Archive,
+}
+
+/// What is said of an archive where a document is wanted.
+pub fn is_no_document() -> Error {
+    Error::UnsupportedMediaType("an archive is not one document but many: send it to …/ingest".to_owned())
 }
 
 /// Deletes a document and all that came of it, down to the cached vectors of its text. Returns the chunks deleted.

@@ -3,7 +3,8 @@
 //! Embedding is patient: questions and their embedding go first. Each batch is stored for itself, so a job that is cut off
 //! goes on where it stopped.
 
-use tokio::sync::watch;
+use std::time::Instant;
+
 use uuid::Uuid;
 
 use super::background;
@@ -14,8 +15,8 @@ use crate::workspace::Workspace;
 /// Chunks that are embedded and stored together.
 const BATCH: usize = 256;
 
-/// Works `job` off with `embedder`, that of the model it is for, and calls `progressed` after each batch. `false` where it
-/// was told to stop before the end.
+/// Works `job` off with `embedder`, that of the model it is for, and calls `progressed` after each batch. `false` where
+/// `is_over` said so before the end.
 ///
 /// # Errors
 /// [`crate::error::Error::Conflict`] where the job was cancelled.
@@ -23,7 +24,7 @@ pub fn run(
     workspace: &Workspace,
     embedder: &dyn Embedder,
     job: Uuid,
-    stopping: &watch::Receiver<bool>,
+    is_over: &(dyn Fn() -> bool + Sync),
     progressed: impl Fn() + Sync,
 ) -> Result<bool> {
     // A thread of its own, and with it those that embed, so that they can step back.
@@ -31,7 +32,7 @@ pub fn run(
         let work = scope.spawn(|| {
             background::step_back();
             loop {
-                if !embed_lacking(workspace, embedder, job, stopping, &progressed)? {
+                if !embed_lacking(workspace, embedder, job, is_over, &progressed)? {
                     return Ok(false);
                 }
                 // What came in while the last batch was made is next.
@@ -44,24 +45,29 @@ pub fn run(
     })
 }
 
-/// Makes the vectors of all chunks that lack one. `false` where it was told to stop before.
+/// Makes the vectors of all chunks that lack one. `false` where its time was over before.
 fn embed_lacking(
     workspace: &Workspace,
     embedder: &dyn Embedder,
     job: Uuid,
-    stopping: &watch::Receiver<bool>,
+    is_over: &(dyn Fn() -> bool + Sync),
     progressed: &(impl Fn() + Sync),
 ) -> Result<bool> {
-    let mut after = 0;
-    while !*stopping.borrow() {
+    let (mut after, mut since) = (0, Instant::now());
+    loop {
         let (numbers, texts): (Vec<u32>, Vec<String>) =
             workspace.chunks_to_embed(job, after, BATCH)?.into_iter().unzip();
         let Some(last) = numbers.last() else { return Ok(true) };
         after = *last;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let vectors = embedder.embed(&texts, Purpose::Passage)?;
-        workspace.add_vectors(job, numbers.into_iter().zip(vectors).collect())?;
+        let now = Instant::now();
+        workspace.add_vectors(job, numbers.into_iter().zip(vectors).collect(), now - since)?;
+        since = now;
         progressed();
+        // Not before it has got further.
+        if is_over() {
+            return Ok(false);
+        }
     }
-    Ok(false)
 }

@@ -16,19 +16,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::archive::Bounds;
 use super::flight::{Flight, Held};
-use super::pipeline::{Pipeline, Prepared};
+use super::pipeline::{self, Pipeline, Prepared};
 use super::texts::{Cut, Reply, Texts};
 use super::{background, item};
 use crate::datadir::DataDir;
 use crate::embed::{Embedder, Remembered};
 use crate::error::{Error, Result};
-use crate::workspace::documents::{self, Draft};
+use crate::workspace::documents::{self, Document, Draft};
+use crate::workspace::job_results::{self, Entry, Status};
 use crate::workspace::jobs::{self, Pending};
 
 /// Bytes that a job has in memory at most, but for a document that alone is larger.
@@ -55,6 +57,8 @@ pub struct Stages<'a> {
     pub directory: &'a DataDir,
     /// Turns true when what is under way is to be left for the next start.
     pub stopping: &'a watch::Receiver<bool>,
+    /// Whether what is still to do is to be left for another turn.
+    pub gives_way: &'a (dyn Fn() -> bool + Sync),
     /// Called after each step forward.
     pub announce: &'a (dyn Fn() + Sync),
 }
@@ -66,6 +70,8 @@ enum Next<'f> {
         held: Held<'f>,
         fate: Fate,
     },
+    /// An archive's documents stand in its stead.
+    Unpacked,
     /// Room is needed: what has been gathered is to be committed.
     Flush,
     /// What comes next cannot be done now, and what was before it can.
@@ -74,7 +80,7 @@ enum Next<'f> {
 
 /// What becomes of a document.
 enum Fate {
-    Unchanged,
+    Unchanged(Box<Document>),
     Refused(Error),
     /// Its vectors, and itself once all its texts were handed out.
     Embedding(Receiver<Reply>),
@@ -84,15 +90,16 @@ enum Fate {
 struct Finished<'f> {
     pending: Pending,
     held: Held<'f>,
-    outcome: Result<Option<(Draft, Vec<String>)>>,
+    outcome: Result<Prepared>,
 }
 
 impl Stages<'_> {
-    /// Works the job off. What was not begun when it was told to stop is still to do then.
+    /// Works the job off. `false` where it was told to stop or gave way: then the rest is still to do. A job that gives
+    /// way has got further, whatever its next document is.
     ///
     /// # Errors
     /// [`Error::Conflict`] where the job was cancelled; else what keeps the first thing to do from being done.
-    pub fn work_off(&self) -> Result<()> {
+    pub fn work_off(&self) -> Result<bool> {
         let flight = Flight::new(FLIGHT);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -128,7 +135,7 @@ impl Stages<'_> {
             last = Some(end.position);
             for pending in page {
                 let read = match pending.item.archive {
-                    true => self.unpack(pending),
+                    true => self.unpack(pending, line),
                     false => self.read_document(pending, flight, cut, line),
                 };
                 match read {
@@ -140,10 +147,10 @@ impl Stages<'_> {
         }
     }
 
-    fn unpack(&self, pending: Pending) -> Result<bool> {
+    fn unpack(&self, pending: Pending, line: &SyncSender<Next<'_>>) -> Result<bool> {
         item::unpack(self.pipeline, self.job, pending, self.bounds, self.directory)?;
         (self.announce)();
-        Ok(!self.is_stopping())
+        Ok(line.send(Next::Unpacked).is_ok() && !self.is_stopping())
     }
 
     /// Sends a document on its way. `false` where nobody waits for it.
@@ -164,7 +171,11 @@ impl Stages<'_> {
         let mut held = flight.enter(source, size);
         let incoming = item::read(self.pipeline, &pending.item)?;
         let (fate, cut_document) = match self.pipeline.draft(incoming) {
-            Ok(Prepared::Unchanged(_)) => (Fate::Unchanged, None),
+            Ok(Prepared::Unchanged(document)) => (Fate::Unchanged(Box::new(document)), None),
+            Ok(Prepared::Archive) => {
+                drop(held);
+                return self.unpack(pending, line);
+            }
             Ok(Prepared::Draft { draft, stale }) => {
                 let (reply, replies) = channel();
                 held.weigh(self.weight(&draft, &stale));
@@ -197,20 +208,23 @@ impl Stages<'_> {
         }
     }
 
-    /// Gathers documents and commits them.
-    fn write(&self, line: Receiver<Next<'_>>) -> Result<()> {
+    /// Gathers documents and commits them. `false` where not all of the job was done.
+    fn write(&self, line: Receiver<Next<'_>>) -> Result<bool> {
         let mut batch: Vec<Finished<'_>> = Vec::new();
         let mut bytes = 0;
         let mut fresh = Vec::new();
+        let mut since = Instant::now();
+        let mut has_moved = false;
         for next in line {
             let mut is_due = false;
+            has_moved |= matches!(next, Next::Document { .. } | Next::Unpacked);
             match next {
                 Next::Document { pending, held, fate } => {
                     let outcome = match fate {
-                        Fate::Unchanged => Ok(None),
+                        Fate::Unchanged(document) => Ok(Prepared::Unchanged(*document)),
                         Fate::Refused(error) => Err(error),
                         Fate::Embedding(replies) => match self.collect(&replies, &mut fresh) {
-                            Some(outcome) => outcome.map(Some),
+                            Some(outcome) => outcome,
                             // Told to stop before it was whole.
                             None => break,
                         },
@@ -218,22 +232,29 @@ impl Stages<'_> {
                     bytes += held.bytes();
                     batch.push(Finished { pending: *pending, held, outcome });
                 }
+                Next::Unpacked => {}
                 Next::Flush => is_due = true,
                 Next::Failed(error) => {
-                    self.commit(batch, &mut fresh)?;
+                    self.commit(batch, &mut fresh, &mut since)?;
                     return Err(error);
                 }
             }
+            // Not without having got further. Here, where the embedding is hardly ahead, little of it is lost.
+            if has_moved && (self.gives_way)() {
+                self.commit(batch, &mut fresh, &mut since)?;
+                return Ok(false);
+            }
             if is_due || batch.len() >= BATCH || bytes >= BATCH_BYTES {
-                self.commit(std::mem::take(&mut batch), &mut fresh)?;
+                self.commit(std::mem::take(&mut batch), &mut fresh, &mut since)?;
                 bytes = 0;
             }
         }
-        self.commit(batch, &mut fresh)
+        self.commit(batch, &mut fresh, &mut since)?;
+        Ok(!self.is_stopping())
     }
 
     /// A document with its vectors; `None` where they will not come.
-    fn collect(&self, replies: &Receiver<Reply>, fresh: &mut Vec<Remembered>) -> Option<Result<(Draft, Vec<String>)>> {
+    fn collect(&self, replies: &Receiver<Reply>, fresh: &mut Vec<Remembered>) -> Option<Result<Prepared>> {
         let mut vectors = Vec::new();
         let mut whole = None;
         loop {
@@ -254,12 +275,13 @@ impl Stages<'_> {
                         chunk.vector = vector;
                     }
                 }
-                return Some(Ok((draft, stale)));
+                return Some(Ok(Prepared::Draft { draft, stale }));
             }
         }
     }
 
-    fn commit(&self, batch: Vec<Finished<'_>>, fresh: &mut Vec<Remembered>) -> Result<()> {
+    /// Commits documents together with what became of them; the job was worked on `since` then.
+    fn commit(&self, batch: Vec<Finished<'_>>, fresh: &mut Vec<Remembered>, since: &mut Instant) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -269,33 +291,38 @@ impl Stages<'_> {
         let mut stale = Vec::new();
         let mut landing = Vec::with_capacity(batch.len());
         let mut documents = Vec::with_capacity(batch.len());
-        for Finished { pending, held, outcome } in batch {
+        for Finished { pending, held, mut outcome } in batch {
             landing.push(held);
-            documents.push((
-                pending,
-                outcome.map(|found| {
-                    found.map(|(draft, texts)| {
-                        stale.extend(texts);
-                        draft
-                    })
-                }),
-            ));
+            if let Ok(Prepared::Draft { stale: texts, .. }) = &mut outcome {
+                stale.append(texts);
+            }
+            documents.push((pending, outcome));
         }
+        let now = Instant::now();
+        let worked = now - std::mem::replace(since, now);
         self.pipeline.workspace.commit(move |change| {
+            jobs::add_work(change, job, documents.len(), worked)?;
             for (pending, outcome) in documents {
-                let stored = outcome.and_then(|draft| match draft {
-                    None => Ok(()),
-                    Some(draft) => change.attempt(|change| documents::put(change, None, &draft)).map(|_| ()),
+                let stored = outcome.and_then(|prepared| match prepared {
+                    Prepared::Unchanged(document) => Ok(Entry::of(document, Status::Unchanged)),
+                    Prepared::Archive => Err(pipeline::is_no_document()),
+                    Prepared::Draft { draft, .. } => {
+                        let stored = change.attempt(|change| documents::put(change, None, &draft))?;
+                        let status = if stored.replaced { Status::Replaced } else { Status::Added };
+                        Ok(Entry::of(stored.document, status))
+                    }
                 });
-                let failure = match stored {
+                match stored {
                     // The machine's fault is not the document's: the job stops and goes on later.
                     Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
-                    Err(error) => Some(item::failure(item::name(&pending.item), &error)),
-                    Ok(()) => None,
-                };
-                jobs::strike(change, job, &pending, failure)?;
+                    Err(error) => {
+                        let failure = item::failure(item::name(&pending.item), &error);
+                        jobs::strike_failed(change, job, &pending, failure)?;
+                    }
+                    Ok(entry) => jobs::strike_done(change, job, &pending, &entry)?,
+                }
             }
-            Ok(())
+            job_results::give_up(change)
         })?;
         self.pipeline.embedder.forget(&stale);
         drop(landing);

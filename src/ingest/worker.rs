@@ -1,13 +1,16 @@
 //! Jobs: work that goes on after the answer.
 //!
-//! A few workers take jobs in turn, and each works one off with [`Stages`]. Workers wake on a channel; whoever follows
-//! a job listens to [`Jobs::changes`].
+//! A few workers take jobs in turn ([`turns`]), and each works one off with [`Stages`], or as much of it as it has time for
+//! while others wait. Whoever follows a job listens to [`Jobs::changes`].
+//!
+//! [`turns`]: super::turns
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -16,9 +19,11 @@ use super::item;
 use super::pipeline::Pipeline;
 use super::reindex;
 use super::stages::Stages;
+use super::turns::Turns;
 use crate::datadir::{DataDir, Uploaded};
 use crate::embed::Cached;
 use crate::error::{Error, Result};
+use crate::sandbox::Sandbox;
 use crate::workspace::jobs::{self, Failure, Item, Job};
 use crate::workspace::{self, ModelIdentity, Workspace};
 
@@ -28,6 +33,10 @@ pub use archive::{Bounds, is_archive};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tries after which what a job fails at is given up, where neither room nor time will help.
 const TRIES: u32 = 3;
+
+/// How long a job is worked on before it gives way to another workspace's. It then ends with the document or batch that is
+/// under way, so a document of thousands of chunks takes its time.
+const SLICE: Duration = Duration::from_secs(2);
 
 /// Opens a workspace by its id.
 type OpenWorkspace = dyn Fn(Uuid) -> Result<Arc<Workspace>> + Send + Sync;
@@ -40,6 +49,8 @@ type NoteModel = dyn Fn(Uuid, &str) -> Result<()> + Send + Sync;
 pub struct Opening {
     pub workspace: Box<OpenWorkspace>,
     pub embedder: Box<OpenEmbedder>,
+    /// What reads documents.
+    pub sandbox: Arc<Sandbox>,
     /// Tokens that a chunk aims at.
     pub chunk_tokens: usize,
     /// Told of the model that a workspace's searches use from now on.
@@ -49,14 +60,17 @@ pub struct Opening {
 impl Opening {
     fn pipeline(&self, workspace: Arc<Workspace>) -> Result<Pipeline> {
         let embedder = (self.embedder)(&workspace, &workspace.model())?;
-        Ok(Pipeline { workspace, embedder, chunk_tokens: self.chunk_tokens })
+        let sandbox = self.sandbox.clone();
+        Ok(Pipeline { workspace, embedder, sandbox, chunk_tokens: self.chunk_tokens })
     }
 }
 
 /// The queue of jobs.
 pub struct Jobs {
-    queue: mpsc::UnboundedSender<(Uuid, Uuid)>,
-    waiting: Mutex<Option<mpsc::UnboundedReceiver<(Uuid, Uuid)>>>,
+    turns: Mutex<Turns>,
+    /// Wakes the workers that have nothing to do.
+    added: Notify,
+    started: AtomicBool,
     changed: broadcast::Sender<Uuid>,
     directory: Arc<DataDir>,
     bounds: Bounds,
@@ -70,10 +84,10 @@ pub struct Jobs {
 impl Jobs {
     /// An empty queue, worked off until `stopping` turns true.
     pub fn new(directory: Arc<DataDir>, bounds: Bounds, stopping: watch::Receiver<bool>) -> Self {
-        let (queue, receiver) = mpsc::unbounded_channel();
         Jobs {
-            queue,
-            waiting: Mutex::new(Some(receiver)),
+            turns: Mutex::default(),
+            added: Notify::new(),
+            started: AtomicBool::new(false),
             changed: broadcast::channel(256).0,
             directory,
             bounds,
@@ -114,9 +128,12 @@ impl Jobs {
 
     /// Puts a job that is on file into the queue.
     pub fn enqueue(&self, workspace: Uuid, job: Uuid) {
-        if self.queue.send((workspace, job)).is_err() {
-            tracing::debug!(job.id = %job, "the workers have stopped; the job goes on after the next start");
-        }
+        self.turns().add(workspace, job);
+        self.added.notify_waiters();
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ids of jobs as they change.
@@ -132,34 +149,53 @@ impl Jobs {
 
     /// Works jobs off, `workers` at once, until told to stop. The second call does nothing.
     pub fn start(self: &Arc<Self>, workers: usize, opening: Arc<Opening>) {
-        let Some(receiver) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
-        let started = (0..workers).map(|_| {
-            let (jobs, opening, receiver) = (self.clone(), opening.clone(), receiver.clone());
-            let mut stopping = self.stopping.clone();
-            tokio::spawn(async move {
-                loop {
-                    let next = tokio::select! {
-                        biased;
-                        _ = stopping.wait_for(|stop| *stop) => None,
-                        next = async { receiver.lock().await.recv().await } => next,
-                    };
-                    let Some((workspace, job)) = next else { return };
-                    let work = tokio::task::spawn_blocking({
-                        let (jobs, opening) = (jobs.clone(), opening.clone());
-                        move || jobs.run(workspace, job, &opening)
-                    });
-                    let outcome = work.await.unwrap_or_else(|panic| Err(Error::internal("a panic", panic)));
-                    let Some(pause) = jobs.judge(workspace, job, outcome, &opening).await else { continue };
-                    let jobs = jobs.clone();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(pause).await;
-                        jobs.enqueue(workspace, job);
-                    });
-                }
-            })
-        });
+        if self.started.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let started = (0..workers).map(|_| tokio::spawn(self.clone().take_turns(opening.clone())));
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).extend(started);
+    }
+
+    async fn take_turns(self: Arc<Self>, opening: Arc<Opening>) {
+        let mut stopping = self.stopping.clone();
+        while let Some((workspace, job)) = self.next(&mut stopping).await {
+            let work = tokio::task::spawn_blocking({
+                let (jobs, opening) = (self.clone(), opening.clone());
+                move || jobs.run(workspace, job, &opening)
+            });
+            let outcome = work.await.unwrap_or_else(|panic| Err(Error::internal("a panic", panic)));
+            if let Ok(false) = outcome {
+                self.turns().give_back(workspace, job);
+                continue;
+            }
+            let pause = self.judge(workspace, job, outcome, &opening).await;
+            self.turns().end(workspace, job);
+            if let Some(pause) = pause {
+                let jobs = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    jobs.enqueue(workspace, job);
+                });
+            }
+        }
+    }
+
+    /// Waits for the next job; `None` when told to stop.
+    async fn next(&self, stopping: &mut watch::Receiver<bool>) -> Option<(Uuid, Uuid)> {
+        loop {
+            // Listening begins before the look, so that no job comes unnoticed between the two.
+            let added = self.added.notified();
+            if *stopping.borrow() {
+                return None;
+            }
+            if let Some(next) = self.turns().take() {
+                return Some(next);
+            }
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return None,
+                () = added => {}
+            }
+        }
     }
 
     /// Waits until the batches that were under way when it was told to stop are in.
@@ -172,32 +208,40 @@ impl Jobs {
         }
     }
 
-    fn run(&self, workspace: Uuid, job: Uuid, opening: &Opening) -> Result<()> {
+    /// Works on a job. `false` where it is not at its end.
+    fn run(&self, workspace: Uuid, job: Uuid, opening: &Opening) -> Result<bool> {
+        let began = Instant::now();
+        let gives_way = || began.elapsed() >= SLICE && self.turns().gives_way(workspace, job);
         let outcome = (opening.workspace)(workspace).and_then(|open| match open.job(job)?.kind.as_str() {
-            workspace::reindex::KIND => self.reindex(&open, job, opening),
-            _ => self.work(&opening.pipeline(open)?, job),
+            workspace::reindex::KIND => self.reindex(&open, job, opening, &gives_way),
+            _ => self.work(&opening.pipeline(open)?, job, &gives_way),
         });
         self.announce(job);
         outcome
     }
 
-    fn reindex(&self, workspace: &Workspace, job: Uuid, opening: &Opening) -> Result<()> {
+    fn reindex(
+        &self,
+        workspace: &Workspace,
+        job: Uuid,
+        opening: &Opening,
+        gives_way: &(dyn Fn() -> bool + Sync),
+    ) -> Result<bool> {
         if !workspace.start_job(job)? {
-            return Ok(());
+            return Ok(true);
         }
         self.announce(job);
         let model = workspace.model_of_reindexing(job)?;
         let embedder = (opening.embedder)(workspace, &model)?;
-        match reindex::run(workspace, embedder.as_ref(), job, &self.stopping, || self.announce(job)) {
+        let is_over = || *self.stopping.borrow() || gives_way();
+        match reindex::run(workspace, embedder.as_ref(), job, &is_over, || self.announce(job)) {
             // Cancelled meanwhile: what was made stays for the next time.
-            Err(Error::Conflict(_)) => Ok(()),
-            // Told to stop; the next start goes on with it.
-            Ok(false) => Ok(()),
+            Err(Error::Conflict(_)) => Ok(true),
             Ok(true) => {
                 (opening.note_model)(workspace.id(), &model.name)?;
-                workspace.finish_job(job)
+                workspace.finish_job(job).map(|()| true)
             }
-            Err(error) => Err(error),
+            unfinished => unfinished,
         }
     }
 
@@ -206,13 +250,13 @@ impl Jobs {
         self: &Arc<Self>,
         workspace: Uuid,
         job: Uuid,
-        outcome: Result<()>,
+        outcome: Result<bool>,
         opening: &Arc<Opening>,
     ) -> Option<Duration> {
         let tries = {
             let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
             match &outcome {
-                Ok(()) | Err(Error::NotFound(_)) => {
+                Ok(_) | Err(Error::NotFound(_)) => {
                     tried.remove(&job);
                     return None;
                 }
@@ -245,24 +289,23 @@ impl Jobs {
         let pipeline = opening.pipeline(workspace)?;
         let Some(first) = pipeline.workspace.pending_items(job, None, 1)?.pop() else { return Ok(()) };
         let failure = item::failure(item::name(&first.item), error);
-        pipeline.workspace.commit(move |change| jobs::strike(change, job, &first, Some(failure)))
+        pipeline.workspace.commit(move |change| jobs::strike_failed(change, job, &first, failure))
     }
 
-    fn work(&self, pipeline: &Pipeline, job: Uuid) -> Result<()> {
+    fn work(&self, pipeline: &Pipeline, job: Uuid, gives_way: &(dyn Fn() -> bool + Sync)) -> Result<bool> {
         if !pipeline.workspace.start_job(job)? {
-            return Ok(());
+            return Ok(true);
         }
         self.announce(job);
         let announce = || self.announce(job);
         let (bounds, directory, stopping) = (self.bounds, self.directory.as_ref(), &self.stopping);
-        let stages = Stages { pipeline, job, bounds, directory, stopping, announce: &announce };
+        let stages = Stages { pipeline, job, bounds, directory, stopping, gives_way, announce: &announce };
         match stages.work_off() {
             // Cancelled meanwhile: what was on its way has left no trace.
-            Err(Error::Conflict(_)) => Ok(()),
-            // Told to stop; the job is on file as it stands, and the next start goes on with it.
-            Ok(()) if *self.stopping.borrow() => Ok(()),
-            Ok(()) => pipeline.workspace.finish_job(job),
-            Err(error) => Err(error),
+            Err(Error::Conflict(_)) => Ok(true),
+            Ok(true) => pipeline.workspace.finish_job(job).map(|()| true),
+            // What was told to stop is on file as it stands, and the next start goes on with it.
+            unfinished => unfinished,
         }
     }
 }

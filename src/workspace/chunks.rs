@@ -1,11 +1,14 @@
 //! Chunks: the pieces of a document that are found and cited.
 
+use std::ops::Range;
+
 use rusqlite::{OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Change, Workspace, id, json, models, to_json, vectors};
 use crate::error::{Error, Result};
+use crate::place::{self, Location, Mark};
 
 /// A chunk as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +25,21 @@ pub struct Chunk {
     pub end: usize,
     /// The headings it stands under, outermost first.
     pub heading_path: Vec<String>,
-    pub page: Option<u32>,
+    /// Where in the original it came from, from its first byte on; bytes of the document's content.
+    pub places: Vec<Mark>,
     pub token_count: u32,
+}
+
+impl Chunk {
+    /// Where in the original `range` of the document's bytes, which lies in this chunk, came from.
+    pub fn locate(&self, range: &Range<usize>) -> Option<Location> {
+        place::locate(&self.places, &self.content, self.start, range)
+    }
+
+    /// Where in the original it came from.
+    pub fn location(&self) -> Option<Location> {
+        self.locate(&(self.start..self.end))
+    }
 }
 
 /// A chunk that was found, with what is told of its document.
@@ -41,7 +57,7 @@ pub struct Draft {
     pub start: usize,
     pub end: usize,
     pub heading_path: Vec<String>,
-    pub page: Option<u32>,
+    pub places: Vec<Mark>,
     pub token_count: u32,
     /// Unit length, as long as the workspace's model has it.
     pub vector: Vec<f32>,
@@ -57,7 +73,7 @@ pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, model: &
     let set = models::active(change.db)?.filter(|set| set.model.sha256 == model).ok_or_else(changed)?;
     let generation = change.generation();
     let mut insert = change.db.prepare_cached(
-        "INSERT INTO chunks (id, document, position, content, start, \"end\", heading_path, page, token_count, generation)
+        "INSERT INTO chunks (id, document, position, content, start, \"end\", heading_path, places, token_count, generation)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for (position, draft) in drafts.iter().enumerate() {
@@ -65,6 +81,7 @@ pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, model: &
         let text = text.ok_or_else(|| Error::Internal("a chunk lies outside its document".into()))?;
         let (start, end) = (draft.start as i64, draft.end as i64);
         let headings = to_json(&draft.heading_path)?;
+        let places = if draft.places.is_empty() { None } else { Some(to_json(&draft.places)?) };
         insert.execute(rusqlite::params![
             Uuid::now_v7().to_string(),
             document,
@@ -73,7 +90,7 @@ pub(super) fn insert(change: &Change<'_>, document: i64, content: &str, model: &
             start,
             end,
             headings,
-            draft.page,
+            places,
             draft.token_count,
             generation,
         ])?;
@@ -96,7 +113,7 @@ pub(super) fn delete_of(change: &Change<'_>, document: i64) -> Result<()> {
 }
 
 const COLUMNS: &str = "c.number, c.id, d.id AS document_id, c.position, c.content, c.start, c.\"end\", c.heading_path,
-                       c.page, c.token_count";
+                       c.places, c.token_count";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
@@ -108,7 +125,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Chunk> {
         start: row.get("start")?,
         end: row.get("end")?,
         heading_path: json(row, "heading_path")?,
-        page: row.get("page")?,
+        places: if row.get_ref("places")?.as_str_or_null()?.is_some() { json(row, "places")? } else { Vec::new() },
         token_count: row.get("token_count")?,
     })
 }

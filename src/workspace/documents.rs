@@ -1,13 +1,14 @@
 //! Documents: put, replace, read, list, delete.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Filter, Workspace, chunks, id, json, sessions, to_json};
+use super::{Change, Workspace, chunks, id, json, sessions, to_json};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
+use crate::extract::Warning;
 
 /// A document without its content.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Document {
     /// Media type of `content`, the text that was made of the original.
     pub content_type: String,
     pub metadata: Map<String, Value>,
+    /// What of the original was left out.
+    pub warnings: Vec<Warning>,
     pub chunk_count: u64,
     /// Bytes of the original.
     pub size_bytes: u64,
@@ -38,6 +41,7 @@ pub struct Draft {
     pub content: String,
     pub content_type: String,
     pub metadata: Map<String, Value>,
+    pub warnings: Vec<Warning>,
     pub size_bytes: u64,
     pub content_hash: String,
     pub file_type: String,
@@ -82,6 +86,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
         source: draft.source.clone(),
         content_type: draft.content_type.clone(),
         metadata: draft.metadata.clone(),
+        warnings: draft.warnings.clone(),
         chunk_count: draft.chunks.len() as u64,
         size_bytes: draft.size_bytes,
         content_hash: draft.content_hash.clone(),
@@ -91,8 +96,8 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
     };
     db.prepare_cached(
         "INSERT INTO documents (id, title, source, content, content_type, metadata, chunk_count, size_bytes,
-                                content_hash, file_type, created_at, updated_at, content_sum)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                                content_hash, file_type, created_at, updated_at, content_sum, warnings)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(rusqlite::params![
         document.id.to_string(),
@@ -108,6 +113,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
         document.created_at,
         document.updated_at,
         sha256(draft.content.as_bytes()),
+        to_json(&document.warnings)?,
     ])?;
     chunks::insert(change, db.last_insert_rowid(), &draft.content, &draft.model, &draft.chunks)?;
     Ok(Stored { document, replaced: previous.is_some() })
@@ -127,8 +133,9 @@ fn delete_row(change: &Change<'_>, number: i64, content_hash: &str) -> Result<()
     change.release_file(content_hash)
 }
 
-const COLUMNS: &str = "d.number, d.id, d.title, d.source, d.content_type, d.metadata, d.chunk_count, d.size_bytes,
-                       d.content_hash, d.file_type, d.created_at, d.updated_at";
+pub(super) const COLUMNS: &str =
+    "d.number, d.id, d.title, d.source, d.content_type, d.metadata, d.chunk_count, d.size_bytes,
+                       d.content_hash, d.file_type, d.created_at, d.updated_at, d.warnings";
 
 fn find(db: &Connection, document: Uuid) -> Result<Option<(i64, Document)>> {
     one(db, "d.id = ?1", &document.to_string())
@@ -143,13 +150,15 @@ fn one(db: &Connection, condition: &str, value: &str) -> Result<Option<(i64, Doc
     Ok(query.query_row([value], |row| Ok((row.get("number")?, read(row)?))).optional()?)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
+/// A row of [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
     Ok(Document {
         id: id(row, "id")?,
         title: row.get("title")?,
         source: row.get("source")?,
         content_type: row.get("content_type")?,
         metadata: json(row, "metadata")?,
+        warnings: json(row, "warnings")?,
         chunk_count: row.get("chunk_count")?,
         size_bytes: row.get("size_bytes")?,
         content_hash: row.get("content_hash")?,
@@ -157,16 +166,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Document> {
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
     })
-}
-
-/// Which documents a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct Listing {
-    /// A part of the title or source, in any case.
-    pub text: Option<String>,
-    pub filter: Filter,
-    pub limit: usize,
-    pub offset: usize,
 }
 
 impl Workspace {
@@ -204,26 +203,5 @@ impl Workspace {
     /// The original of a document, opened for reading.
     pub fn open_file(&self, document: &Document) -> Result<std::fs::File> {
         Ok(std::fs::File::open(self.layout.file(&document.content_hash)?)?)
-    }
-
-    /// A page of documents, newest first, and how many there are in all.
-    pub fn documents(&self, listing: &Listing) -> Result<(Vec<Document>, u64)> {
-        let (mut condition, mut values) = listing.filter.sql();
-        if let Some(text) = &listing.text {
-            condition
-                .push_str(" AND (instr(lowercase(d.title), lowercase(?)) OR instr(lowercase(d.source), lowercase(?)))");
-            values.extend([text.clone(), text.clone()].map(|v| Box::new(v) as Box<dyn ToSql>));
-        }
-        self.read(|db| {
-            let count = format!("SELECT count(*) FROM documents d WHERE {condition}");
-            let total = db.query_row(&count, rusqlite::params_from_iter(&values), |row| row.get(0))?;
-            let page = format!(
-                "SELECT {COLUMNS} FROM documents d WHERE {condition} ORDER BY d.created_at DESC, d.number DESC LIMIT {} OFFSET {}",
-                listing.limit, listing.offset
-            );
-            let mut query = db.prepare(&page)?;
-            let documents = query.query_map(rusqlite::params_from_iter(&values), read)?.collect::<rusqlite::Result<_>>()?;
-            Ok((documents, total))
-        })
     }
 }

@@ -12,6 +12,8 @@ use crate::error::Result;
 pub struct Filter {
     pub document_ids: Option<Vec<Uuid>>,
     pub sources: Option<Vec<String>>,
+    /// Media types of the originals.
+    pub content_types: Option<Vec<String>>,
     /// Key of the metadata and what its value, or one of its values, must be.
     pub metadata: Vec<(String, Comparison)>,
     /// Times as [`crate::clock`] writes them, both exclusive.
@@ -25,6 +27,8 @@ pub enum Comparison {
     In(Vec<Scalar>),
     /// Both bounds inclusive.
     Between(Option<Scalar>, Option<Scalar>),
+    /// As one of these says.
+    Any(Vec<Comparison>),
 }
 
 /// A plain JSON value.
@@ -60,33 +64,17 @@ impl Filter {
             conditions.push(format!("d.id IN ({})", marks(ids.len())));
             values.extend(ids.iter().map(|id| Box::new(id.to_string()) as Box<dyn ToSql>));
         }
-        if let Some(sources) = &self.sources {
-            conditions.push(format!("d.source IN ({})", marks(sources.len())));
-            values.extend(sources.iter().map(|source| Box::new(source.clone()) as Box<dyn ToSql>));
+        for (list, column) in [(&self.sources, "d.source"), (&self.content_types, "d.file_type")] {
+            if let Some(list) = list {
+                conditions.push(format!("{column} IN ({})", marks(list.len())));
+                values.extend(list.iter().map(|value| Box::new(value.clone()) as Box<dyn ToSql>));
+            }
         }
         for (key, comparison) in &self.metadata {
-            // The path is a parameter too; a quoted label takes any key, and a quote inside one is escaped.
-            values.push(Box::new(format!("$.{}", serde_json::Value::from(key.as_str()))));
-            let condition = match comparison {
-                Comparison::In(options) => {
-                    values.extend(options.iter().map(|value| Box::new(value.clone()) as Box<dyn ToSql>));
-                    format!("value IN ({})", marks(options.len()))
-                }
-                Comparison::Between(least, most) => {
-                    let bounds = [("value >= ?", least), ("value <= ?", most)];
-                    let given: Vec<(&str, &Scalar)> =
-                        bounds.iter().filter_map(|(sql, bound)| Some((*sql, bound.as_ref()?))).collect();
-                    let kind = given.iter().map(|(_, bound)| match bound {
-                        Scalar::Text(_) => "type = 'text'",
-                        _ => "type IN ('integer', 'real', 'true', 'false')",
-                    });
-                    let parts: Vec<&str> = given.iter().map(|(sql, _)| *sql).chain(kind).collect();
-                    let condition = parts.join(" AND ");
-                    values.extend(given.iter().map(|(_, bound)| Box::new((*bound).clone()) as Box<dyn ToSql>));
-                    if condition.is_empty() { "1".to_owned() } else { condition }
-                }
-            };
-            conditions.push(format!("EXISTS (SELECT 1 FROM json_each(d.metadata, ?) WHERE {condition})"));
+            let (places, paths) = values_of(key);
+            values.extend(paths);
+            let condition = comparison.sql(&mut values);
+            conditions.push(format!("EXISTS (SELECT 1 FROM {places} WHERE {condition})"));
         }
         for (bound, sql) in [(&self.created_after, "d.created_at > ?"), (&self.created_before, "d.created_at < ?")] {
             if let Some(time) = bound {
@@ -96,6 +84,50 @@ impl Filter {
         }
         (conditions.join(" AND "), values)
     }
+}
+
+impl Comparison {
+    /// A condition on a row of `json_each`; the values of its parameters go to the end of `values`.
+    fn sql(&self, values: &mut Vec<Box<dyn ToSql>>) -> String {
+        match self {
+            Comparison::In(options) => {
+                values.extend(options.iter().map(|value| Box::new(value.clone()) as Box<dyn ToSql>));
+                format!("value IN ({})", marks(options.len()))
+            }
+            Comparison::Between(least, most) => {
+                let bounds = [("value >= ?", least), ("value <= ?", most)];
+                let given: Vec<(&str, &Scalar)> =
+                    bounds.iter().filter_map(|(sql, bound)| Some((*sql, bound.as_ref()?))).collect();
+                let kind = given.iter().map(|(_, bound)| match bound {
+                    Scalar::Text(_) => "type = 'text'",
+                    _ => "type IN ('integer', 'real', 'true', 'false')",
+                });
+                let parts: Vec<&str> = given.iter().map(|(sql, _)| *sql).chain(kind).collect();
+                let condition = parts.join(" AND ");
+                values.extend(given.iter().map(|(_, bound)| Box::new((*bound).clone()) as Box<dyn ToSql>));
+                if condition.is_empty() { "1".to_owned() } else { condition }
+            }
+            Comparison::Any(comparisons) => {
+                let conditions: Vec<String> = comparisons.iter().map(|comparison| comparison.sql(values)).collect();
+                format!("({})", conditions.join(" OR "))
+            }
+        }
+    }
+}
+
+/// The value or values under a key of the metadata of `documents d`, as a table with `value` and `type`, and the
+/// parameters of that. A key with dots that a document has not leads into its objects.
+pub(super) fn values_of(key: &str) -> (&'static str, Vec<Box<dyn ToSql>>) {
+    // Paths are parameters; a quoted label takes any key, and a quote inside one is escaped.
+    let label = |key: &str| serde_json::Value::from(key).to_string();
+    let whole = format!("$.{}", label(key));
+    if !key.contains('.') {
+        return ("json_each(d.metadata, ?)", vec![Box::new(whole)]);
+    }
+    let parts: Vec<String> = key.split('.').map(label).collect();
+    let within = format!("$.{}", parts.join("."));
+    let table = "json_each(d.metadata, iif(json_type(d.metadata, ?) IS NULL, ?, ?))";
+    (table, vec![Box::new(whole.clone()), Box::new(within), Box::new(whole)])
 }
 
 fn marks(count: usize) -> String {

@@ -3,11 +3,15 @@
 //! What a job has still to do lies in `job_items`; doing an item and striking it off is one transaction, so a job
 //! that was cut off goes on where it stopped, and nothing is done twice.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::job_results::{self, Entry};
+use super::pace::Pace;
 use super::{Change, Workspace, id, json, to_json};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -53,6 +57,7 @@ pub struct Job {
     pub total: u64,
     pub done: u64,
     pub failed: u64,
+    pub pace: Pace,
     pub errors: Vec<Failure>,
     pub created_at: String,
     pub started_at: Option<String>,
@@ -81,6 +86,9 @@ pub struct Item {
     /// Whether the bytes are an archive of documents.
     #[serde(default)]
     pub archive: bool,
+    /// How many archives it was taken out of.
+    #[serde(default)]
+    pub depth: u32,
     /// SHA-256 of the bytes, which lie among the originals.
     pub sha256: String,
     pub size: u64,
@@ -103,6 +111,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
         total: row.get("total")?,
         done: row.get("done")?,
         failed: row.get("failed")?,
+        pace: Pace {
+            bytes_total: row.get("bytes_total")?,
+            bytes_done: row.get("bytes_done")?,
+            count: row.get("worked_count")?,
+            worked: Duration::from_millis(row.get("worked_ms")?),
+        },
         errors: json(row, "errors")?,
         created_at: row.get("created_at")?,
         started_at: row.get("started_at")?,
@@ -129,6 +143,7 @@ pub fn create(change: &Change<'_>, kind: &str, items: &[Item]) -> Result<Job> {
         (id.to_string(), kind, clock::now()),
     )?;
     add_items(change, id, items)?;
+    job_results::give_up(change)?;
     find(change.db, id)
 }
 
@@ -159,32 +174,63 @@ pub fn add_items(change: &Change<'_>, job: Uuid, items: &[Item]) -> Result<()> {
         insert.execute((job.to_string(), position, to_json(item)?, &item.sha256))?;
     }
     let documents = items.iter().filter(|item| !item.archive).count();
-    change.db.execute("UPDATE jobs SET total = total + ?2 WHERE id = ?1", (job.to_string(), documents as i64))?;
+    let bytes: u64 = items.iter().map(|item| item.size).sum();
+    let sql = "UPDATE jobs SET total = total + ?2, bytes_total = bytes_total + ?3 WHERE id = ?1";
+    change.db.execute(sql, (job.to_string(), documents as i64, bytes as i64))?;
     Ok(())
 }
 
-/// Strikes an item off: done where `failure` is `None`, else failed. An archive that went well counts for nothing:
-/// its documents do.
-pub fn strike(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Option<Failure>) -> Result<()> {
-    let mut delete = change.db.prepare_cached("DELETE FROM job_items WHERE job_id = ?1 AND position = ?2")?;
-    let struck = delete.execute((job.to_string(), pending.position))?;
-    if struck == 0 {
-        return Err(Error::Conflict("the job was cancelled".into()));
-    }
-    change.release_file(&pending.item.sha256)?;
-    match failure {
-        None if pending.item.archive => {}
-        None => {
-            let mut count = change.db.prepare_cached("UPDATE jobs SET done = done + 1 WHERE id = ?1")?;
-            count.execute([job.to_string()])?;
-        }
-        Some(failure) => {
-            // An archive was not counted as a document; as a failure it is one.
-            let uncounted = if pending.item.archive { 1 } else { 0 };
-            count_failure(change, job, failure, uncounted)?;
-        }
-    }
+/// Says that `count` documents, or chunks, of a job were done or failed in the time `worked`.
+pub fn add_work(change: &Change<'_>, job: Uuid, count: usize, worked: Duration) -> Result<()> {
+    let sql = "UPDATE jobs SET worked_count = worked_count + ?2, worked_ms = worked_ms + ?3 WHERE id = ?1";
+    let milliseconds = i64::try_from(worked.as_millis()).unwrap_or(i64::MAX);
+    change.db.prepare_cached(sql)?.execute((job.to_string(), count as i64, milliseconds))?;
     Ok(())
+}
+
+/// Strikes a document off that went in, or was there already, as `entry` says.
+///
+/// # Errors
+/// [`Error::Conflict`] where the job was cancelled.
+pub fn strike_done(change: &Change<'_>, job: Uuid, pending: &Pending, entry: &Entry) -> Result<()> {
+    remove(change, job, pending)?;
+    let sql = "UPDATE jobs SET done = done + 1, bytes_done = bytes_done + ?2 WHERE id = ?1";
+    change.db.prepare_cached(sql)?.execute((job.to_string(), pending.item.size as i64))?;
+    job_results::add(change, job, entry)
+}
+
+/// Strikes an item off that failed.
+///
+/// # Errors
+/// [`Error::Conflict`] where the job was cancelled.
+pub fn strike_failed(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Failure) -> Result<()> {
+    remove(change, job, pending)?;
+    let sql = "UPDATE jobs SET bytes_done = bytes_done + ?2 WHERE id = ?1";
+    change.db.prepare_cached(sql)?.execute((job.to_string(), pending.item.size as i64))?;
+    // An archive was not counted as a document; as a failure it is one.
+    let uncounted = if pending.item.archive { 1 } else { 0 };
+    count_failure(change, job, failure, uncounted)
+}
+
+/// Strikes an archive off whose documents stand in its stead: they count, and it does not.
+///
+/// # Errors
+/// [`Error::Conflict`] where the job was cancelled.
+pub fn strike_unpacked(change: &Change<'_>, job: Uuid, pending: &Pending) -> Result<()> {
+    remove(change, job, pending)?;
+    // What was not known to be one was counted as a document.
+    let counted = if pending.item.archive { 0 } else { 1 };
+    let sql = "UPDATE jobs SET total = total - ?3, bytes_total = bytes_total - ?2 WHERE id = ?1";
+    change.db.execute(sql, (job.to_string(), pending.item.size as i64, counted))?;
+    Ok(())
+}
+
+fn remove(change: &Change<'_>, job: Uuid, pending: &Pending) -> Result<()> {
+    let mut delete = change.db.prepare_cached("DELETE FROM job_items WHERE job_id = ?1 AND position = ?2")?;
+    match delete.execute((job.to_string(), pending.position))? {
+        0 => Err(Error::Conflict("the job was cancelled".into())),
+        _ => change.release_file(&pending.item.sha256),
+    }
 }
 
 /// Counts a document that was refused before it became an item.
@@ -193,12 +239,21 @@ pub fn note_failure(change: &Change<'_>, job: Uuid, failure: Failure) -> Result<
 }
 
 fn count_failure(change: &Change<'_>, job: Uuid, failure: Failure, uncounted: i64) -> Result<()> {
+    job_results::add(change, job, &failure.clone().into())?;
+    name_failure(change, job, failure)?;
+    let sql = "UPDATE jobs SET total = total + ?2, failed = failed + 1 WHERE id = ?1";
+    change.db.prepare_cached(sql)?.execute((job.to_string(), uncounted))?;
+    Ok(())
+}
+
+/// Puts a failure among those that a job names.
+fn name_failure(change: &Change<'_>, job: Uuid, failure: Failure) -> Result<()> {
     let mut errors = find(change.db, job)?.errors;
     if errors.len() < NAMED_ERRORS {
         errors.push(failure);
+        let sql = "UPDATE jobs SET errors = ?2 WHERE id = ?1";
+        change.db.prepare_cached(sql)?.execute((job.to_string(), to_json(&errors)?))?;
     }
-    let sql = "UPDATE jobs SET total = total + ?2, failed = failed + 1, errors = ?3 WHERE id = ?1";
-    change.db.execute(sql, (job.to_string(), uncounted, to_json(&errors)?))?;
     Ok(())
 }
 
@@ -265,8 +320,8 @@ impl Workspace {
     /// Ends a job that cannot be done.
     pub fn fail_job(&self, job: Uuid, failure: Failure) -> Result<()> {
         self.commit(move |change| {
-            count_failure(change, job, failure, 0)?;
-            let sql = "UPDATE jobs SET status = 'failed', finished_at = ?2 WHERE id = ?1 AND status = 'running'";
+            name_failure(change, job, failure)?;
+            let sql = "UPDATE jobs SET failed = failed + 1, status = 'failed', finished_at = ?2 WHERE id = ?1 AND status = 'running'";
             change.db.execute(sql, (job.to_string(), clock::now()))?;
             Ok(())
         })

@@ -6,6 +6,7 @@
 //! vector is read from the truth.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
@@ -138,14 +139,15 @@ impl Workspace {
         })
     }
 
-    /// Stores vectors that `job` made, and how far it is.
+    /// Stores vectors that `job` made in the time `worked`, and how far it is.
     ///
     /// # Errors
     /// [`Error::Conflict`] where the job was cancelled.
-    pub fn add_vectors(&self, job: Uuid, made: Vec<(u32, Vec<f32>)>) -> Result<()> {
+    pub fn add_vectors(&self, job: Uuid, made: Vec<(u32, Vec<f32>)>, worked: Duration) -> Result<()> {
         self.commit(move |change| {
             jobs::expect_running(change, job)?;
             let set = set_of(change.db, job)?;
+            jobs::add_work(change, job, made.len(), worked)?;
             for (number, vector) in made {
                 let sql = "SELECT EXISTS (SELECT 1 FROM chunks WHERE number = ?1)";
                 // One that was deleted while it was being embedded needs none any more.

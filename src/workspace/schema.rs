@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::sqlite;
 
 /// Tables whose rows are counted as they come and go.
-pub const COUNTED: [&str; 10] = [
+pub const COUNTED: [&str; 11] = [
     "documents",
     "chunks",
     "agents",
@@ -16,6 +16,7 @@ pub const COUNTED: [&str; 10] = [
     "messages",
     "jobs",
     "job_items",
+    "job_results",
     "evaluations",
     "evaluation_questions",
     "evaluation_runs",
@@ -236,6 +237,37 @@ CREATE TRIGGER evaluation_questions_removed AFTER DELETE ON evaluation_questions
 INSERT INTO tallies VALUES ('evaluation_runs', 0);
 CREATE TRIGGER evaluation_runs_added AFTER INSERT ON evaluation_runs BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evaluation_runs'; END;
 CREATE TRIGGER evaluation_runs_removed AFTER DELETE ON evaluation_runs BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evaluation_runs'; END;
+"#,
+    r#"
+-- Where in the original each chunk came from, as marks; and what of a document was left out, as warnings.
+ALTER TABLE chunks DROP COLUMN page;
+ALTER TABLE chunks ADD COLUMN places TEXT;
+ALTER TABLE documents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
+"#,
+    r#"
+-- How much a job has to do and has done, and the time that it was worked on.
+ALTER TABLE jobs ADD COLUMN bytes_total INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN bytes_done INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN worked_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN worked_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET bytes_total = (SELECT ifnull(sum(json_extract(item, '$.size')), 0) FROM job_items WHERE job_id = id);
+
+-- What became of each document of a job; given up for old jobs.
+CREATE TABLE job_results (
+    job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    status TEXT NOT NULL,
+    document_id TEXT,
+    chunk_count INTEGER,
+    code TEXT,
+    message TEXT,
+    warnings TEXT NOT NULL,
+    PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tallies VALUES ('job_results', 0);
+CREATE TRIGGER job_results_added AFTER INSERT ON job_results BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'job_results'; END;
+CREATE TRIGGER job_results_removed AFTER DELETE ON job_results BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'job_results'; END;
 "#,
 ];
 

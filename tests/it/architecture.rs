@@ -20,6 +20,7 @@ const ROOMS: &[&str] = &[
     "graph",
     "embed",
     "extract",
+    "sandbox",
     "llm", // engines: no tenant, no HTTP
     "datadir",
     "workspace",
@@ -54,8 +55,10 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("tower_http", &["api", "ui", "server"]),
     ("clap", &["cli", "config", "main"]),
     ("reqwest", &["cli", "llm"]),
-    ("zip", &["extract", "ingest"]),
-    ("tar", &["ingest", "workspace"]),
+    ("zip", &["extract", "sandbox"]),
+    ("tar", &["sandbox", "workspace"]),
+    ("landlock", &["sandbox"]),
+    ("seccompiler", &["sandbox"]),
     ("html5ever", &["extract"]),
     ("pulldown_cmark", &["extract", "ingest"]),
 ];

@@ -588,8 +588,12 @@ pub fn downgrade(directory: &Path) {
         db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
     db.execute_batch(
-        "DROP TABLE evaluation_runs; DROP TABLE evaluation_questions; DROP TABLE evaluations;
+        "DROP TABLE job_results; ALTER TABLE jobs DROP COLUMN bytes_total; ALTER TABLE jobs DROP COLUMN bytes_done;
+         ALTER TABLE jobs DROP COLUMN worked_count; ALTER TABLE jobs DROP COLUMN worked_ms;
+         DROP TABLE evaluation_runs; DROP TABLE evaluation_questions; DROP TABLE evaluations;
          DROP TABLE tallies; DROP TABLE generations; INSERT INTO meta VALUES ('tombstones_since', 0);
+         ALTER TABLE documents DROP COLUMN warnings; ALTER TABLE chunks DROP COLUMN places;
+         ALTER TABLE chunks ADD COLUMN page INTEGER;
          ALTER TABLE documents DROP COLUMN content_sum; DROP TABLE embedding_models; DROP TABLE vector_sums;
          PRAGMA user_version = 1;",
     )

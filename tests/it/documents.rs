@@ -225,10 +225,18 @@ async fn emptiness_is_refused() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
     for (name, bytes) in [("empty.txt", b"".as_slice()), ("blank.md", b" \n\t \n")] {
-        tenant.client.upload("POST", &tenant.path("/documents"), &[file(name, bytes)]).await.problem(422, "no_text");
+        tenant
+            .client
+            .upload("POST", &tenant.path("/documents"), &[file(name, bytes)])
+            .await
+            .problem(422, "validation_failed");
     }
     for content in ["", "   \n"] {
-        tenant.client.post(&tenant.path("/documents"), &json!({"content": content})).await.problem(422, "no_text");
+        tenant
+            .client
+            .post(&tenant.path("/documents"), &json!({"content": content}))
+            .await
+            .problem(422, "validation_failed");
     }
     assert_eq!(tenant.document_count().await, 0);
 }
@@ -397,5 +405,142 @@ async fn a_list_is_searched_in_any_case_of_any_script() {
     for q in ["%C3%84RZTE", "%C3%A4rzte", "liste+der+%C3%A4"] {
         let found = tenant.client.get(&tenant.path(&format!("/documents?q={q}"))).await.is(200).json();
         assert_eq!(found["total"], 1, "{q}");
+    }
+}
+
+/// The sources of the documents that a list shows, in its order.
+async fn listed(tenant: &Tenant, query: &str) -> Vec<String> {
+    let list = tenant.client.get(&tenant.path(&format!("/documents?{query}"))).await.is(200).json();
+    list["documents"].as_array().unwrap().iter().map(|row| row["source"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Four documents with front matter, and one without.
+async fn shelf() -> (std::sync::Arc<Server>, Tenant) {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    for (source, content) in [
+        (
+            "d.md",
+            "---\ntitle: Delta\nyear: 2019\ndate: 2024-03-01\ntags: [soup, bread]\nauthor: {name: Ada}\n---\nOne.",
+        ),
+        (
+            "c.md",
+            "---\ntitle: alpha\nyear: 2024\ndate: 2023-11-30\ntags: [pie]\nauthor: {name: bob}\n---\nTwo, and long.",
+        ),
+        ("b.md", "---\ntitle: Beta\nyear: 2021\ndate: 2025-01-01\ntags: [tea]\nauthor.name: Zoe\n---\nThree."),
+        ("a.md", "---\ntitle: gamma\nyear: '2020'\n---\nFour."),
+        ("none.md", "Nothing is said of this one, at some length."),
+    ] {
+        tenant.document(source, content).await;
+    }
+    (server, tenant)
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_by_what_is_asked_for() {
+    let (_server, tenant) = shelf().await;
+    for (query, expected) in [
+        ("", "none a b c d"),
+        ("sort=created_at", "d c b a none"),
+        ("sort=-created_at", "none a b c d"),
+        ("sort=source", "a b c d none"),
+        ("sort=-source", "none d c b a"),
+        ("sort=title", "c b d a none"),
+        ("sort=metadata.date", "c d b a none"),
+        ("sort=-metadata.date", "b d c none a"),
+        ("sort=metadata.tags", "c d b a none"),
+        ("sort=metadata.author.name", "d c b a none"),
+        // Numbers come before the text that looks like one.
+        ("sort=metadata.year", "d b c a none"),
+        ("sort=metadata.nothing", "d c b a none"),
+        ("sort=source&limit=2&offset=1", "b c"),
+    ] {
+        let expected: Vec<String> = expected.split(' ').map(|name| format!("{name}.md")).collect();
+        assert_eq!(listed(&tenant, query).await, expected, "{query}");
+    }
+    assert_eq!(listed(&tenant, "sort=-size_bytes&limit=1").await, ["c.md"]);
+    tenant.document("d.md", "---\ntitle: Delta\n---\nOne, changed.").await;
+    assert_eq!(listed(&tenant, "sort=-updated_at&limit=1").await, ["d.md"]);
+    let problem = tenant.client.get(&tenant.path("/documents?sort=name")).await.problem(422, "validation_failed");
+    let told = problem["errors"][0]["message"].as_str().unwrap();
+    assert!(["title", "updated_at", "metadata.KEY"].iter().all(|known| told.contains(known)), "{told}");
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_by_ranges_times_and_kinds() {
+    let (_server, tenant) = shelf().await;
+    let page = file("page.html", b"<p>The gate closes at ten.</p>");
+    let page = tenant.client.upload("POST", &tenant.path("/documents"), &[page]).await.is(201).json();
+    let created = page["created_at"].as_str().unwrap();
+    for (query, expected) in [
+        ("metadata.year[gte]=2020&metadata.year[lte]=2023", vec!["a.md", "b.md"]),
+        ("metadata.year%5Bgte%5D=2022", vec!["c.md"]),
+        ("metadata.date[gte]=2024-01-01&metadata.date[lte]=2024-12-31", vec!["d.md"]),
+        ("metadata.date[lte]=2024", vec!["c.md"]),
+        ("metadata.tags=bread", vec!["d.md"]),
+        // One value lies between both bounds, not one below and another above.
+        ("metadata.tags[gte]=c&metadata.tags[lte]=q", vec!["c.md"]),
+        ("metadata.author.name=bob", vec!["c.md"]),
+        ("metadata.author.name=Zoe", vec!["b.md"]),
+        ("metadata.author[gte]=A&metadata.year=2019", vec!["d.md"]),
+        ("content_type=text/html", vec!["page.html"]),
+        ("content_type=text/html&content_type=text/x-unknown", vec!["page.html"]),
+        (&format!("created_after={created}"), vec![]),
+        (&format!("created_before={created}&metadata.year=2024"), vec!["c.md"]),
+    ] {
+        assert_eq!(listed(&tenant, &format!("sort=source&{query}")).await, expected, "{query}");
+    }
+    for query in ["created_after=yesterday", "created_before=2026-13-01T00:00:00Z", "metadata.[gte]=1"] {
+        tenant.client.get(&tenant.path(&format!("/documents?{query}"))).await.problem(422, "validation_failed");
+    }
+    let body = json!({"query": "gate closes", "filters": {"content_types": ["text/markdown"]}});
+    assert!(!tenant.search(body).await.to_string().contains("page.html"));
+}
+
+#[tokio::test]
+async fn a_list_is_searched_in_the_texts_of_its_metadata() {
+    let (_server, tenant) = shelf().await;
+    for (q, expected) in [("SOUP", "d.md"), ("bOB", "c.md"), ("2023-11", "c.md"), ("zoe", "b.md")] {
+        assert_eq!(listed(&tenant, &format!("q={q}")).await, [expected], "{q}");
+    }
+    assert_eq!(listed(&tenant, "q=tags").await, Vec::<String>::new(), "names of keys are no texts");
+}
+
+#[tokio::test]
+async fn searches_are_filtered_by_front_matter_and_by_what_is_given() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let note = |team: &str, date: &str, tags: &str| {
+        format!(
+            "---\nteam: {team}\ndate: {date}\ntags: {tags}\nowner: {{name: Ada}}\n---\n# Kettles\n\nThe kettle of {team}."
+        )
+    };
+    let given = json!({"team": "harbour", "reviewed": true});
+    for (source, content, metadata) in [
+        ("north.md", note("north", "2024-03-01", "[tea, copper]"), json!({})),
+        ("south.md", note("south", "2025-06-15", "[iron]"), json!({})),
+        ("stated.md", note("west", "2025-07-01", "[tea]"), given.clone()),
+    ] {
+        let body = json!({"source": source, "content": content, "metadata": metadata});
+        let row = tenant.client.post(&tenant.path("/documents"), &body).await.is(201).json();
+        if source == "stated.md" {
+            assert_eq!(row["metadata"]["team"], "harbour", "what is given beats what the file states");
+            assert_eq!(row["metadata"]["date"], "2025-07-01");
+        }
+    }
+    for (metadata, expected) in [
+        (json!({"tags": "tea"}), vec!["north.md", "stated.md"]),
+        (json!({"tags": {"$in": ["iron", "tin"]}}), vec!["south.md"]),
+        (json!({"date": {"$gte": "2025-01-01", "$lte": "2025-06-30"}}), vec!["south.md"]),
+        (json!({"date": {"$gte": "2025"}}), vec!["south.md", "stated.md"]),
+        (json!({"team": "harbour"}), vec!["stated.md"]),
+        (json!({"team": "west"}), vec![]),
+        (json!({"reviewed": true, "owner.name": "Ada"}), vec!["stated.md"]),
+    ] {
+        let found = tenant.search(json!({"query": "kettle", "filters": {"metadata": metadata}})).await;
+        let hits = found["results"].as_array().unwrap().iter();
+        let mut sources: Vec<&str> = hits.map(|hit| hit["document_source"].as_str().unwrap()).collect();
+        sources.sort();
+        assert_eq!(sources, expected, "{metadata}");
     }
 }

@@ -114,7 +114,7 @@ async fn a_bad_file_fails_alone_and_says_why() {
     let code_of = |source: &str| errors.iter().find(|error| error["source"] == source).unwrap()["code"].clone();
     assert_eq!(code_of("bad.exe"), "unsupported_media_type");
     assert_eq!(code_of("deep.json"), "too_complex");
-    assert_eq!(code_of("empty.md"), "no_text");
+    assert_eq!(code_of("empty.md"), "validation_failed");
     assert!(
         errors.iter().all(|error| error["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("/tmp"))),
         "{job}"
@@ -156,6 +156,22 @@ async fn archives_of_every_kind_are_unpacked() {
         let found = tenant.search(json!({"query": "Who services the centrifuge?"})).await;
         assert_eq!(found["results"][0]["document_source"], "laboratory.md", "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_archive_in_an_archive_is_unpacked_and_none_within_that() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let deepest = zip(&[("deep.md", b"# Deep\n\nToo deep.")]);
+    let inner = gzip(&tar(&[("note.md", b"# Note\n\nThe inner note."), ("deepest.zip", &deepest)]));
+    let mailbox = "From kim@example.com Tue Nov  3 10:00:00 2026\nFrom: kim@example.com\nSubject: One\n\nThe first.\n\n\
+                   From kim@example.com Tue Nov  3 11:00:00 2026\nFrom: kim@example.com\nSubject: Two\n\nThe second.\n";
+    let outer = zip(&[("inner.tar.gz", &inner), ("note.md", b"# Note\n\nThe outer note.")]);
+    let job = ingest(&tenant, &[file("outer.zip", &outer), file("old.mbox", mailbox.as_bytes())]).await;
+    assert_eq!((&job["total"], &job["done"], &job["failed"]), (&json!(5), &json!(4), &json!(1)), "{job}");
+    assert_eq!(job["errors"][0]["source"], "inner.tar.gz/deepest.zip");
+    let expected = ["inner.tar.gz/note.md", "note.md", "old.mbox/00001.eml", "old.mbox/00002.eml"];
+    assert_eq!(sources(&tenant).await, expected);
 }
 
 #[tokio::test]
@@ -426,4 +442,161 @@ async fn a_document_of_thousands_of_chunks_goes_in_between_others() {
     assert_eq!((&job["done"], &job["failed"]), (&json!(31), &json!(0)), "{job}");
     let stats = tenant.client.get(&tenant.path("/stats")).await.is(200).json();
     assert_eq!((&stats["vectors"], stats["chunks"].as_u64() >= Some(3030)), (&stats["chunks"], true), "{stats}");
+}
+
+/// What became of the documents of a job: source and status of each.
+async fn results(tenant: &Tenant, job: &Value, query: &str) -> Vec<(String, String)> {
+    let rows = tenant.client.pages(&tenant.path(&format!("/jobs/{}/results?{query}", id(job)))).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    rows.iter().map(|row| (text(&row["source"]), text(&row["status"]))).collect()
+}
+
+#[tokio::test]
+async fn a_job_tells_what_became_of_each_document() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let same = tenant.document("same.md", "The bridge opens at six.").await;
+    let changed = tenant.document("changed.md", "The gate is green.").await;
+    let archive =
+        zip(&[("inner/good.md", b"# Good\n\nIt is fine."), ("inner/empty.txt", b" \n"), ("../up.md", b"Up.")]);
+    let parts = [
+        file("same.md", b"The bridge opens at six."),
+        file("changed.md", b"The gate is red."),
+        file("bundle.zip", &archive),
+        file("new.md", b"The well is deep."),
+        file("new.md", b"The well is dry."),
+    ];
+    let job = ingest(&tenant, &parts).await;
+    assert_eq!((&job["total"], &job["done"], &job["failed"]), (&json!(7), &json!(5), &json!(2)), "{job}");
+    let mut found = results(&tenant, &job, "limit=3").await;
+    assert_eq!(
+        found.iter().filter(|(source, _)| source == "new.md").map(|(_, status)| status.as_str()).collect::<Vec<_>>(),
+        ["added", "replaced"],
+        "in the order in which it happened"
+    );
+    found.sort();
+    let expected = [
+        ("../up.md", "failed"),
+        ("changed.md", "replaced"),
+        ("inner/empty.txt", "failed"),
+        ("inner/good.md", "added"),
+        ("new.md", "added"),
+        ("new.md", "replaced"),
+        ("same.md", "unchanged"),
+    ];
+    assert_eq!(found, expected.map(|(source, status)| (source.to_owned(), status.to_owned())));
+    let path = tenant.path(&format!("/jobs/{}/results", id(&job)));
+    for (status, document) in [("unchanged", &same), ("replaced", &changed)] {
+        let rows = tenant.client.pages(&format!("{path}?status={status}&limit=1")).await;
+        let row = rows.iter().find(|row| row["source"] == document["source"]).unwrap();
+        assert_eq!((&row["document_id"], &row["chunk_count"]), (&document["id"], &json!(1)), "{row}");
+    }
+    let failed = tenant.client.pages(&format!("{path}?status=failed")).await;
+    for row in &failed {
+        let told = ["code", "message"].iter().all(|name| row[name].as_str().is_some_and(|text| !text.is_empty()));
+        assert!(told && row["document_id"].is_null(), "{row}");
+    }
+    assert_eq!(failed.len(), 2);
+    let positions: Vec<Value> = tenant.client.pages(&path).await.iter().map(|row| row["position"].clone()).collect();
+    assert_eq!(positions, (0..7).map(|n| json!(n)).collect::<Vec<_>>());
+    tenant.client.get(&format!("{path}?status=lost")).await.problem(422, "validation_failed");
+    let absent = tenant.path(&format!("/jobs/{}/results", Uuid::now_v7()));
+    tenant.client.get(&absent).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn what_was_refused_before_a_job_began_is_among_its_results() {
+    let server = Server::with(&[("CARREL_LIMITS_DOCUMENT_BYTES", "1000")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let documents = [
+        json!({"source": "large.md", "content": "word ".repeat(1000)}),
+        json!({"source": "small.md", "content": "The bridge opens at six."}),
+    ];
+    let job = tenant.ingest(&documents).await;
+    let expected = [("large.md", "failed"), ("small.md", "added")];
+    let expected = expected.map(|(source, status)| (source.to_owned(), status.to_owned()));
+    assert_eq!(results(&tenant, &job, "").await, expected);
+    assert_eq!(
+        (&job["bytes_total"], &job["bytes_done"]),
+        (&json!(24), &json!(24)),
+        "what was not taken is not counted"
+    );
+}
+
+#[tokio::test]
+async fn a_job_under_way_tells_how_fast_it_is_and_how_long_it_takes() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let documents = numbered(0..800, 6);
+    let bytes: usize = documents.iter().map(|document| document["content"].as_str().unwrap().len()).sum();
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &json!({"documents": documents})).await.is(202).json());
+    let events = tenant.client.stream("GET", &tenant.path(&format!("/jobs/{job}/events")), None).await.all().await;
+    for event in &events {
+        let (done, is_over) = (event["done"].as_u64().unwrap(), event["status"] == "succeeded");
+        assert_eq!(event["bytes_total"], bytes, "{event}");
+        assert_eq!(event["seconds_left"].is_u64(), done > 0 && !is_over, "{event}");
+        for rate in ["documents_per_second", "bytes_per_second"] {
+            assert_eq!(event[rate].as_f64() > Some(0.0), done > 0, "{event}");
+        }
+    }
+    let under_way = events.iter().filter(|event| event["status"] == "running" && event["done"] != 0);
+    assert!(under_way.count() > 0, "after each commit it is told of: {events:?}");
+    let ended = events.last().unwrap();
+    assert_eq!((&ended["bytes_done"], &ended["done"]), (&json!(bytes), &json!(800)));
+}
+
+#[tokio::test]
+async fn an_archive_counts_as_what_it_holds() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let text = b"# Note\n\nThe bridge opens at six.".as_slice();
+    let broken = b"this is no archive".as_slice();
+    let archive = zip(&[("a.md", text), ("b.md", text)]);
+    let job = ingest(&tenant, &[file("bundle.zip", &archive), file("noise.zip", broken)]).await;
+    assert_eq!((&job["done"], &job["failed"]), (&json!(2), &json!(1)), "{job}");
+    let bytes = json!(2 * text.len() + broken.len());
+    assert_eq!((&job["bytes_total"], &job["bytes_done"]), (&bytes, &bytes), "{job}");
+}
+
+#[tokio::test]
+async fn workspaces_take_turns_with_the_only_worker() {
+    let server = Server::with(&[("CARREL_INGEST_WORKERS", "1")]);
+    let big = Tenant::new(&server.admin()).await;
+    let small = Tenant::within(&big.admin, &big.organization).await;
+    let last = Tenant::within(&big.admin, &big.organization).await;
+    let begin = async |tenant: &Tenant, documents: &[Value]| {
+        id(&tenant.client.post(&tenant.path("/ingest"), &json!({"documents": documents})).await.is(202).json())
+    };
+    let total = 1500;
+    let job = begin(&big, &numbered(0..total, 6)).await;
+    let path = big.path(&format!("/jobs/{job}"));
+    let mut events = big.client.stream("GET", &format!("{path}/events"), None).await;
+    while events.next().await.unwrap()["status"] == "queued" {}
+    // Another big job of the same workspace is no reason for anybody to wait.
+    let second = begin(&big, &numbered(5000..6000, 6)).await;
+    let third = begin(&last, &numbered(0..1500, 6)).await;
+    for round in 0..3 {
+        let ended = small.ingest(&numbered(round..round + 1, 2)).await;
+        assert_eq!((&ended["status"], &ended["done"]), (&json!("succeeded"), &json!(1)));
+        for (tenant, job) in [(&big, &job), (&last, &third)] {
+            let meanwhile = tenant.client.get(&tenant.path(&format!("/jobs/{job}"))).await.is(200).json();
+            assert!(meanwhile["finished_at"].is_null(), "{meanwhile}");
+        }
+    }
+    // A job that waits for its turn, whether it was worked on or not, can be cancelled like any other.
+    for (tenant, job) in [(&big, &second), (&last, &third)] {
+        let cancelled = tenant.client.delete(&tenant.path(&format!("/jobs/{job}"))).await.is(200).json();
+        assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+        let ended = tenant.finished(job).await;
+        assert_eq!(ended["status"], "cancelled");
+    }
+    assert_eq!(json!(last.document_count().await), last.finished(&third).await["done"]);
+    // What gave way goes on where it was, and loses nothing.
+    let ended = big.finished(&job).await;
+    assert_eq!((&ended["status"], &ended["done"], &ended["failed"]), (&json!("succeeded"), &json!(total), &json!(0)));
+    let second = big.finished(&second).await;
+    assert_eq!(json!(big.document_count().await), json!(total as u64 + second["done"].as_u64().unwrap()));
+    assert_eq!(results(&big, &ended, "status=added&limit=200").await.len(), total);
+    let report = big.admin.send("POST", &big.path("/check"), None).await.is(200).json();
+    assert_eq!(report["whole"], true, "{report}");
 }

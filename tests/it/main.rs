@@ -1,11 +1,13 @@
 //! Carrel from outside: the real program, spoken to over HTTP and on its command line.
 //!
 //! `server` starts it in a directory of its own and ends it with a check of its log; `client` speaks to it; `tenant`
-//! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say. All other
+//! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say,
+//! `originals` writes them in other formats. All other
 //! modules are subjects. Nothing here sleeps: tests wait on a job's events or on what the program prints.
 
 mod client;
 mod handbook;
+mod originals;
 mod routes;
 mod server;
 mod tenant;
@@ -27,6 +29,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod formats;
 mod hits;
 mod ingest_jobs;
 mod isolation;
@@ -39,6 +42,7 @@ mod organizations;
 #[cfg(target_os = "linux")]
 mod power;
 mod quick_start;
+mod readers;
 mod reindex;
 mod reranking;
 #[cfg(target_os = "linux")]

@@ -70,6 +70,7 @@ pub const ROUTES: &[Route] = &[
     route("GET",    "/workspaces/{workspace}/jobs",                    "", 200, "--++-"),
     route("GET",    "/workspaces/{workspace}/jobs/{job}",              "", 200, "--++-"),
     route("GET",    "/workspaces/{workspace}/jobs/{job}/events",       "", 200, "--++-"),
+    route("GET",    "/workspaces/{workspace}/jobs/{job}/results",      "", 200, "--++-"),
     route("DELETE", "/workspaces/{workspace}/jobs/{job}",              "", 200, "---+-"),
     route("POST",   "/workspaces/{workspace}/search", r#"{"query": "kettles"}"#, 200, "-+---"),
     route("POST",   "/workspaces/{workspace}/chat", r#"{"agent_id": "{agent}", "query": "Who repairs kettles?"}"#, 200, "+----"),

@@ -175,6 +175,11 @@ impl Server {
         })
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A client with the instance admin's key.
     pub fn admin(&self) -> Client {
         Client::new(&self.url, Some(ADMIN_KEY))

@@ -26,6 +26,7 @@ fn redacted_field(name: &str, value: &Value) -> Value {
             ("score" | "vector_similarity" | "text_similarity", Some(number)) if (0.0..=1.0).contains(&number) => {
                 json!("[0..=1]")
             }
+            ("documents_per_second" | "bytes_per_second", Some(rate)) if rate > 0.0 => json!("[rate]"),
             ("query_time_ms", Some(time)) if time >= 0.0 => json!("[milliseconds]"),
             ("prompt_tokens" | "completion_tokens" | "total_tokens", Some(_)) => json!("[tokens]"),
             _ => redacted(value),
@@ -233,11 +234,15 @@ async fn a_job() {
     let job = tenant.ingest(&documents).await;
     assert_json_snapshot!(redacted(&job), {".errors[].message" => "[sentence]"}, @r#"
     {
+      "bytes_done": 48,
+      "bytes_per_second": "[rate]",
+      "bytes_total": 48,
       "created_at": "[time]",
+      "documents_per_second": "[rate]",
       "done": 1,
       "errors": [
         {
-          "code": "validation_failed",
+          "code": "no_text",
           "message": "[sentence]",
           "source": "empty.md"
         }
@@ -246,10 +251,39 @@ async fn a_job() {
       "finished_at": "[time]",
       "id": "[id]",
       "kind": "ingest",
+      "seconds_left": null,
       "started_at": "[time]",
       "status": "succeeded",
       "total": 2
     }
+    "#);
+    let results = tenant.client.get(&tenant.path(&format!("/jobs/{}/results", id(&job)))).await.is(200).json();
+    assert_json_snapshot!(redacted(&results), {"[].message" => insta::dynamic_redaction(|value, _| match value.as_str() {
+        Some(_) => "[sentence]".into(),
+        None => value,
+    })}, @r#"
+    [
+      {
+        "chunk_count": 1,
+        "code": null,
+        "document_id": "[id]",
+        "message": null,
+        "position": 0,
+        "source": "kettles.md",
+        "status": "added",
+        "warnings": []
+      },
+      {
+        "chunk_count": null,
+        "code": "no_text",
+        "document_id": null,
+        "message": "[sentence]",
+        "position": 1,
+        "source": "empty.md",
+        "status": "failed",
+        "warnings": []
+      }
+    ]
     "#);
 }
 

@@ -1,0 +1,246 @@
+//! Word documents (Office Open XML): the body in its order, with headings, lists, tables, notes and text boxes.
+//!
+//! As people see it when all changes are accepted: deletions, comments, hidden text and fields' instructions go.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Extracted;
+use super::docx_lists::Lists;
+use super::docx_styles::{Shape, Styles};
+use super::fault::Fault;
+use super::nesting::{Block, Nesting, flattened};
+use super::package::Package;
+use super::properties::{Vocabulary, take_in};
+use super::relationships::{self, Relationship};
+use super::xml_events::{Element, Node, Nodes};
+
+/// Fields within each other at most.
+const DEEPEST_FIELD: usize = 100;
+
+/// The text of a document.
+///
+/// # Errors
+/// [`super::Kind::Damaged`] and [`super::Kind::TooComplex`].
+pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let main = relationships::main_part(package, "word/document.xml")?;
+    let parts = relationships::of(package, &main)?;
+    let mut reader = Reader::default();
+    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut reader.nesting.composer)?;
+    for part in &parts {
+        match part.kind.as_str() {
+            "styles" => reader.styles = Styles::read(&package.text(&part.target)?.unwrap_or_default())?,
+            "numbering" => reader.lists = Lists::read(&package.text(&part.target)?.unwrap_or_default())?,
+            _ => {}
+        }
+    }
+    for part in parts.iter().filter(|part| matches!(part.kind.as_str(), "footnotes" | "endnotes")) {
+        reader.read(&package.text(&part.target)?.unwrap_or_default())?;
+    }
+    reader.furniture(package, &parts, "header")?;
+    let body = package.text(&main)?.unwrap_or_default();
+    reader.read(&body)?;
+    drop(body);
+    // Notes that nothing refers to.
+    let mut notes: Vec<_> = std::mem::take(&mut reader.notes).into_iter().collect();
+    notes.sort();
+    notes.into_iter().for_each(|(_, note)| reader.nesting.put(Block::Paragraph(note)));
+    reader.furniture(package, &parts, "footer")?;
+    reader.nesting.check()?;
+    Ok(reader.nesting.composer.finish(""))
+}
+
+#[derive(Default)]
+struct Reader {
+    nesting: Nesting,
+    styles: Styles,
+    lists: Lists,
+    /// Notes that have not been referred to yet, by `footnote` or `endnote` and their number.
+    notes: HashMap<(String, String), String>,
+    /// The note that is being read.
+    note: Option<(String, String)>,
+    /// Properties of the open paragraphs, the innermost last.
+    paragraphs: Vec<Properties>,
+    /// For each open field, whether its result has begun.
+    fields: Vec<bool>,
+    /// The open run's text is not shown.
+    is_hidden: bool,
+    in_text: bool,
+    in_row_properties: bool,
+    /// The open row was deleted.
+    is_row_deleted: bool,
+    /// Columns before the open row's first cell.
+    skipped: usize,
+    /// Texts of headers and footers that were written.
+    seen: HashSet<String>,
+}
+
+#[derive(Default)]
+struct Properties {
+    style: Option<String>,
+    outline: Option<usize>,
+    list: Option<String>,
+    depth: Option<usize>,
+}
+
+impl Reader {
+    /// Headers or footers, each text once however many sections and pages repeat it.
+    fn furniture(&mut self, package: &mut Package<'_>, parts: &[Relationship], kind: &str) -> Result<(), Fault> {
+        for part in parts.iter().filter(|part| part.kind == kind) {
+            let text = package.text(&part.target)?.unwrap_or_default();
+            self.nesting.open_aside();
+            self.read(&text)?;
+            for block in self.nesting.take_aside() {
+                let said = flattened(vec![block.clone()]).trim().to_owned();
+                // The number of a page alone says nothing.
+                if said.chars().any(char::is_alphabetic) && self.seen.insert(said) {
+                    self.nesting.put(match block {
+                        Block::Heading(_, text) | Block::Item { text, .. } => Block::Paragraph(text),
+                        other => other,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, text: &str) -> Result<(), Fault> {
+        let mut nodes = Nodes::of(text);
+        while let Some(node) = nodes.next()? {
+            self.nesting.check()?;
+            match node {
+                Node::Start(element) => {
+                    if self.start(&element) {
+                        nodes.skip()?;
+                    }
+                }
+                Node::End(name) => self.end(&name),
+                Node::Text(text) if self.in_text => self.say(&text),
+                Node::Text(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str) {
+        if !self.is_hidden && self.fields.iter().all(|in_result| *in_result) {
+            self.nesting.text(text);
+        }
+    }
+
+    /// Takes in the beginning of an element, and tells whether to pass over the rest of it.
+    fn start(&mut self, element: &Element<'_>) -> bool {
+        match element.name() {
+            "p" => {
+                self.paragraphs.push(Properties::default());
+                self.nesting.open_paragraph();
+            }
+            // What was deleted or moved away, what was before a change, and definitions without text.
+            "del" if self.in_row_properties => {
+                self.is_row_deleted = true;
+                return true;
+            }
+            "del" | "moveFrom" | "delText" | "pPrChange" | "rPrChange" | "tcPrChange" | "trPrChange"
+            | "tblPrChange" | "sectPrChange" | "instrText" | "sdtPr" | "tabs" | "tblGrid" | "rt" => return true,
+            // The same content once more, for older readers.
+            "Fallback" => return true,
+            "r" => self.is_hidden = false,
+            "vanish" => self.is_hidden = element.is_on(),
+            "t" => self.in_text = true,
+            "tab" | "ptab" => self.say("\t"),
+            "br" | "cr" => self.say("\n"),
+            "noBreakHyphen" => self.say("-"),
+            "fldChar" => self.field(&element.attribute("fldCharType").unwrap_or_default()),
+            "footnoteReference" => self.refer("footnote", element),
+            "endnoteReference" => self.refer("endnote", element),
+            "footnote" | "endnote" => {
+                self.note = Some((element.name().to_owned(), element.attribute("id").unwrap_or_default()));
+                self.nesting.open_aside();
+            }
+            "txbxContent" => self.nesting.open_aside(),
+            "tbl" => self.nesting.open_table(),
+            "tr" => (self.is_row_deleted, self.skipped) = (false, 0),
+            "trPr" => self.in_row_properties = true,
+            "gridBefore" => self.skipped = element.number("val").unwrap_or(0),
+            "tc" => self.nesting.open_cell(std::mem::take(&mut self.skipped)),
+            "gridSpan" => self.nesting.span(element.number("val").unwrap_or(1)),
+            "vMerge" if element.val().as_deref() != Some("restart") => self.nesting.continues(),
+            _ => self.property(element),
+        }
+        false
+    }
+
+    fn end(&mut self, name: &str) {
+        match name {
+            "p" => {
+                // An instruction that does not end with its paragraph would take the rest of the document with it.
+                while self.fields.pop_if(|in_result| !*in_result).is_some() {}
+                let properties = self.paragraphs.pop().unwrap_or_default();
+                let (styles, lists) = (&self.styles, &mut self.lists);
+                self.nesting.close_paragraph(|text| block(text, properties, styles, lists));
+            }
+            "t" => self.in_text = false,
+            "trPr" => self.in_row_properties = false,
+            "footnote" | "endnote" => {
+                let text = flattened(self.nesting.take_aside());
+                if let Some(note) = self.note.take().filter(|_| !text.trim().is_empty()) {
+                    self.notes.insert(note, text);
+                }
+            }
+            "txbxContent" => self.nesting.close_aside(),
+            "tbl" => self.nesting.close_table(),
+            "tr" => self.nesting.close_row(usize::from(!std::mem::take(&mut self.is_row_deleted))),
+            "tc" => self.nesting.close_cell(),
+            _ => {}
+        }
+    }
+
+    fn property(&mut self, element: &Element<'_>) {
+        let Some(properties) = self.paragraphs.last_mut() else { return };
+        match element.name() {
+            "pStyle" => properties.style = element.val(),
+            "outlineLvl" => properties.outline = element.number("val"),
+            "numId" => properties.list = element.val(),
+            "ilvl" => properties.depth = element.number("val"),
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, kind: &str) {
+        match kind {
+            "begin" if self.fields.len() < DEEPEST_FIELD => self.fields.push(false),
+            "separate" => {
+                if let Some(in_result) = self.fields.last_mut() {
+                    *in_result = true;
+                }
+            }
+            "end" => drop(self.fields.pop()),
+            _ => {}
+        }
+    }
+
+    /// A note follows the paragraph that refers to it first.
+    fn refer(&mut self, kind: &str, element: &Element<'_>) {
+        let id = element.attribute("id").unwrap_or_default();
+        if let Some(note) = self.notes.remove(&(kind.to_owned(), id)) {
+            self.nesting.hang(Block::Paragraph(note));
+        }
+    }
+}
+
+/// What a paragraph is, by its own properties before those of its style.
+fn block(text: String, properties: Properties, styles: &Styles, lists: &mut Lists) -> Block {
+    let shape = properties.style.as_deref().map(|style| styles.shape(style)).unwrap_or_default();
+    let Shape { heading, list, depth } = shape;
+    let heading = match properties.outline {
+        Some(outline) => (outline < 9).then_some(outline + 1),
+        None => heading,
+    };
+    let depth = properties.depth.or(depth).unwrap_or(0);
+    let item = properties.list.or(list).and_then(|list| lists.next(&list, depth));
+    match (heading, item) {
+        (Some(level), Some(item)) => Block::Heading(level, format!("{} {text}", item.label)),
+        (Some(level), None) => Block::Heading(level, text),
+        (None, Some(item)) => Block::Item { depth, number: item.number, text },
+        (None, None) => Block::Paragraph(text),
+    }
+}

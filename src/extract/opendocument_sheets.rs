@@ -1,0 +1,111 @@
+//! Workbooks in OpenDocument. Cells hold their text as people see it, so it is taken as it stands; what is repeated a
+//! million times stands in the file once, and is read once.
+
+use super::Extracted;
+use super::cells::{Sheet, Workbook};
+use super::fault::{Fault, Kind};
+use super::package::Package;
+use super::properties::{Vocabulary, take_in};
+use super::xml_events::{Element, Node, Nodes};
+
+/// Columns that one cell with text is repeated to, and rows that one row with text is.
+const MOST_REPEATED: u32 = 1000;
+
+/// The text of a workbook.
+///
+/// # Errors
+/// [`Kind::Damaged`] and [`Kind::TooComplex`].
+pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let mut workbook = Workbook::default();
+    take_in(package, "meta.xml", Vocabulary::OpenDocument, &mut workbook.composer)?;
+    let Some(content) = package.text("content.xml")? else {
+        return Err(Fault::new(Kind::Damaged, "the file is damaged: content.xml is missing in it"));
+    };
+    read(&content, &mut workbook)?;
+    workbook.finish("")
+}
+
+#[derive(Default)]
+struct Cell {
+    text: String,
+    /// What it holds, where it shows no text.
+    value: String,
+    columns: u32,
+}
+
+fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
+    let mut nodes = Nodes::of(content);
+    let (mut sheet, mut cell) = (None::<Sheet>, None::<Cell>);
+    let (mut row, mut column, mut rows) = (0u32, 0u32, 1u32);
+    let mut in_row: Vec<(u32, String)> = Vec::new();
+    let mut in_paragraph = 0usize;
+    while let Some(node) = nodes.next()? {
+        match node {
+            Node::Start(element) => match (element.name(), &mut cell) {
+                ("automatic-styles" | "annotation" | "tracked-changes" | "shapes", _) => nodes.skip()?,
+                ("table", None) if sheet.is_none() => {
+                    sheet = Some(Sheet::new(&element.attribute("name").unwrap_or_default()));
+                    row = 0;
+                }
+                ("table-row", None) => (column, rows) = (0, repeated(&element, "number-rows-repeated")),
+                ("table-cell" | "covered-table-cell", None) => cell = Some(begun(&element)),
+                ("p", Some(cell)) => {
+                    in_paragraph += 1;
+                    if !cell.text.is_empty() {
+                        cell.text.push(' ');
+                    }
+                }
+                ("s" | "tab" | "line-break", Some(cell)) => cell.text.push(' '),
+                _ => {}
+            },
+            Node::Text(text) => {
+                if let Some(cell) = cell.as_mut().filter(|_| in_paragraph > 0) {
+                    cell.text.push_str(&text);
+                }
+            }
+            Node::End(name) => match name.as_str() {
+                "p" => in_paragraph = in_paragraph.saturating_sub(1),
+                "table-cell" | "covered-table-cell" => {
+                    let Some(Cell { text, value, columns }) = cell.take() else { continue };
+                    let shown = if text.trim().is_empty() { value } else { text };
+                    if !shown.trim().is_empty() {
+                        let repeated = (0..columns.min(MOST_REPEATED)).map(|offset| column.saturating_add(offset));
+                        in_row.extend(repeated.map(|column| (column, shown.clone())));
+                    }
+                    column = column.saturating_add(columns);
+                }
+                "table-row" => {
+                    let cells = std::mem::take(&mut in_row);
+                    if let Some(sheet) = sheet.as_mut().filter(|_| !cells.is_empty()) {
+                        for offset in 0..rows.min(MOST_REPEATED) {
+                            for (column, text) in &cells {
+                                workbook.take(sheet, (row.saturating_add(offset), *column), text.clone())?;
+                            }
+                        }
+                    }
+                    row = row.saturating_add(rows);
+                }
+                "table" if cell.is_none() => {
+                    if let Some(sheet) = sheet.take() {
+                        workbook.close(sheet)?;
+                    }
+                }
+                _ => {}
+            },
+        }
+    }
+    Ok(())
+}
+
+fn begun(element: &Element<'_>) -> Cell {
+    let value = ["date-value", "time-value", "boolean-value", "string-value", "value"];
+    Cell {
+        text: String::new(),
+        value: value.iter().find_map(|name| element.attribute(name)).unwrap_or_default(),
+        columns: repeated(element, "number-columns-repeated"),
+    }
+}
+
+fn repeated(element: &Element<'_>, name: &str) -> u32 {
+    element.number(name).and_then(|times| u32::try_from(times).ok()).unwrap_or(1)
+}

@@ -1,0 +1,217 @@
+//! Presentations (Office Open XML): the slides in their order, hidden ones too, with titles, lists, tables and notes.
+
+use std::collections::HashMap;
+
+use super::Extracted;
+use super::fault::Fault;
+use super::nesting::{Block, Nesting};
+use super::package::Package;
+use super::properties::{Vocabulary, take_in};
+use super::relationships;
+use super::xml_events::{Element, Node, Nodes};
+use crate::place::Place;
+
+/// Slides that are read.
+const MOST_SLIDES: usize = 20_000;
+/// Levels of lists that are counted.
+const DEEPEST: usize = 9;
+
+/// The text of a presentation.
+///
+/// # Errors
+/// [`super::Kind::Damaged`] and [`super::Kind::TooComplex`].
+pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let main = relationships::main_part(package, "ppt/presentation.xml")?;
+    let targets: HashMap<String, String> =
+        relationships::of(package, &main)?.into_iter().map(|found| (found.id, found.target)).collect();
+    let mut slides = Vec::new();
+    let presentation = package.text(&main)?.unwrap_or_default();
+    let mut nodes = Nodes::of(&presentation);
+    while let Some(node) = nodes.next()? {
+        let Node::Start(element) = node else { continue };
+        // It has two: its own `id`, and `r:id`, which the relationships know.
+        if element.name() == "sldId" && slides.len() < MOST_SLIDES {
+            slides.extend(element.values("id").iter().find_map(|id| targets.get(id)).cloned());
+        }
+    }
+    let mut nesting = Nesting::default();
+    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut nesting.composer)?;
+    nesting.composer.metadata.insert("slide_count".into(), slides.len().into());
+    for (number, slide) in (1..).zip(&slides) {
+        nesting.composer.place(Place::Slide(number));
+        let mut shapes = Shapes::default();
+        shapes.read(&package.text(slide)?.unwrap_or_default(), &mut nesting)?;
+        let parts = relationships::of(package, slide)?;
+        for part in parts.iter().filter(|part| part.kind == "diagramData") {
+            shapes.read(&package.text(&part.target)?.unwrap_or_default(), &mut nesting)?;
+        }
+        let mut notes = Shapes { in_notes: true, ..Shapes::default() };
+        for part in parts.iter().filter(|part| part.kind == "notesSlide") {
+            notes.read(&package.text(&part.target)?.unwrap_or_default(), &mut nesting)?;
+        }
+        if shapes.titles.is_empty() && !(shapes.blocks.is_empty() && notes.blocks.is_empty()) {
+            // So that nobody takes it for a part of the slide before.
+            shapes.titles.push(format!("Slide {number}"));
+        }
+        nesting.put(Block::Heading(1, shapes.titles.join(" ")));
+        shapes.blocks.into_iter().for_each(|block| nesting.put(block));
+        if !notes.blocks.is_empty() {
+            nesting.put(Block::Heading(2, "Notes".to_owned()));
+            notes.blocks.into_iter().for_each(|block| nesting.put(block));
+        }
+        nesting.check()?;
+    }
+    Ok(nesting.composer.finish(""))
+}
+
+/// The shapes of one slide, as far as they are read.
+#[derive(Default)]
+struct Shapes {
+    in_notes: bool,
+    titles: Vec<String>,
+    blocks: Vec<Block>,
+    placeholder: Placeholder,
+    /// Number last given on each level of the open shape.
+    counted: [Option<u64>; DEEPEST],
+    paragraph: Paragraph,
+    in_text: bool,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Placeholder {
+    /// A box of its own.
+    #[default]
+    None,
+    Title,
+    /// Whose paragraphs have bullets, unless they say otherwise.
+    Body,
+    Subtitle,
+    /// Date, footer and number, which every slide repeats.
+    Furniture,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Paragraph {
+    depth: usize,
+    bullet: Option<bool>,
+    /// Where its number starts, if it has one.
+    numbered: Option<u64>,
+}
+
+impl Shapes {
+    fn read(&mut self, text: &str, nesting: &mut Nesting) -> Result<(), Fault> {
+        let mut nodes = Nodes::of(text);
+        nesting.open_aside();
+        while let Some(node) = nodes.next()? {
+            nesting.check()?;
+            match node {
+                Node::Start(element) => {
+                    if self.start(&element, nesting) {
+                        nodes.skip()?;
+                    }
+                }
+                Node::End(name) => self.end(&name, nesting),
+                Node::Text(text) if self.in_text => nesting.text(&text),
+                Node::Text(_) => {}
+            }
+        }
+        self.collect(nesting);
+        nesting.take_aside();
+        Ok(())
+    }
+
+    fn start(&mut self, element: &Element<'_>, nesting: &mut Nesting) -> bool {
+        match element.name() {
+            "Fallback" => return true,
+            "sp" | "graphicFrame" => {
+                self.placeholder = Placeholder::None;
+                self.counted = Default::default();
+            }
+            "ph" => self.placeholder = placeholder(&element.attribute("type").unwrap_or_default()),
+            "fld" => return element.attribute("type").as_deref() == Some("slidenum"),
+            "p" => {
+                self.paragraph = Paragraph::default();
+                nesting.open_paragraph();
+            }
+            "pPr" => self.paragraph.depth = element.number("lvl").unwrap_or(0).min(DEEPEST - 1),
+            "buNone" => self.paragraph.bullet = Some(false),
+            "buChar" | "buBlip" => self.paragraph.bullet = Some(true),
+            "buAutoNum" => {
+                let start = element.number("startAt").and_then(|start| u64::try_from(start).ok());
+                self.paragraph = Paragraph { bullet: Some(true), numbered: Some(start.unwrap_or(1)), ..self.paragraph };
+            }
+            "t" => self.in_text = true,
+            "br" => nesting.text("\n"),
+            "tbl" => nesting.open_table(),
+            "tc" => {
+                nesting.open_cell(0);
+                if element.attribute("vMerge").is_some_and(|merged| merged == "1" || merged == "true") {
+                    nesting.continues();
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn end(&mut self, name: &str, nesting: &mut Nesting) {
+        match name {
+            "t" => self.in_text = false,
+            "p" => {
+                let (paragraph, placeholder) = (self.paragraph, self.placeholder);
+                let number = self.number();
+                nesting.close_paragraph(|text| match placeholder {
+                    Placeholder::Title => Block::Heading(1, text),
+                    _ if paragraph.bullet.unwrap_or(placeholder == Placeholder::Body) => {
+                        Block::Item { depth: paragraph.depth, number, text }
+                    }
+                    _ => Block::Paragraph(text),
+                });
+            }
+            "tc" => nesting.close_cell(),
+            "tr" => nesting.close_row(1),
+            "tbl" => nesting.close_table(),
+            "sp" | "graphicFrame" => self.collect(nesting),
+            _ => {}
+        }
+    }
+
+    /// The number of the paragraph that ends.
+    fn number(&mut self) -> Option<u64> {
+        let depth = self.paragraph.depth;
+        self.counted.iter_mut().skip(depth + 1).for_each(|deeper| *deeper = None);
+        let counted = self.counted.get_mut(depth)?;
+        *counted = self.paragraph.numbered.map(|start| counted.map_or(start, |last| last.saturating_add(1)));
+        *counted
+    }
+
+    /// Takes what the shape that ends has left.
+    fn collect(&mut self, nesting: &mut Nesting) {
+        let blocks = nesting.take_aside();
+        nesting.open_aside();
+        let is_wanted = match self.placeholder {
+            Placeholder::Furniture => false,
+            // A page of notes shows its slide's title and text once more.
+            placeholder => !self.in_notes || placeholder == Placeholder::Body,
+        };
+        for block in blocks.into_iter().filter(|_| is_wanted) {
+            match block {
+                Block::Heading(_, title) if !self.in_notes => self.titles.push(title),
+                Block::Item { text, number: None, depth: 0 } if self.in_notes => {
+                    self.blocks.push(Block::Paragraph(text))
+                }
+                block => self.blocks.push(block),
+            }
+        }
+    }
+}
+
+fn placeholder(kind: &str) -> Placeholder {
+    match kind {
+        "title" | "ctrTitle" => Placeholder::Title,
+        "subTitle" => Placeholder::Subtitle,
+        "" | "body" | "obj" => Placeholder::Body,
+        "dt" | "ftr" | "hdr" | "sldNum" | "sldImg" => Placeholder::Furniture,
+        _ => Placeholder::None,
+    }
+}

@@ -1,0 +1,161 @@
+//! Workbooks: each sheet, hidden ones too, as one table, its cells as people see them.
+//!
+//! Cells are taken one after the other where the format allows it, so that a sheet costs what it holds and not what
+//! it spans. Formulas are never evaluated: what was last computed stands in the file.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use calamine::{Data, DataRef, Reader, SheetType, Xls, XlsError, Xlsb, Xlsx};
+
+use super::cells::{Sheet, Workbook, shown};
+use super::fault::{Fault, Kind, Warning};
+use super::package::Package;
+use super::properties::{Vocabulary, take_in};
+use super::{Extracted, xls_bounds};
+
+/// Bytes of the texts that cells share: they are held all at once.
+const LARGEST_STRINGS: u64 = 64 << 20;
+
+/// The text of an Office Open XML workbook.
+///
+/// # Errors
+/// [`Kind::Encrypted`], [`Kind::Damaged`] and [`Kind::TooComplex`].
+pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let mut workbook = begun(package)?;
+    let mut book: Xlsx<_> = guarded(|| Xlsx::new(Cursor::new(bytes)))?;
+    for name in sheets(&book) {
+        let mut sheet = Sheet::new(&name);
+        let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsxError> {
+            let mut cells = book.worksheet_cells_reader(&name)?;
+            let is_percentage: Vec<bool> = cells
+                .styles()
+                .iter()
+                .map(|style| style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%')))
+                .collect();
+            while let Some((cell, style)) = cells.next_cell_with_style_id()? {
+                let text = match cell.get_value() {
+                    DataRef::Float(value) if is_percentage.get(style).copied().unwrap_or(false) => {
+                        format!("{}%", shown(&Data::Float(value * 100.0)))
+                    }
+                    value => shown(&value.clone().into()),
+                };
+                if let Err(fault) = workbook.take(&mut sheet, cell.get_position(), text) {
+                    return Ok(Err(fault));
+                }
+            }
+            Ok(Ok(()))
+        });
+        close(&mut workbook, sheet, read)?;
+    }
+    workbook.finish("")
+}
+
+/// The text of a binary workbook.
+///
+/// # Errors
+/// As [`open_xml`].
+pub fn binary(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let mut workbook = begun(package)?;
+    let mut book: Xlsb<_> = guarded(|| Xlsb::new(Cursor::new(bytes)))?;
+    for name in sheets(&book) {
+        let mut sheet = Sheet::new(&name);
+        let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsbError> {
+            let mut cells = book.worksheet_cells_reader(&name)?;
+            while let Some(cell) = cells.next_cell()? {
+                let text = shown(&cell.get_value().clone().into());
+                if let Err(fault) = workbook.take(&mut sheet, cell.get_position(), text) {
+                    return Ok(Err(fault));
+                }
+            }
+            Ok(Ok(()))
+        });
+        close(&mut workbook, sheet, read)?;
+    }
+    workbook.finish("")
+}
+
+/// The text of a workbook in a compound file.
+///
+/// # Errors
+/// As [`open_xml`].
+pub fn compound(bytes: &[u8], records: &[u8]) -> Result<Extracted, Fault> {
+    // This format is loaded as a whole, each sheet as the rectangle that it spans.
+    xls_bounds::check(records)?;
+    let mut workbook = Workbook::default();
+    let opened = guarded(|| match Xls::new(Cursor::new(bytes)) {
+        Err(XlsError::Password) => Ok(None),
+        other => other.map(Some),
+    })?;
+    let Some(mut book) = opened else {
+        return Err(Fault::new(Kind::Encrypted, "the workbook is protected by a password"));
+    };
+    for name in sheets(&book) {
+        let mut sheet = Sheet::new(&name);
+        let range = match guarded(|| book.worksheet_range(&name)) {
+            Ok(range) => range,
+            Err(fault) => {
+                close(&mut workbook, sheet, Err(fault))?;
+                continue;
+            }
+        };
+        let (top, left) = range.start().unwrap_or_default();
+        for (row, column, value) in range.used_cells() {
+            let at = |first: u32, offset: usize| first.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX));
+            workbook.take(&mut sheet, (at(top, row), at(left, column)), shown(value))?;
+        }
+        close(&mut workbook, sheet, Ok(Ok(())))?;
+    }
+    workbook.finish("application/vnd.ms-excel")
+}
+
+/// A workbook with what its package states, whose parts were found to be within bounds: they are unpacked without any
+/// from here on.
+fn begun(package: &mut Package<'_>) -> Result<Workbook, Fault> {
+    let mut workbook = Workbook::default();
+    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut workbook.composer)?;
+    let read =
+        |name: &&str| name.starts_with("xl/") && !name.starts_with("xl/media/") && !name.ends_with("vbaproject.bin");
+    let names: Vec<String> = package.names().filter(read).map(str::to_owned).collect();
+    for name in names {
+        let bytes = package.measure(&name)?;
+        if name.contains("sharedstrings") && bytes > LARGEST_STRINGS {
+            return Err(Fault::too_complex(format!(
+                "its cells' texts unpack to more than {} MiB",
+                LARGEST_STRINGS >> 20
+            )));
+        }
+    }
+    Ok(workbook)
+}
+
+fn sheets<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B) -> Vec<String> {
+    let has_cells = |sheet: &&calamine::Sheet| {
+        matches!(sheet.typ, SheetType::WorkSheet | SheetType::MacroSheet | SheetType::DialogSheet)
+    };
+    book.sheets_metadata().iter().filter(has_cells).map(|sheet| sheet.name.clone()).collect()
+}
+
+/// Writes what was read of a sheet. One that breaks off is a warning, and the others go in.
+fn close(workbook: &mut Workbook, sheet: Sheet, read: Result<Result<(), Fault>, Fault>) -> Result<(), Fault> {
+    if let Err(fault) = read {
+        let message = format!("the sheet {:?} could be read in part only: {}", sheet.name(), fault.message);
+        workbook.composer.warnings.push(Warning::new(fault.kind, None, message));
+    } else if let Ok(Err(fault)) = read {
+        return Err(fault);
+    }
+    workbook.close(sheet)
+}
+
+/// What calamine makes of a file, which may be anything: a panic of its is damage too.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, Fault> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(found) => found.map_err(|e| match e.to_string() {
+            message if message.contains("password") => {
+                Fault::new(Kind::Encrypted, "the workbook is protected by a password")
+            }
+            message => Fault::damaged(message),
+        }),
+        Err(_) => Err(Fault::damaged("its records contradict each other")),
+    }
+}

@@ -1,0 +1,229 @@
+//! Documents are read in processes of their own, which may do nothing else.
+//!
+//! A small file can make a parser ask for terabytes, follow itself for ever or fall; here it takes one process with
+//! it and is told apart from the others by an error. The processes are this program again, confined ([`confine`]),
+//! and stay warm: each reads one document after the other, but only ever those of one compartment, so that
+//! what a document may have done to its reader is no other's business. Knows no workspace; a compartment is a
+//! number.
+
+mod confine;
+mod frame;
+mod process;
+mod reader;
+mod recognition;
+mod unpacking;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+pub use confine::{Bounds, Confinement};
+pub use process::Unpacked;
+pub use reader::{Task, run};
+pub use recognition::{Recognizer, become_confined};
+pub use unpacking::Entry;
+
+use crate::error::Result;
+use crate::extract::{self, Extracted, Fault, Input, Kind, Scan};
+use process::Process;
+
+/// The hidden verb of this program that reads documents.
+pub const VERB: &str = "read-documents";
+/// The hidden verb of this program that becomes the one that recognizes text.
+pub const RECOGNITION_VERB: &str = "recognize-text";
+/// How many times as long as one page all pages of a document may take to recognize.
+const RECOGNITION_FACTOR: u32 = 20;
+/// Bytes of a document, or of its text, from which its reader is not used again: what it took stays taken.
+const HEAVY: usize = 4 << 20;
+
+/// What one document may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of address space of the process that reads it.
+    pub memory: u64,
+    /// Seconds until it must have been read.
+    pub seconds: u64,
+    /// Processes at once.
+    pub at_once: usize,
+}
+
+/// The processes that read documents.
+pub struct Sandbox {
+    program: PathBuf,
+    limits: Limits,
+    recognizer: Option<Recognizer>,
+    state: Mutex<State>,
+    left: Condvar,
+    /// Whether it was said that something does not hold here.
+    told: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    busy: usize,
+    /// The one that was used last comes last.
+    idle: Vec<Idle>,
+}
+
+struct Idle {
+    compartment: Uuid,
+    since: Instant,
+    process: Process,
+}
+
+/// Leave to have a process work.
+struct Turn<'s>(&'s Sandbox);
+
+impl Sandbox {
+    /// Processes of `program`, which is this program; none is started yet. Without a recognizer, text in pictures is
+    /// not read.
+    pub fn new(program: PathBuf, limits: Limits, recognizer: Option<Recognizer>) -> Self {
+        let (state, left, told) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
+        Sandbox { program, limits, recognizer, state, left, told }
+    }
+
+    /// This very program, even where its file was replaced meanwhile.
+    pub fn this_program() -> PathBuf {
+        if cfg!(target_os = "linux") {
+            return PathBuf::from("/proc/self/exe");
+        }
+        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("carrel"))
+    }
+
+    /// Reads a document, in a process that reads none of another compartment. Blocks. The inner error is the
+    /// document's fault.
+    ///
+    /// # Errors
+    /// Where no process can be had.
+    pub fn extract(&self, compartment: Uuid, input: Input<'_>) -> Result<Result<Extracted, Fault>> {
+        let input = Input { wants_scans: self.recognizer.is_some(), ..input };
+        // What stands as it is needs no parser, and so no process.
+        let read = match input.format.is_verbatim() {
+            true => extract::extract(input),
+            false => self.read(compartment, input)?,
+        };
+        Ok(read.and_then(extract::checked).and_then(|found| match &self.recognizer {
+            Some(recognizer) if !found.scans.is_empty() => self.recognized(recognizer, found),
+            _ => Ok(found),
+        }))
+    }
+
+    /// The document with the text of its pictures. A picture that cannot be read leaves its page without text.
+    fn recognized(&self, recognizer: &Recognizer, found: Extracted) -> Result<Extracted, Fault> {
+        let started = Instant::now();
+        let most = Duration::from_secs(self.limits.seconds) * RECOGNITION_FACTOR;
+        let text = |scan: &Scan| {
+            if started.elapsed() > most {
+                return String::new();
+            }
+            let _turn = self.turn();
+            recognizer.recognize(&self.program, self.limits, &scan.image).unwrap_or_default()
+        };
+        let texts: Vec<String> = found.scans.iter().map(text).collect();
+        let found = extract::with_recognized(found, &texts);
+        match found.content.trim().is_empty() {
+            true => Err(Fault::new(Kind::NoTextLayer, "the document is a picture in which no text was recognized")),
+            false => extract::checked(found),
+        }
+    }
+
+    fn read(&self, compartment: Uuid, input: Input<'_>) -> Result<Result<Extracted, Fault>> {
+        let _turn = self.turn();
+        let limit = Duration::from_secs(self.limits.seconds);
+        let warm = self.warm(compartment);
+        let (process, answer) = match warm.and_then(|mut process| Some((process.read(&input, limit).ok()?, process))) {
+            Some((answer, process)) => (process, answer),
+            None => {
+                // What an earlier document left behind in a process is not this one's fault: it gets a fresh one.
+                let mut fresh = self.noted(Process::for_documents(&self.program, self.limits)?);
+                match fresh.read(&input, limit) {
+                    Ok(answer) => (fresh, answer),
+                    Err(end) => return Ok(Err(end.fault())),
+                }
+            }
+        };
+        let size = answer.as_ref().map_or(0, |found| found.content.len() + found.scans.len() * HEAVY);
+        if input.bytes.len().max(size) < HEAVY && process.busy < limit / 2 {
+            self.state().idle.push(Idle { compartment, since: Instant::now(), process });
+        }
+        Ok(answer)
+    }
+
+    /// Takes an archive apart; `take` receives its files in turn. Blocks.
+    ///
+    /// # Errors
+    /// As [`Sandbox::extract`], and those of `take`.
+    pub fn unpack(&self, archive: File, take: &mut dyn FnMut(Unpacked<'_>) -> Result<()>) -> Result<()> {
+        let _turn = self.turn();
+        Process::unpack(&self.program, archive, self.limits, take).map(|confinement| self.note(confinement))
+    }
+
+    /// What reads text in pictures.
+    pub fn recognizer(&self) -> Option<&Recognizer> {
+        self.recognizer.as_ref()
+    }
+
+    /// What holds the processes of this machine: starts one to see.
+    pub fn confinement(&self) -> Result<Confinement> {
+        Ok(Process::for_documents(&self.program, self.limits)?.confinement)
+    }
+
+    /// Ends processes that have had nothing to do for `idle`.
+    pub fn tidy(&self, idle: Duration) {
+        let (kept, ended) = {
+            let mut state = self.state();
+            std::mem::take(&mut state.idle).into_iter().partition(|process| process.since.elapsed() < idle)
+        };
+        self.state().idle.extend::<Vec<Idle>>(kept);
+        drop::<Vec<Idle>>(ended);
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        let mut state = self.state();
+        while state.busy >= self.limits.at_once.max(1) {
+            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.busy += 1;
+        Turn(self)
+    }
+
+    /// An idle process of this compartment; one of another makes room for it.
+    fn warm(&self, compartment: Uuid) -> Option<Process> {
+        let mut state = self.state();
+        let own = state.idle.iter().rposition(|idle| idle.compartment == compartment);
+        let taken = own.map(|place| state.idle.remove(place));
+        let surplus = match taken.is_none() && state.idle.len() + state.busy > self.limits.at_once {
+            true if !state.idle.is_empty() => Some(state.idle.remove(0)),
+            _ => None,
+        };
+        drop(state);
+        drop(surplus);
+        taken.map(|idle| idle.process)
+    }
+
+    fn noted(&self, process: Process) -> Process {
+        self.note(process.confinement);
+        process
+    }
+
+    fn note(&self, Confinement { bounded, walled, filtered }: Confinement) {
+        if !(bounded && walled && filtered) && !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(bounded, walled, filtered, "this system confines the reading of documents in part only");
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+        self.0.left.notify_one();
+    }
+}

@@ -1,0 +1,164 @@
+//! Takes an archive apart: .zip and .tar, plain or compressed with gzip or Zstandard, and mailboxes. Told by its first
+//! bytes.
+//!
+//! Its files are sent on as they are unpacked. Names are passed on as they are, and nothing is written anywhere;
+//! whoever receives them bounds their count and size, and judges their names.
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Tag};
+use crate::extract::{self, Fault, Kind};
+
+/// Bytes that are sent at once.
+const PIECE: usize = 64 << 10;
+/// Bytes of a mailbox, which is taken apart in memory.
+const LARGEST_MAILBOX: u64 = 256 << 20;
+/// Bytes of a name at most.
+const LONGEST_NAME: usize = 4096;
+
+/// A file of an archive; its bytes follow, unless it is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub name: String,
+    pub refused: Option<Fault>,
+}
+
+/// Why no more comes: the other side is gone, or the archive is broken.
+enum Stop {
+    Gone(io::Error),
+    Broken(Fault),
+}
+
+/// Sends the files of `archive`.
+///
+/// # Errors
+/// Where they cannot be sent.
+pub fn send(archive: File, out: &mut impl Write) -> io::Result<()> {
+    let fault = match (Sender { out }).archive(archive) {
+        Ok(()) => None,
+        Err(Stop::Broken(fault)) => Some(fault),
+        Err(Stop::Gone(error)) => return Err(error),
+    };
+    let words = fault.map(|fault| serde_json::to_vec(&fault)).transpose()?.unwrap_or_default();
+    frame::write(out, Tag::End, &words)?;
+    out.flush()
+}
+
+struct Sender<'a, W> {
+    out: &'a mut W,
+}
+
+impl<W: Write> Sender<'_, W> {
+    fn archive(&mut self, mut file: File) -> Result<(), Stop> {
+        let mut start = Vec::new();
+        (&file).take(5).read_to_end(&mut start).map_err(broken)?;
+        file.rewind().map_err(broken)?;
+        match start.as_slice() {
+            [b'P', b'K', ..] => self.zip(file),
+            [0x1F, 0x8B, ..] => self.tar(flate2::read::MultiGzDecoder::new(BufReader::new(file))),
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => self.tar(zstd::Decoder::new(file).map_err(broken)?),
+            b"From " => self.mailbox(file),
+            _ => self.tar(BufReader::new(file)),
+        }
+    }
+
+    fn zip(&mut self, file: File) -> Result<(), Stop> {
+        let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(broken)?;
+        for index in 0..archive.len() {
+            // What is wrong with an entry is its fault alone.
+            let named = archive.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
+            let named = named.unwrap_or_else(|| format!("entry {index}"));
+            let entry = match archive.by_index(index) {
+                Err(zip::result::ZipError::UnsupportedArchive(zip::result::ZipError::PASSWORD_REQUIRED)) => {
+                    self.refuse(named, Fault::new(Kind::Encrypted, "it is encrypted in the archive"))?;
+                    continue;
+                }
+                Err(cause) => {
+                    self.refuse(named, Fault::damaged(cause))?;
+                    continue;
+                }
+                Ok(entry) => entry,
+            };
+            if entry.is_dir() {
+                continue;
+            }
+            match entry.name().map(|name| name.into_owned()) {
+                Ok(name) => {
+                    let is_file = entry.is_file();
+                    self.entry(name, is_file, entry)?;
+                }
+                Err(cause) => self.refuse(named, Fault::damaged(cause))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn tar(&mut self, bytes: impl Read) -> Result<(), Stop> {
+        let mut archive = tar::Archive::new(bytes);
+        for entry in archive.entries().map_err(broken)? {
+            let entry = entry.map_err(broken)?;
+            let kind = entry.header().entry_type();
+            if kind.is_dir() || kind.is_pax_global_extensions() {
+                continue;
+            }
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            self.entry(name, kind.is_file(), entry)?;
+        }
+        Ok(())
+    }
+
+    fn mailbox(&mut self, file: File) -> Result<(), Stop> {
+        let mut bytes = Vec::new();
+        file.take(LARGEST_MAILBOX + 1).read_to_end(&mut bytes).map_err(broken)?;
+        if bytes.len() as u64 > LARGEST_MAILBOX {
+            let bound = format!("a mailbox has at most {} MiB", LARGEST_MAILBOX >> 20);
+            return Err(Stop::Broken(Fault::too_complex(bound)));
+        }
+        for (name, message) in extract::messages(&bytes) {
+            self.entry(name, true, message.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, name: String, is_file: bool, mut bytes: impl Read) -> Result<(), Stop> {
+        if !is_file {
+            return self.refuse(name, Fault::new(Kind::Unsupported, "links and devices are not taken in"));
+        }
+        self.announce(name, None)?;
+        let mut buffer = vec![0u8; PIECE];
+        loop {
+            match bytes.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.frame(Tag::Bytes, buffer.get(..count).unwrap_or_default())?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let fault = serde_json::to_vec(&Fault::damaged(error)).map_err(|e| Stop::Gone(e.into()))?;
+                    return self.frame(Tag::Answer, &fault);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, name: String, fault: Fault) -> Result<(), Stop> {
+        self.announce(name, Some(fault))
+    }
+
+    fn announce(&mut self, mut name: String, refused: Option<Fault>) -> Result<(), Stop> {
+        while name.len() > LONGEST_NAME {
+            name.pop();
+        }
+        let words = serde_json::to_vec(&Entry { name, refused }).map_err(|e| Stop::Gone(e.into()))?;
+        self.frame(Tag::Entry, &words)
+    }
+
+    fn frame(&mut self, tag: Tag, payload: &[u8]) -> Result<(), Stop> {
+        frame::write(self.out, tag, payload).map_err(Stop::Gone)
+    }
+}
+
+fn broken(cause: impl std::fmt::Display) -> Stop {
+    Stop::Broken(Fault::new(Kind::Damaged, format!("the archive cannot be read: {cause}")))
+}
