@@ -67,11 +67,12 @@ impl Format {
             return Ok(format);
         }
         // What is text cannot be in a format of bytes, whatever it is called.
-        if let Some(format) = named.filter(|format| format.is_textual()) {
+        let can_be = |format: &Format| format.is_textual() && sniff::can_be(&text, *format);
+        if let Some(format) = named.filter(can_be) {
             return Ok(format);
         }
         match (declared.as_deref(), declared_format) {
-            (_, Some(format)) if format.is_textual() => Ok(format),
+            (_, Some(format)) if can_be(&format) => Ok(format),
             (Some(declared), None) if named.is_none() && !declared.starts_with("text/") => Err(refused(declared)),
             _ => Ok(sniff::likely(&text, bytes).unwrap_or(Format::Plain)),
         }
@@ -306,6 +307,9 @@ mod tests {
         for name in ["a.pdf", "a.docx", "a.xls", "a.png", "a.rtf"] {
             assert_eq!(detect(b"just some text", Some(name), None), Some(Format::Plain), "{name}");
             assert_eq!(detect(b"<html><p>x", Some(name), None), Some(Format::Html), "{name}");
+        }
+        for name in ["a.eml", "a.mbox", "a.xml", "a.svg"] {
+            assert_eq!(detect(b"just some text", Some(name), None), Some(Format::Plain), "{name}");
         }
         assert_eq!(detect(b"hello", None, Some("application/pdf")), Some(Format::Plain));
         assert_eq!(detect(b"\xFF\xFEh\0i\0 \0t\0h\0e\0r\0e\0", Some("a.txt"), None), Some(Format::Plain));

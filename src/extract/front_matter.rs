@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::date;
+
 /// Bytes of front matter that are looked at.
 const LONGEST: usize = 64 << 10;
 /// Facts that are taken of it.
@@ -18,17 +20,22 @@ fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
     let fence = text.get(..3)?;
     let body = text.get(3..)?;
     let body = body.strip_prefix('\n').or_else(|| body.strip_prefix("\r\n"))?;
-    let (ends, read): (&[&str], fn(&str) -> Option<Map<String, Value>>) = match fence {
-        "---" => (&["---", "..."], yaml),
-        "+++" => (&["+++"], toml),
+    let ends: &[&str] = match fence {
+        "---" => &["---", "..."],
+        "+++" => &["+++"],
         _ => return None,
     };
     let mut end = 0;
     for line in body.split_inclusive('\n') {
         if ends.contains(&line.trim_end()) {
             let stated = body.get(..end)?;
-            let metadata = if stated.trim().is_empty() { Map::new() } else { read(stated)? };
+            let metadata = match fence {
+                _ if stated.trim().is_empty() => Map::new(),
+                "---" => yaml(stated)?,
+                _ => toml(stated)?,
+            };
             let metadata = metadata.into_iter().filter(|(_, value)| is_shallow(value, DEEPEST)).take(MOST).collect();
+            let metadata = known_by_common_names(metadata);
             return Some((metadata, body.get(end + line.len()..)?));
         }
         end += line.len();
@@ -39,15 +46,44 @@ fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
     None
 }
 
-fn yaml(text: &str) -> Option<Map<String, Value>> {
-    // Nesting costs stack: what nests deeper than any list of facts is not read.
-    let indented = text.lines().map(|line| line.len() - line.trim_start().len()).max().unwrap_or(0);
-    let opened = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    let dashes = text.lines().map(|line| line.matches("- ").count()).max().unwrap_or(0);
-    match indented > 200 || opened > 1000 || dashes > 100 {
-        true => None,
-        false => serde_saphyr::from_str(text).ok(),
+/// Adds what the facts say under the names that all formats' facts have; what is stated stays.
+fn known_by_common_names(mut metadata: Map<String, Value>) -> Map<String, Value> {
+    let names: [(&str, &[&str], bool); 3] = [
+        ("created", &["date", "published"], true),
+        ("modified", &["lastmod", "updated", "last_modified"], true),
+        ("language", &["lang"], false),
+    ];
+    for (common, others, is_date) in names {
+        let stated = others.iter().find_map(|name| metadata.get(*name)?.as_str());
+        let said = stated.and_then(|text| if is_date { date::stated(text) } else { Some(text.to_owned()) });
+        if let Some(said) = said {
+            metadata.entry(common).or_insert_with(|| said.into());
+        }
     }
+    metadata
+}
+
+fn yaml(text: &str) -> Option<Map<String, Value>> {
+    if nests_deeply(text) { None } else { serde_saphyr::from_str(text).ok() }
+}
+
+/// Whether values could lie within each other deeper than any list of facts needs. Reading them costs stack.
+fn nests_deeply(yaml: &str) -> bool {
+    let (mut open, mut deepest) = (0usize, 0usize);
+    for byte in yaml.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    // A line opens as many blocks as it has marks for them, and is indented by one at least for each around it.
+    let blocks = yaml.lines().map(|line| {
+        let indented = line.len() - line.trim_start().len();
+        indented + line.matches("- ").count() + line.matches("? ").count()
+    });
+    deepest > 4 * DEEPEST || blocks.max().unwrap_or(0) > 200
 }
 
 fn toml(text: &str) -> Option<Map<String, Value>> {
@@ -105,7 +141,8 @@ mod tests {
     fn toml_is_front_matter_too() {
         let (metadata, rest) =
             split("+++\ntitle = \"Leave\"\ndate = 2026-03-01\nweight = 3\ntags = [\"a\"]\n+++\nText");
-        let expected = json!({"title": "Leave", "date": "2026-03-01", "weight": 3, "tags": ["a"]});
+        let expected =
+            json!({"title": "Leave", "date": "2026-03-01", "created": "2026-03-01", "weight": 3, "tags": ["a"]});
         assert_eq!((Value::Object(metadata), rest), (expected, "Text"));
     }
 

@@ -7,6 +7,7 @@ mod checked;
 mod code;
 mod composer;
 mod compound;
+mod date;
 mod delimited;
 mod docx;
 mod docx_lists;

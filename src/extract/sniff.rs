@@ -18,13 +18,24 @@ pub fn unmistakable(text: &str) -> Option<Format> {
     let declared = text.trim_start().starts_with("<?xml");
     let element = first_element(text)?;
     let is = |name: &str| {
-        let begins = element.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        begins && element[name.len()..].starts_with(|c: char| c.is_whitespace() || c == '>')
+        let Some((begins, rest)) = element.split_at_checked(name.len()) else { return false };
+        begins.eq_ignore_ascii_case(name) && rest.starts_with(|c: char| c.is_whitespace() || c == '>')
     };
     match () {
         () if is("<!doctype html") || is("<html") => Some(Format::Html),
         () if declared => Some(Format::Xml),
         () => None,
+    }
+}
+
+/// Whether a text that is said to be in a format begins as it must.
+pub fn can_be(text: &str, format: Format) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    match format {
+        Format::Mail => header_name(first).is_some(),
+        Format::Mailbox => first.starts_with("From "),
+        Format::Xml => text.trim_start().starts_with('<'),
+        _ => true,
     }
 }
 

@@ -162,17 +162,16 @@ async fn html_becomes_text_without_its_tags_and_scripts() {
 async fn other_formats_are_refused_whatever_they_are_called() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
-    let pdf = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<<>>\n%%EOF\n".as_slice();
-    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89".as_slice();
+    let program = b"MZ\x90\0\x03\0\0\0".as_slice();
+    let film = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom".as_slice();
     let files = [
-        ("paper.pdf", pdf),
-        ("paper.md", pdf),
-        ("paper.txt", pdf),
-        ("dot.png", png),
-        ("dot.txt", png),
-        ("sheet.xlsx", b"just some text".as_slice()),
-        ("letter.docx", b"just some text".as_slice()),
-        ("program.exe", b"MZ\x90\0\x03\0\0\0".as_slice()),
+        ("program.exe", program),
+        ("program.md", program),
+        ("program.pdf", program),
+        ("film.mp4", film),
+        ("film.txt", film),
+        ("data.sqlite", b"SQLite format 3\0\x10\0".as_slice()),
+        ("sound.mp3", b"ID3\x03\0\0\0\0\0\x01\0".as_slice()),
         ("zeros.txt", b"text\0with\0zeros".as_slice()),
     ];
     for (name, bytes) in files {
@@ -180,21 +179,52 @@ async fn other_formats_are_refused_whatever_they_are_called() {
         assert_eq!(answer.status, 415, "{name}: {}", answer.text());
         answer.problem(415, "unsupported_media_type");
     }
-    let body = json!({"content": "hello", "content_type": "application/pdf"});
+    let body = json!({"content": "hello", "content_type": "video/mp4"});
     tenant.client.post(&tenant.path("/documents"), &body).await.problem(415, "unsupported_media_type");
     assert_eq!(tenant.document_count().await, 0);
 }
 
 #[tokio::test]
-async fn broken_utf8_and_emptiness_are_refused() {
+async fn text_goes_in_whatever_it_is_called_and_in_whatever_encoding() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
-    for (name, bytes) in [
-        ("latin1.txt", b"caf\xe9 au lait".as_slice()),
-        ("cut.md", b"half a char: \xe6\x97"),
-        ("empty.txt", b""),
-        ("blank.md", b" \n\t \n"),
+    let utf16: Vec<u8> = "The lock opens at six.".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for (name, bytes, expected, encoding) in [
+        ("latin1.txt", b"caf\xe9 au lait".as_slice(), "café au lait", Some("windows-1252")),
+        ("wide.txt", &utf16, "The lock opens at six.", Some("utf-16be")),
+        ("letter.docx", b"just some text", "just some text", None),
+        ("paper.pdf", b"no paper at all", "no paper at all", None),
     ] {
+        let row = tenant.client.upload("POST", &tenant.path("/documents"), &[file(name, bytes)]).await.is(201).json();
+        assert_eq!(tenant.read(&id(&row)).await["content"], expected, "{name}");
+        assert_eq!(row["metadata"]["encoding"].as_str(), encoding, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn tables_and_messages_become_markdown() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let mail = b"Subject: Pumps\r\nFrom: Kim <kim@example.com>\r\nMIME-Version: 1.0\r\n\r\nPump B stands still.\r\n";
+    for (name, bytes, expected) in [
+        ("hours.csv", b"Pump;Hours\nA;9870\n".as_slice(), "| A | 9870 |"),
+        ("pumps.json", br#"{"pumps": [{"name": "A", "hours": 9870}, {"name": "B", "hours": 12}]}"#, "| B | 12 |"),
+        ("pumps.xml", b"<pumps><pump id='7'>Pump <b>A</b> runs.</pump></pumps>", "Pump A runs."),
+        ("pumps.eml", mail, "From: Kim <kim@example.com>\n\nPump B stands still."),
+    ] {
+        let row = tenant.client.upload("POST", &tenant.path("/documents"), &[file(name, bytes)]).await.is(201).json();
+        let document = tenant.read(&id(&row)).await;
+        let content = document["content"].as_str().unwrap();
+        assert!(content.contains(expected), "{name}: {content}");
+        check_chunks(&tenant, &id(&row)).await;
+    }
+}
+
+#[tokio::test]
+async fn emptiness_is_refused() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    for (name, bytes) in [("empty.txt", b"".as_slice()), ("blank.md", b" \n\t \n")] {
         tenant
             .client
             .upload("POST", &tenant.path("/documents"), &[file(name, bytes)])

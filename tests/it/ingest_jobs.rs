@@ -10,6 +10,9 @@ use crate::handbook::{HANDBOOK, numbered};
 use crate::server::Server;
 use crate::tenant::{Tenant, id};
 
+/// The beginning of a program: nothing that can be read.
+const PROGRAM: &[u8] = b"MZ\x90\0\x03\0\0\0";
+
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = ::tar::Builder::new(Vec::new());
     for (name, bytes) in files {
@@ -94,10 +97,11 @@ async fn json_documents_go_in_as_a_job() {
 async fn a_bad_file_fails_alone_and_says_why() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
+    let deep = "[".repeat(1000);
     let parts = [
         file("good.md", b"# Good\n\nThe bridge opens at six."),
-        file("bad.pdf", b"%PDF-1.7\n%%EOF"),
-        file("broken.txt", b"caf\xe9"),
+        file("bad.exe", PROGRAM),
+        file("deep.json", deep.as_bytes()),
         file("empty.md", b""),
         file("fine.html", b"<p>The gate closes at ten.</p>"),
     ];
@@ -108,8 +112,8 @@ async fn a_bad_file_fails_alone_and_says_why() {
     );
     let errors = job["errors"].as_array().unwrap();
     let code_of = |source: &str| errors.iter().find(|error| error["source"] == source).unwrap()["code"].clone();
-    assert_eq!(code_of("bad.pdf"), "unsupported_media_type");
-    assert_eq!(code_of("broken.txt"), "validation_failed");
+    assert_eq!(code_of("bad.exe"), "unsupported_media_type");
+    assert_eq!(code_of("deep.json"), "too_complex");
     assert_eq!(code_of("empty.md"), "validation_failed");
     assert!(
         errors.iter().all(|error| error["message"].as_str().is_some_and(|m| !m.is_empty() && !m.contains("/tmp"))),
@@ -122,7 +126,7 @@ async fn a_bad_file_fails_alone_and_says_why() {
 async fn a_job_where_nothing_went_in_has_failed() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
-    let job = ingest(&tenant, &[file("bad.pdf", b"%PDF-1.7\n%%EOF")]).await;
+    let job = ingest(&tenant, &[file("bad.exe", PROGRAM)]).await;
     assert_eq!((&job["status"], &job["done"], &job["failed"]), (&json!("failed"), &json!(0), &json!(1)));
 }
 
@@ -377,15 +381,15 @@ async fn a_document_that_fails_in_the_midst_stops_nothing() {
         .map(|n| (format!("{n:02}.md"), format!("# Note {n}\n\nThe bridge opens at six.").into_bytes()))
         .collect();
     let mut parts: Vec<crate::client::Part<'_>> = good.iter().map(|(name, bytes)| file(name, bytes)).collect();
-    parts.insert(20, file("broken.txt", b"caf\xe9"));
-    parts.insert(21, file("bad.pdf", b"%PDF-1.7\n%%EOF"));
+    parts.insert(20, file("zeros.txt", b"text\0with\0zeros"));
+    parts.insert(21, file("bad.exe", PROGRAM));
     let job = ingest(&tenant, &parts).await;
     assert_eq!(
         (&job["status"], &job["total"], &job["done"], &job["failed"]),
         (&json!("succeeded"), &json!(42), &json!(40), &json!(2))
     );
     let errors: Vec<&Value> = job["errors"].as_array().unwrap().iter().map(|error| &error["source"]).collect();
-    assert_eq!(errors, ["broken.txt", "bad.pdf"], "in the order of the job");
+    assert_eq!(errors, ["zeros.txt", "bad.exe"], "in the order of the job");
     assert_eq!(sources(&tenant).await, good.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
 }
 

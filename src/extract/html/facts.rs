@@ -4,6 +4,7 @@ use html5ever::tokenizer::Tag;
 use serde_json::{Map, Value};
 
 use super::attribute;
+use crate::extract::date;
 
 /// Bytes of a fact that are kept.
 const LONGEST: usize = 2_000;
@@ -29,7 +30,18 @@ pub fn meta(tag: &Tag, title: &mut Option<String>, metadata: &mut Map<String, Va
         "dc.language" | "dcterms.language" => "language",
         _ => return,
     };
-    metadata.entry(key).or_insert_with(|| content.into());
+    if key == "date"
+        && let Some(date) = date::stated(&content)
+    {
+        metadata.entry("created").or_insert_with(|| date.into());
+    }
+    let content = match key {
+        "created" | "modified" => date::stated(&content),
+        _ => Some(content),
+    };
+    if let Some(content) = content {
+        metadata.entry(key).or_insert_with(|| content.into());
+    }
 }
 
 /// Takes in the language of an `html` element.

@@ -45,7 +45,7 @@ impl Hidden {
 /// Whether an element is not shown.
 pub fn is_hidden(tag: &Tag) -> bool {
     // The page itself may be hidden until a program shows it.
-    if matches!(&*tag.name, "html" | "body" | "main" | "article") {
+    if tag.attrs.is_empty() || matches!(&*tag.name, "html" | "body" | "main" | "article") {
         return false;
     }
     let style = attribute(tag, "style").unwrap_or_default().to_ascii_lowercase();

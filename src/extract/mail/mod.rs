@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart, MimeHeaders, PartType};
 
-use super::composer::Composer;
+use super::composer::{Composer, folded};
 use super::fault::{Fault, Kind, Warning};
 use super::{Extracted, Format, Input, Structure, encoding, extract_within, html};
 pub use mailbox::messages;
@@ -18,8 +18,14 @@ const ATTACHMENTS: usize = 200;
 const ATTACHED: usize = 64 << 20;
 /// Parts that hold parts. Each costs a search for its end, and a message within a message costs stack.
 const NESTED: usize = 1000;
+/// Bytes that are looked through for the ends of parts, all searches together.
+const SEARCHED: usize = 2 << 30;
+/// Characters of a sender or recipient.
+const PERSON: usize = 300;
 /// Messages of one mailbox that are read.
 const MESSAGES: usize = 20_000;
+/// Parts that are told one by one when they cannot be read.
+const TOLD: usize = 500;
 /// Recipients that are named.
 const RECIPIENTS: usize = 100;
 
@@ -31,7 +37,7 @@ pub fn extract(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
     let mut composer = Composer::default();
     let message = parse(bytes)?;
     facts(&message, &mut composer);
-    write(&message, depth, &mut composer)?;
+    write(&message, "", depth, &mut composer)?;
     Ok(composer.finish(Format::Mail.media_type()))
 }
 
@@ -49,11 +55,11 @@ pub fn extract_mailbox(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
             composer.warnings.push(Warning::new(Kind::TooComplex, None, message));
             break;
         }
-        let written = parse(&message).and_then(|message| write(&message, depth, &mut composer));
+        let written = parse(&message).and_then(|message| write(&message, "Message", depth, &mut composer));
         match written {
             Ok(()) => {}
             Err(fault) if composer.check().is_err() => return Err(fault),
-            Err(fault) => composer.warnings.push(left_out(&name, &fault)),
+            Err(fault) => leave_out(&name, &fault, &mut composer),
         }
     }
     Ok(composer.finish(Format::Mailbox.media_type()))
@@ -69,8 +75,8 @@ fn parse(bytes: &[u8]) -> Result<Message<'_>, Fault> {
         is_multipart || is(at + 1, "rfc822") || is(at + 1, "global")
     };
     let nested = slashes.filter(nests).count();
-    if nested > NESTED {
-        return Err(Fault::too_complex(format!("more than {NESTED} of its parts hold parts")));
+    if nested > NESTED || nested.saturating_mul(bytes.len()) > SEARCHED {
+        return Err(Fault::too_complex(format!("{nested} of its parts hold parts")));
     }
     MessageParser::default().parse(bytes).ok_or_else(|| Fault::damaged("it has no headers of a message"))
 }
@@ -95,10 +101,10 @@ fn facts(message: &Message<'_>, composer: &mut Composer) {
     }
 }
 
-/// Writes a message: its headers, its text, then its attachments.
-fn write(message: &Message<'_>, depth: usize, composer: &mut Composer) -> Result<(), Fault> {
+/// Writes a message: its headers, its text, then its attachments. `untitled` is the heading of one without a subject.
+fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Composer) -> Result<(), Fault> {
     let level = 1 + depth.min(2);
-    composer.heading(level, message.subject().filter(|subject| !subject.trim().is_empty()).unwrap_or("Message"));
+    composer.heading(level, message.subject().filter(|subject| !subject.trim().is_empty()).unwrap_or(untitled));
     let mut headers = String::new();
     for (name, people) in [("From", people(message.from())), ("To", people(message.to())), ("Cc", people(message.cc()))]
     {
@@ -138,7 +144,7 @@ fn write(message: &Message<'_>, depth: usize, composer: &mut Composer) -> Result
             }
             // Nothing is lost with pictures in a signature.
             Err(fault) if fault.kind == Kind::NoText => {}
-            Err(fault) => composer.warnings.push(left_out(&name, &fault)),
+            Err(fault) => leave_out(&name, &fault, composer),
         }
         composer.check()?;
         if number >= ATTACHMENTS {
@@ -155,7 +161,7 @@ fn attached(message: &Message<'_>, part: &MessagePart<'_>, name: &str, depth: us
     });
     if let PartType::Message(inner) = &part.body {
         let mut composer = Composer::default();
-        write(inner, depth + 1, &mut composer)?;
+        write(inner, "", depth + 1, &mut composer)?;
         return Ok(composer.finish(Format::Mail.media_type()));
     }
     let text;
@@ -212,16 +218,24 @@ fn paragraphs(text: &str, composer: &mut Composer) {
 }
 
 fn attachment_name(part: &MessagePart<'_>, number: usize) -> String {
-    let stated = part.attachment_name().map(super::composer::folded).filter(|name| !name.is_empty());
+    let stated = part.attachment_name().map(folded).filter(|name| !name.is_empty());
     let name = stated.or_else(|| match &part.body {
-        PartType::Message(message) => message.subject().map(super::composer::folded),
+        PartType::Message(message) => message.subject().map(folded),
         _ => None,
     });
     name.map(|name| name.chars().take(200).collect()).unwrap_or_else(|| format!("part {number}"))
 }
 
-fn left_out(name: &str, fault: &Fault) -> Warning {
-    Warning::new(fault.kind, None, format!("{name} was left out: {}", fault.message))
+/// Tells that a part was left out, and why.
+fn leave_out(name: &str, fault: &Fault, composer: &mut Composer) {
+    match composer.warnings.len() {
+        ..TOLD => {
+            let message = format!("{name} was left out: {}", fault.message);
+            composer.warnings.push(Warning::new(fault.kind, None, message));
+        }
+        TOLD => composer.warnings.push(Warning::new(fault.kind, None, "further parts were left out")),
+        _ => {}
+    }
 }
 
 /// The people of an address header, as `Name <address>`.
@@ -231,7 +245,8 @@ fn people(addresses: Option<&Address<'_>>) -> Vec<String> {
         (Some(name), Some(address)) if name != address => Some(format!("{name} <{address}>")),
         (name, address) => address.or(name).map(str::to_owned),
     });
-    said.map(|person| super::composer::folded(&person)).filter(|person| !person.is_empty()).take(RECIPIENTS).collect()
+    let said = said.map(|person| folded(&person).chars().take(PERSON).collect::<String>());
+    said.filter(|person| !person.is_empty()).take(RECIPIENTS).collect()
 }
 
 /// A date in RFC 3339 and UTC.

@@ -1,0 +1,7 @@
+#![no_main]
+
+use carrel::extract::Format;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    carrel_fuzz::read(Format::Plain, None, bytes);
+});

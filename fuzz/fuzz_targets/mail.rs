@@ -1,0 +1,8 @@
+#![no_main]
+
+use carrel::extract::Format;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    carrel_fuzz::read(Format::Mail, None, bytes);
+    carrel_fuzz::read(Format::Mailbox, None, bytes);
+});
