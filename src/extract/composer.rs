@@ -150,7 +150,9 @@ impl Composer {
 
     fn mark(&mut self, place: Place) {
         let at = self.out.len();
-        if self.marks.last().is_none_or(|last| last.place != place) {
+        // A row or line moves on with the lines of the text, so the same one again is news.
+        let moves_on = place.advanced(1) != place;
+        if moves_on || self.marks.last().is_none_or(|last| last.place != place) {
             self.marks.push(Mark { at, place });
         }
     }

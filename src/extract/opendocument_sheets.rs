@@ -109,3 +109,31 @@ fn begun(element: &Element<'_>) -> Cell {
 fn repeated(element: &Element<'_>, name: &str) -> u32 {
     element.number(name).and_then(|times| u32::try_from(times).ok()).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    #[test]
+    fn cells_are_taken_as_they_are_shown_and_repetition_costs_little() {
+        let cell = |attributes: &str, text: &str| format!("<table:table-cell {attributes}>{text}</table:table-cell>");
+        let far = "<table:table-row table:number-rows-repeated='1000000'><table:table-cell table:number-columns-repeated='16384'/></table:table-row>";
+        let content = format!(
+            "<c><office:body><office:spreadsheet><table:table table:name='S'>{far}<table:table-row>{}{}{}</table:table-row>\
+             <table:table-row table:number-rows-repeated='2'>{}{}</table:table-row>{far}</table:table></office:spreadsheet></office:body></c>",
+            cell("table:number-columns-repeated='2'", ""),
+            cell("office:value-type='percentage' office:value='0.125'", "<text:p>12.5%</text:p>"),
+            cell(
+                "",
+                "<text:p>a<text:span>b</text:span></text:p><office:annotation><text:p>gone</text:p></office:annotation>"
+            ),
+            cell("table:number-columns-repeated='2'", ""),
+            cell("table:number-columns-repeated='2' office:value='7'", ""),
+        );
+        let mimetype = "application/vnd.oasis.opendocument.spreadsheet";
+        let found = extract(&tests::zipped(&[("mimetype", mimetype), ("content.xml", &content)])).unwrap();
+        assert_eq!(found.content, "# S\n\n| 12.5% | ab |\n| --- | --- |\n| 7 | 7 |\n| 7 | 7 |");
+        let place = crate::place::locate(&found.marks, &found.content, 0, &(40..found.content.len())).unwrap();
+        assert_eq!(place.to_string(), "S!C1000002:D1000003");
+    }
+}

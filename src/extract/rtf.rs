@@ -432,3 +432,73 @@ impl Reader {
         Ok(self.nesting.composer.finish("application/rtf"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> String {
+        extract(format!("{{\\rtf1\\ansi\\ansicpg1252\\deff0 {text}}}").as_bytes()).unwrap().content
+    }
+
+    #[test]
+    fn characters_come_from_code_pages_and_units() {
+        assert_eq!(
+            read(r"Caf\'e9 \u8364? \u-10179\'3f\u-8704\'3f {\uc2\u945\'e1\'e1 b}\uc0\u946 c"),
+            "Café € 😀 α bβc"
+        );
+        assert_eq!(
+            read(
+                r"{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial;}{\f2\fcharset128 M;}}{\f1\'cf\'f0}\f2\'83\'7d\plain\'e9"
+            ),
+            "Прマé"
+        );
+        assert_eq!(read(r"a\~b\_c\-d \{\\\} \ldblquote q\rdblquote\emdash e\tab f"), "a b-cd {\\} “q”—e f");
+    }
+
+    #[test]
+    fn what_is_not_text_goes() {
+        let text = r"a{\*\unknown gone}{\pict\bin5 }}{{x}{\v gone}{\deleted gone}{\field{\*\fldinst HYPERLINK}{\fldrslt link}}{\*\binx y}";
+        assert_eq!(read(text), "alink");
+        assert_eq!(read(r"\bin-3 a\bin99999 b"), "ab");
+    }
+
+    #[test]
+    fn structure_survives() {
+        let text = r"{\stylesheet{\s0 Normal;}{\s1 heading 1;}{\s2 \'dcberschrift 2;}}{\info{\title T}{\author Kim}{\operator x}{\creatim\yr2024\mo3\dy5}}
+{\header Company\par}{\header Company\par}\pard\s1 Top\par\pard\s2 Two\par\pard Text{\footnote\pard A note.} on.\par
+{\listtext 1.\tab}\ls1 one\par{\listtext\'b7\tab}\ls1\ilvl1 dot\par{\pard\listtext 2.\tab}\ls1\ilvl0 two\par
+\trowd\pard\intbl a\par b\cell\cell c\cell\row\trowd\intbl 1\cell 2\cell 3\cell\row\pard After\par
+{\shp{\*\shpinst{\sp{\sn x}{\sv y}}{\shptxt\pard Box\par}}{\shprslt gone}}";
+        let found = extract(format!("{{\\rtf1\\ansi {text}}}").as_bytes()).unwrap();
+        let expected = "# Top\n\n## Two\n\nText on.\n\nA note.\n\n1. one\n  - dot\n2. two\n\n| a b |  | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |\n\n\
+                        After\n\nBox\n\nCompany";
+        assert_eq!(found.content, expected);
+        assert_eq!(found.title.as_deref(), Some("T"));
+        assert_eq!(
+            serde_json::Value::Object(found.metadata),
+            serde_json::json!({"author": "Kim", "created": "2024-03-05"})
+        );
+    }
+
+    #[test]
+    fn depth_costs_little_and_has_an_end() {
+        assert_eq!(read(&format!("{}x", "{\\b ".repeat(100_000))), "x");
+        let deep = format!("{{\\rtf1 {}", "{".repeat(300_000));
+        assert_eq!(extract(deep.as_bytes()).unwrap_err().kind, Kind::TooComplex);
+        assert_eq!(extract(b"no rtf").unwrap_err().kind, Kind::Damaged);
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_read(words in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "\\par ", "\\cell ", "\\row ", "\\intbl ", "\\pard ", "\\u8364", "\\u-9999999999 ", "\\uc3 ", "\\'e9", "\\'", "\\bin9 ",
+            "\\footnote ", "\\header ", "\\listtext ", "\\*", "\\info", "\\title ", "\\shptxt ", "\\stylesheet ", "\\s1 ", "heading 1;", "text",
+            "\\", "\u{e9}", "\\ls1 ", "\\ilvl-5 ", "\\outlinelevel99999 ", "\n",
+        ]), 0..60)) {
+            let _ = extract(format!("{{\\rtf1 {}", words.concat()).as_bytes());
+        }
+    }
+}

@@ -159,3 +159,71 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
         Err(_) => Err(Fault::damaged("its records contradict each other")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    fn workbook(rows: &str) -> Vec<u8> {
+        let relationship = |id: &str, kind: &str, target: &str| {
+            let kinds = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+            format!("<Relationship Id='{id}' Type='{kinds}/{kind}' Target='{target}'/>")
+        };
+        tests::zipped(&[
+            (
+                "[Content_Types].xml",
+                &tests::types("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
+            ),
+            (
+                "_rels/.rels",
+                "<Relationships><Relationship Id='r' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument' Target='xl/workbook.xml'/></Relationships>",
+            ),
+            (
+                "xl/workbook.xml",
+                "<workbook><sheets><sheet name='Sales' sheetId='1' r:id='r1' state='hidden'/>\
+                <sheet name='Lost' sheetId='2' r:id='r2'/></sheets></workbook>",
+            ),
+            (
+                "xl/_rels/workbook.xml.rels",
+                &format!(
+                    "<Relationships>{}{}{}</Relationships>",
+                    relationship("r1", "worksheet", "worksheets/sheet1.xml"),
+                    relationship("r2", "worksheet", "worksheets/sheet2.xml"),
+                    relationship("r3", "styles", "styles.xml")
+                ),
+            ),
+            (
+                "xl/styles.xml",
+                "<styleSheet><cellXfs count='3'><xf numFmtId='0'/><xf numFmtId='14'/><xf numFmtId='10'/></cellXfs></styleSheet>",
+            ),
+            (
+                "xl/worksheets/sheet1.xml",
+                &format!("<worksheet><dimension ref='A1:XFD1048576'/><sheetData>{rows}</sheetData></worksheet>"),
+            ),
+            ("xl/worksheets/sheet2.xml", "<worksheet><sheetData><row r='1'><c r='A1'><v>5"),
+        ])
+    }
+
+    #[test]
+    fn cells_have_their_formats_and_a_broken_sheet_is_told() {
+        let rows = "<row r='2'><c r='B2' t='inlineStr'><is><t>When</t></is></c><c r='C2' t='inlineStr'><is><t>Share</t></is></c></row>\
+            <row r='5'><c r='B5' s='1'><v>45356</v></c><c r='C5' s='2'><f>1/8</f><v>0.125</v></c></row>";
+        let found = extract(&workbook(rows)).unwrap();
+        assert!(
+            found.content.starts_with("# Sales\n\n| When | Share |\n| --- | --- |\n| 2024-03-05 | 12.5% |"),
+            "{}",
+            found.content
+        );
+        let at = found.content.find("| 2024").unwrap();
+        let place = crate::place::locate(&found.marks, &found.content, 0, &(at..at + 9)).unwrap();
+        assert_eq!(place.to_string(), "Sales!B5:C5");
+        assert_eq!(found.warnings.len(), 1);
+        assert!(found.warnings[0].message.contains("Lost"));
+    }
+
+    #[test]
+    fn cells_at_the_far_end_cost_nothing() {
+        let rows = "<row r='1'><c r='A1'><v>1</v></c></row><row r='1048576'><c r='XFD1048576'><v>2</v></c></row>";
+        assert_eq!(extract(&workbook(rows)).unwrap().content.lines().nth(2), Some("| 1 |  |"));
+    }
+}
