@@ -230,7 +230,7 @@ impl Reader {
 /// What a paragraph is, by its own properties before those of its style.
 fn block(text: String, properties: Properties, styles: &Styles, lists: &mut Lists) -> Block {
     let shape = properties.style.as_deref().map(|style| styles.shape(style)).unwrap_or_default();
-    let Shape { heading, list, depth } = shape;
+    let Shape { heading, list, depth, indent } = shape;
     let heading = match properties.outline {
         Some(outline) => (outline < 9).then_some(outline + 1),
         None => heading,
@@ -240,7 +240,7 @@ fn block(text: String, properties: Properties, styles: &Styles, lists: &mut List
     match (heading, item) {
         (Some(level), Some(item)) => Block::Heading(level, format!("{} {text}", item.label)),
         (Some(level), None) => Block::Heading(level, text),
-        (None, Some(item)) => Block::Item { depth, number: item.number, text },
+        (None, Some(item)) => Block::Item { depth: depth.max(indent), number: item.number, text },
         (None, None) => Block::Paragraph(text),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Extracted;
 use super::cells::{Sheet, Workbook};
+use super::composer::LONGEST;
 use super::fault::{Fault, Kind};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
@@ -38,6 +39,7 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
     let (mut sheet, mut cell) = (None::<Sheet>, None::<Cell>);
     let (mut row, mut column, mut rows) = (0u32, 0u32, 1u32);
     let mut in_row: Vec<(u32, String)> = Vec::new();
+    let mut in_row_bytes = 0usize;
     let mut in_paragraph = 0usize;
     while let Some(node) = nodes.next()? {
         match node {
@@ -69,6 +71,11 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                     let Some(Cell { text, value, columns }) = cell.take() else { continue };
                     let shown = if text.trim().is_empty() { value } else { text };
                     if !shown.trim().is_empty() {
+                        let times = usize::try_from(columns.min(MOST_REPEATED)).unwrap_or(1);
+                        in_row_bytes += times * (shown.len() + size_of::<(u32, String)>());
+                        if in_row_bytes > LONGEST {
+                            return Err(Fault::too_complex(format!("a row is longer than {} MiB", LONGEST >> 20)));
+                        }
                         let repeated = (0..columns.min(MOST_REPEATED)).map(|offset| column.saturating_add(offset));
                         in_row.extend(repeated.map(|column| (column, shown.clone())));
                     }
@@ -76,6 +83,7 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                 }
                 "table-row" => {
                     let cells = std::mem::take(&mut in_row);
+                    in_row_bytes = 0;
                     if let Some(sheet) = sheet.as_mut().filter(|_| !cells.is_empty()) {
                         for offset in 0..rows.min(MOST_REPEATED) {
                             for (column, text) in &cells {

@@ -12,6 +12,7 @@ use super::fault::{Fault, Kind};
 use super::nesting::{Block, Nesting, flattened};
 use super::properties::state;
 use super::rtf_characters::{Characters, symbol};
+use super::rtf_destinations::{Into, destination};
 
 /// Groups within each other at most.
 const DEEPEST: usize = 200_000;
@@ -88,19 +89,6 @@ enum Aside {
     Hanging,
     /// A header or footer.
     Furniture,
-}
-
-/// Where the text of a group goes.
-#[derive(Default, Clone, Copy, PartialEq)]
-enum Into {
-    #[default]
-    Body,
-    Nowhere,
-    Fonts,
-    Styles,
-    Label,
-    /// A fact about the document.
-    Statement(&'static str),
 }
 
 #[derive(Default, Clone, Copy)]
@@ -207,7 +195,7 @@ impl Reader {
         if self.characters.stands_in() {
             return;
         }
-        if let Some(into) = self.destination(name) {
+        if let Some(into) = destination(self.group.into, name) {
             self.group.into = into;
             self.group.is_optional = false;
             if name != "shptxt" || into != Into::Body {
@@ -271,38 +259,6 @@ impl Reader {
                 }
             }
         }
-    }
-
-    /// Where the text of a group goes that begins with this word.
-    fn destination(&self, name: &str) -> Option<Into> {
-        if self.group.into == Into::Nowhere {
-            return Some(Into::Nowhere);
-        }
-        Some(match name {
-            "fonttbl" => Into::Fonts,
-            "stylesheet" => Into::Styles,
-            "listtext" | "pntext" => Into::Label,
-            "info" | "colortbl" | "pict" | "fldinst" | "shprslt" | "sp" | "xe" | "tc" | "rxe" | "annotation"
-            | "atnid" | "atnauthor" | "nonesttables" | "object" | "objdata" | "falt" | "panose" | "fontemb"
-            | "bkmkstart" | "bkmkend" | "ftnsep" | "ftnsepc" | "ftncn" | "aftnsep" | "aftnsepc" | "aftncn"
-            | "nestrow" => match name {
-                // Within it there are facts, each in its own group; an object shows its result.
-                "info" => return Some(Into::Statement("")),
-                "object" | "nestrow" => return None,
-                _ => Into::Nowhere,
-            },
-            "shpinst" | "shptxt" | "result" | "ud" => Into::Body,
-            _ => match (self.group.into, name) {
-                (Into::Statement(_), "title") => Into::Statement("title"),
-                (Into::Statement(_), "author") => Into::Statement("author"),
-                (Into::Statement(_), "subject") => Into::Statement("subject"),
-                (Into::Statement(_), "keywords") => Into::Statement("keywords"),
-                (Into::Statement(_), "doccomm") => Into::Statement("description"),
-                (Into::Statement(_), "creatim") => Into::Statement("created"),
-                (Into::Statement(_), "revtim") => Into::Statement("modified"),
-                _ => return None,
-            },
-        })
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

@@ -24,15 +24,17 @@ const LARGEST_STRINGS: u64 = 64 << 20;
 pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = begun(package)?;
     let mut book: Xlsx<_> = guarded(|| Xlsx::new(Cursor::new(bytes)))?;
-    for name in sheets(&book) {
+    let mut is_percentage: Option<Vec<bool>> = None;
+    for name in sheets(&book, package)? {
         let mut sheet = Sheet::new(&name);
         let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsxError> {
             let mut cells = book.worksheet_cells_reader(&name)?;
-            let is_percentage: Vec<bool> = cells
-                .styles()
-                .iter()
-                .map(|style| style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%')))
-                .collect();
+            let is_percentage = is_percentage.get_or_insert_with(|| {
+                let of = |style: &calamine::Style| {
+                    style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%'))
+                };
+                cells.styles().iter().map(of).collect()
+            });
             while let Some((cell, style)) = cells.next_cell_with_style_id()? {
                 let text = match cell.get_value() {
                     DataRef::Float(value) if is_percentage.get(style).copied().unwrap_or(false) => {
@@ -58,7 +60,7 @@ pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fa
 pub fn binary(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = begun(package)?;
     let mut book: Xlsb<_> = guarded(|| Xlsb::new(Cursor::new(bytes)))?;
-    for name in sheets(&book) {
+    for name in sheets(&book, package)? {
         let mut sheet = Sheet::new(&name);
         let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsbError> {
             let mut cells = book.worksheet_cells_reader(&name)?;
@@ -90,7 +92,7 @@ pub fn compound(bytes: &[u8], records: &[u8]) -> Result<Extracted, Fault> {
     let Some(mut book) = opened else {
         return Err(Fault::new(Kind::Encrypted, "the workbook is protected by a password"));
     };
-    for name in sheets(&book) {
+    for name in names(&book) {
         let mut sheet = Sheet::new(&name);
         let range = match guarded(|| book.worksheet_range(&name)) {
             Ok(range) => range,
@@ -129,7 +131,16 @@ fn begun(package: &mut Package<'_>) -> Result<Workbook, Fault> {
     Ok(workbook)
 }
 
-fn sheets<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B) -> Vec<String> {
+/// The names of a package's sheets; each has its own part, or reading them would have no end.
+fn sheets<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B, package: &Package<'_>) -> Result<Vec<String>, Fault> {
+    let names = names(book);
+    match names.len() > package.names().count() {
+        true => Err(Fault::damaged("it names more sheets than it has")),
+        false => Ok(names),
+    }
+}
+
+fn names<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B) -> Vec<String> {
     let has_cells = |sheet: &&calamine::Sheet| {
         matches!(sheet.typ, SheetType::WorkSheet | SheetType::MacroSheet | SheetType::DialogSheet)
     };
