@@ -150,9 +150,9 @@ impl Composer {
 
     fn mark(&mut self, place: Place) {
         let at = self.out.len();
-        // Rows and lines go on by themselves, so that one of them twice is news.
-        let goes_on = matches!(place, Place::Row { .. } | Place::Line(_));
-        if goes_on || self.marks.last().is_none_or(|last| last.place != place) {
+        // A row or line moves on with the lines of the text, so the same one again is news.
+        let moves_on = place.advanced(1) != place;
+        if moves_on || self.marks.last().is_none_or(|last| last.place != place) {
             self.marks.push(Mark { at, place });
         }
     }

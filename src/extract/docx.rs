@@ -230,7 +230,7 @@ impl Reader {
 /// What a paragraph is, by its own properties before those of its style.
 fn block(text: String, properties: Properties, styles: &Styles, lists: &mut Lists) -> Block {
     let shape = properties.style.as_deref().map(|style| styles.shape(style)).unwrap_or_default();
-    let Shape { heading, list, depth } = shape;
+    let Shape { heading, list, depth, indent } = shape;
     let heading = match properties.outline {
         Some(outline) => (outline < 9).then_some(outline + 1),
         None => heading,
@@ -240,7 +240,108 @@ fn block(text: String, properties: Properties, styles: &Styles, lists: &mut List
     match (heading, item) {
         (Some(level), Some(item)) => Block::Heading(level, format!("{} {text}", item.label)),
         (Some(level), None) => Block::Heading(level, text),
-        (None, Some(item)) => Block::Item { depth, number: item.number, text },
+        (None, Some(item)) => Block::Item { depth: depth.max(indent), number: item.number, text },
         (None, None) => Block::Paragraph(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    fn read(body: &str, others: &[(&str, &str, &str)]) -> String {
+        let relationships: String = others
+            .iter()
+            .map(|(kind, name, _)| format!("<Relationship Id='{name}' Type='http://x/{kind}' Target='{name}'/>"))
+            .collect();
+        let relationships = format!("<Relationships>{relationships}</Relationships>");
+        let body = format!("<w:document><w:body>{body}</w:body></w:document>");
+        let types = tests::types(tests::DOCX);
+        let mut parts = vec![
+            ("[Content_Types].xml".to_owned(), types.as_str()),
+            ("word/document.xml".to_owned(), &body),
+            ("word/_rels/document.xml.rels".to_owned(), &relationships),
+        ];
+        parts.extend(others.iter().map(|(_, name, text)| (format!("word/{name}"), *text)));
+        let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        extract(&tests::zipped(&parts)).unwrap().content
+    }
+
+    fn p(text: &str) -> String {
+        format!("<w:p><w:r><w:t>{text}</w:t></w:r></w:p>")
+    }
+
+    #[test]
+    fn changes_are_taken_as_accepted_and_instructions_go() {
+        let body = "<w:p><w:ins><w:r><w:t>new </w:t></w:r></w:ins><w:del><w:r><w:delText>old</w:delText></w:r></w:del>\
+            <w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r><w:r><w:fldChar w:fldCharType='begin'/></w:r>\
+            <w:r><w:instrText>DATE x</w:instrText><w:t>y</w:t></w:r><w:r><w:fldChar w:fldCharType='separate'/></w:r>\
+            <w:r><w:t>today</w:t></w:r><w:r><w:fldChar w:fldCharType='end'/><w:tab/><w:t>link</w:t></w:r></w:p>\
+            <w:p><w:r><w:fldChar w:fldCharType='begin'/></w:r></w:p>";
+        assert_eq!(read(&(body.to_owned() + &p("after")), &[]), "new today link\n\nafter");
+    }
+
+    #[test]
+    fn boxes_come_once_and_notes_where_they_are_referred_to() {
+        let boxed = format!("<w:txbxContent>{}</w:txbxContent>", p("In a box."));
+        let body = format!(
+            "<w:p><w:r><w:t>Text</w:t><w:footnoteReference w:id='2'/><mc:AlternateContent><mc:Choice>{boxed}</mc:Choice>\
+             <mc:Fallback>{boxed}</mc:Fallback></mc:AlternateContent><w:t> goes on.</w:t></w:r></w:p>{}",
+            p("Next.")
+        );
+        let notes = format!(
+            "<w:footnotes><w:footnote w:id='2'>{}</w:footnote><w:footnote w:id='3'>{}</w:footnote></w:footnotes>",
+            p("A note."),
+            p("Nobody's.")
+        );
+        let header = format!("<w:hdr>{}{}</w:hdr>", p("Company"), p("12"));
+        let others =
+            [("footnotes", "f.xml", notes.as_str()), ("header", "h1.xml", &header), ("header", "h2.xml", &header)];
+        assert_eq!(read(&body, &others), "Company\n\nText goes on.\n\nA note.\n\nIn a box.\n\nNext.\n\nNobody's.");
+    }
+
+    #[test]
+    fn headings_and_lists_follow_styles_and_numbering() {
+        let paragraph = |properties: &str, text: &str| {
+            format!("<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>")
+        };
+        let item = |depth: usize, text: &str| {
+            paragraph(&format!("<w:numPr><w:ilvl w:val='{depth}'/><w:numId w:val='1'/></w:numPr>"), text)
+        };
+        let body = [
+            paragraph("<w:pStyle w:val='berschrift1'/>", "Top"),
+            paragraph("<w:outlineLvl w:val='1'/>", "Outlined"),
+            item(0, "one"),
+            item(1, "dot"),
+            item(0, "two"),
+        ]
+        .concat();
+        let styles = "<styles><style styleId='berschrift1'><name val='heading 1'/></style></styles>";
+        let numbering = "<numbering><abstractNum abstractNumId='0'><lvl ilvl='0'><numFmt val='decimal'/></lvl>\
+            <lvl ilvl='1'><numFmt val='bullet'/></lvl></abstractNum><num numId='1'><abstractNumId val='0'/></num></numbering>";
+        let others = [("styles", "styles.xml", styles), ("numbering", "n.xml", numbering)];
+        assert_eq!(read(&body, &others), "# Top\n\n## Outlined\n\n1. one\n  - dot\n2. two");
+    }
+
+    #[test]
+    fn merged_cells_and_tables_within_tables_are_flattened() {
+        let cell = |properties: &str, content: &str| format!("<w:tc><w:tcPr>{properties}</w:tcPr>{content}</w:tc>");
+        let inner = format!("<w:tbl><w:tr>{}{}</w:tr></w:tbl>", cell("", &p("i")), cell("", &p("j")));
+        let body = format!(
+            "<w:tbl><w:tr>{}{}</w:tr><w:tr>{}{}{}</w:tr><w:tr>{}{}{}</w:tr>\
+             <w:tr><w:trPr><w:del/></w:trPr>{}</w:tr></w:tbl><w:tbl><w:tr>{}</w:tr></w:tbl>",
+            cell("<w:gridSpan w:val='2'/>", &p("wide")),
+            cell("", &p("c")),
+            cell("<w:vMerge w:val='restart'/>", &p("tall")),
+            cell("", &p("1|2")),
+            cell("", &(p("a") + &p("b"))),
+            cell("<w:vMerge/>", "<w:p/>"),
+            cell("", &inner),
+            cell("", "<w:p/>"),
+            cell("", &p("gone")),
+            cell("", &p("A frame.")),
+        );
+        let expected = "| wide |  | c |\n| --- | --- | --- |\n| tall | 1\\|2 | a b |\n| tall | i, j |  |\n\nA frame.";
+        assert_eq!(read(&body, &[]), expected);
     }
 }

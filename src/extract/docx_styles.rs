@@ -56,6 +56,8 @@ pub struct Shape {
     pub heading: Option<usize>,
     pub list: Option<String>,
     pub depth: Option<usize>,
+    /// How far "List Bullet 2" and its like are set in, whose lists have one level each.
+    pub indent: usize,
 }
 
 impl Styles {
@@ -105,12 +107,22 @@ impl Styles {
                 let stated = style.outline.filter(|outline| *outline < 9).map(|outline| outline + 1);
                 shape.heading = stated.or_else(|| promised_level(&style.name)).filter(|_| !is_body);
             }
+            if shape.indent == 0 {
+                shape.indent = indent(&style.name);
+            }
             shape.list = shape.list.or_else(|| style.list.clone());
             shape.depth = shape.depth.or(style.depth);
             next = style.based_on.as_deref();
         }
         shape
     }
+}
+
+/// How far a list's style of the built-in names is set in.
+fn indent(name: &str) -> usize {
+    let name = name.to_ascii_lowercase();
+    let level = name.strip_prefix("list bullet ").or_else(|| name.strip_prefix("list number "));
+    level.and_then(|level| level.parse::<usize>().ok()).map_or(0, |level| level.saturating_sub(1).min(8))
 }
 
 /// The level of the heading that a style's name promises.
@@ -134,12 +146,12 @@ mod tests {
             <style styleId='Mine'><name val='Clause'/><basedOn val='berschrift2'/></style>\
             <style styleId='Deep'><name val='X'/><pPr><outlineLvl val='3'/></pPr></style>\
             <style styleId='Plain'><name val='Y'/><basedOn val='Deep'/><pPr><outlineLvl val='9'/></pPr></style>\
-            <style styleId='Loop'><basedOn val='Loop'/><pPr><numPr><ilvl val='1'/><numId val='4'/></numPr></pPr></style></styles>";
+            <style styleId='Loop'><name val='List Bullet 3'/><basedOn val='Loop'/><pPr><numPr><ilvl val='1'/><numId val='4'/></numPr></pPr></style></styles>";
         let styles = Styles::read(text).unwrap();
         let heading = |id: &str| styles.shape(id).heading;
         assert_eq!(["berschrift2", "Mine", "Deep"].map(heading), [Some(2), Some(2), Some(4)]);
         assert_eq!(["Plain", "Heading10", "Heading0", "Normal"].map(heading), [None; 4]);
         assert_eq!(["Heading1", "Überschrift 3", "Titre2", "Title"].map(heading), [Some(1), Some(3), Some(2), Some(1)]);
-        assert_eq!(styles.shape("Loop"), Shape { heading: None, list: Some("4".into()), depth: Some(1) });
+        assert_eq!(styles.shape("Loop"), Shape { heading: None, list: Some("4".into()), depth: Some(1), indent: 2 });
     }
 }

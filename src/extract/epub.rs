@@ -106,3 +106,39 @@ fn percent_decoded(path: &str) -> String {
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    #[test]
+    fn chapters_come_in_the_order_of_the_spine() {
+        let item =
+            |id: &str, target: &str| format!("<item id='{id}' href='{target}' media-type='application/xhtml+xml'/>");
+        let opf = format!(
+            "<package><metadata><dc:title>Book</dc:title><dc:creator>Kim</dc:creator><dc:language>en</dc:language></metadata>\
+             <manifest>{}{}{}<item id='css' href='x.css' media-type='text/css'/></manifest>\
+             <spine><itemref idref='b'/><itemref idref='css'/><itemref idref='lost'/><itemref idref='a'/><itemref idref='b'/></spine></package>",
+            item("a", "text/a%20b.xhtml#start"),
+            item("b", "../c.xhtml"),
+            item("lost", "lost.xhtml"),
+        );
+        let found = extract(&tests::zipped(&[
+            ("mimetype", "application/epub+zip"),
+            (
+                "META-INF/container.xml",
+                "<container><rootfiles><rootfile full-path='ops/book.opf'/></rootfiles></container>",
+            ),
+            ("ops/book.opf", &opf),
+            (
+                "ops/text/a b.xhtml",
+                "<html><head><title>Untitled chapter</title></head><body><p>Second.</p></body></html>",
+            ),
+            ("c.xhtml", "<html><body><h1>One</h1><p>First.</p></body></html>"),
+        ]))
+        .unwrap();
+        assert_eq!(found.content, "# One\n\nFirst.\n\n# Untitled chapter\n\nSecond.");
+        assert_eq!((found.title.as_deref(), &found.metadata["author"]), (Some("Book"), &"Kim".into()));
+        assert_eq!(found.warnings.len(), 1);
+    }
+}

@@ -6,6 +6,8 @@ use super::fault::Fault;
 
 /// Cells of one row at most; what spans more is cut.
 const WIDEST: usize = 1024;
+/// What a cell costs, however short its text is.
+const CELL: usize = size_of::<String>();
 /// Longest text in bytes that a cell repeats to the rows that it spans.
 const LONGEST_REPEATED: usize = 200;
 
@@ -102,6 +104,8 @@ impl Nesting {
     /// Ends a box or note and hangs it on the paragraph around it.
     pub fn close_aside(&mut self) {
         for block in self.take_aside() {
+            // It is moved once for every box around it.
+            self.taken += CELL;
             match self.open.last_mut() {
                 Some(Open::Paragraph { after, .. }) => after.push(block),
                 _ => self.put(block),
@@ -143,6 +147,7 @@ impl Nesting {
             let room = WIDEST.saturating_sub(table.row.len());
             table.row.extend(std::iter::repeat_n(String::new(), skipped.min(room)));
             table.row.push(String::new());
+            self.taken += (skipped.min(room) + 1) * CELL;
             (table.in_cell, table.span, table.continues) = (true, 1, false);
         }
     }
@@ -178,14 +183,14 @@ impl Nesting {
         }
         let room = WIDEST.saturating_sub(table.row.len());
         table.row.extend(std::iter::repeat_n(String::new(), (table.span - 1).min(room)));
-        self.taken += table.span.min(WIDEST);
+        self.taken += table.span.min(WIDEST) * CELL;
     }
 
     /// Ends a row, which stands there `times` times; a row that was taken out stands there zero times.
     pub fn close_row(&mut self, times: usize) {
         if let Some(Open::Table(table)) = self.open.last_mut() {
             let row = std::mem::take(&mut table.row);
-            let bytes: usize = row.iter().map(|cell| cell.len() + size_of::<String>()).sum();
+            let bytes: usize = row.iter().map(|cell| cell.len() + CELL).sum();
             if row.iter().any(|cell| !cell.trim().is_empty()) {
                 let room = LONGEST.saturating_sub(self.taken) / bytes.max(1) + 1;
                 self.taken = self.taken.saturating_add(bytes.saturating_mul(times.saturating_sub(1)));
@@ -204,7 +209,10 @@ impl Nesting {
                         if !cell.is_empty() {
                             cell.push('\n');
                         }
-                        cell.push_str(&flat(block));
+                        let text = flat(block);
+                        // It is copied once for every table around it.
+                        self.taken += text.len();
+                        cell.push_str(&text);
                     }
                     return;
                 }

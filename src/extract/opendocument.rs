@@ -233,3 +233,64 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+    use crate::place::{Mark, Place};
+
+    fn read(kind: &str, body: &str, styles: &str) -> crate::extract::Extracted {
+        let content =
+            format!("<office:document-content>{styles}<office:body>{body}</office:body></office:document-content>");
+        let shared = "<s><office:master-styles><style:master-page><style:header><text:p>Head</text:p></style:header>\
+            <style:header-first><text:p>Head</text:p></style:header-first>\
+            <style:footer><text:p><text:page-number>page 1</text:page-number></text:p></style:footer></style:master-page></office:master-styles></s>";
+        let kind = format!("application/vnd.oasis.opendocument.{kind}");
+        let parts = [("mimetype", kind.as_str()), ("content.xml", &content), ("styles.xml", shared)];
+        extract(&tests::zipped(&parts)).unwrap()
+    }
+
+    #[test]
+    fn texts_keep_their_structure() {
+        let styles = "<style:style style:name='P1' style:parent-style-name='Title'/>\
+            <text:list-style style:name='L1'><text:list-level-style-number text:level='1' style:num-format='1'/></text:list-style>";
+        let body = "<office:text><text:tracked-changes><text:p>gone</text:p></text:tracked-changes><text:p text:style-name='P1'>Top</text:p>\
+            <text:h text:outline-level='2'>Two</text:h><text:p>A<text:s/>b<text:note><text:note-citation>1</text:note-citation>\
+            <text:note-body><text:p>note</text:p></text:note-body></text:note> c<office:annotation><text:p>gone</text:p></office:annotation></text:p>\
+            <text:list text:style-name='L1'><text:list-item><text:p>one</text:p><text:list><text:list-item><text:p>dot</text:p>\
+            </text:list-item></text:list></text:list-item><text:list-item><text:p>two</text:p></text:list-item></text:list>\
+            <table:table><table:table-row><table:table-cell table:number-columns-spanned='2'><text:p>K</text:p></table:table-cell>\
+            <table:covered-table-cell/></table:table-row><table:table-row table:number-rows-repeated='2'>\
+            <table:table-cell><text:p>x</text:p></table:table-cell><table:table-cell table:number-columns-repeated='16384'/>\
+            </table:table-row></table:table></office:text>";
+        let found = read("text", body, styles).content;
+        let expected = "Head\n\n# Top\n\n## Two\n\nA b c\n\nnote\n\n1. one\n  - dot\n2. two\n\n| K |";
+        assert!(found.starts_with(expected), "{found}");
+        assert_eq!(found.matches("\n| x |").count(), 2);
+        assert!(found.len() < 20_000 && !found.contains("gone"));
+    }
+
+    #[test]
+    fn slides_have_their_places() {
+        let frame = |class: &str, text: &str| {
+            format!(
+                "<draw:frame presentation:class='{class}'><draw:text-box><text:p>{text}</text:p></draw:text-box></draw:frame>"
+            )
+        };
+        let notes = format!("<presentation:notes>{}</presentation:notes>", frame("notes", "Say it."));
+        let body = format!(
+            "<office:presentation><draw:page>{}{}{}{notes}</draw:page><draw:page>{}</draw:page></office:presentation>",
+            frame("outline", "text"),
+            frame("title", "First"),
+            frame("footer", "gone"),
+            frame("outline", "more"),
+        );
+        let found = read("presentation", &body, "");
+        let expected = "Head\n\n# First\n\ntext\n\n## Notes\n\nSay it.\n\n# Slide 2\n\nmore";
+        assert_eq!(found.content, expected);
+        let marks = [("# First", 1), ("# Slide 2", 2)]
+            .map(|(needle, slide)| Mark { at: expected.find(needle).unwrap(), place: Place::Slide(slide) });
+        assert_eq!(found.marks, marks);
+        assert_eq!(found.metadata["slide_count"], 2);
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::Extracted;
 use super::cells::{Sheet, Workbook};
+use super::composer::LONGEST;
 use super::fault::{Fault, Kind};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
@@ -38,6 +39,7 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
     let (mut sheet, mut cell) = (None::<Sheet>, None::<Cell>);
     let (mut row, mut column, mut rows) = (0u32, 0u32, 1u32);
     let mut in_row: Vec<(u32, String)> = Vec::new();
+    let mut in_row_bytes = 0usize;
     let mut in_paragraph = 0usize;
     while let Some(node) = nodes.next()? {
         match node {
@@ -69,6 +71,11 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                     let Some(Cell { text, value, columns }) = cell.take() else { continue };
                     let shown = if text.trim().is_empty() { value } else { text };
                     if !shown.trim().is_empty() {
+                        let times = usize::try_from(columns.min(MOST_REPEATED)).unwrap_or(1);
+                        in_row_bytes += times * (shown.len() + size_of::<(u32, String)>());
+                        if in_row_bytes > LONGEST {
+                            return Err(Fault::too_complex(format!("a row is longer than {} MiB", LONGEST >> 20)));
+                        }
                         let repeated = (0..columns.min(MOST_REPEATED)).map(|offset| column.saturating_add(offset));
                         in_row.extend(repeated.map(|column| (column, shown.clone())));
                     }
@@ -76,6 +83,7 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                 }
                 "table-row" => {
                     let cells = std::mem::take(&mut in_row);
+                    in_row_bytes = 0;
                     if let Some(sheet) = sheet.as_mut().filter(|_| !cells.is_empty()) {
                         for offset in 0..rows.min(MOST_REPEATED) {
                             for (column, text) in &cells {
@@ -108,4 +116,32 @@ fn begun(element: &Element<'_>) -> Cell {
 
 fn repeated(element: &Element<'_>, name: &str) -> u32 {
     element.number(name).and_then(|times| u32::try_from(times).ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    #[test]
+    fn cells_are_taken_as_they_are_shown_and_repetition_costs_little() {
+        let cell = |attributes: &str, text: &str| format!("<table:table-cell {attributes}>{text}</table:table-cell>");
+        let far = "<table:table-row table:number-rows-repeated='1000000'><table:table-cell table:number-columns-repeated='16384'/></table:table-row>";
+        let content = format!(
+            "<c><office:body><office:spreadsheet><table:table table:name='S'>{far}<table:table-row>{}{}{}</table:table-row>\
+             <table:table-row table:number-rows-repeated='2'>{}{}</table:table-row>{far}</table:table></office:spreadsheet></office:body></c>",
+            cell("table:number-columns-repeated='2'", ""),
+            cell("office:value-type='percentage' office:value='0.125'", "<text:p>12.5%</text:p>"),
+            cell(
+                "",
+                "<text:p>a<text:span>b</text:span></text:p><office:annotation><text:p>gone</text:p></office:annotation>"
+            ),
+            cell("table:number-columns-repeated='2'", ""),
+            cell("table:number-columns-repeated='2' office:value='7'", ""),
+        );
+        let mimetype = "application/vnd.oasis.opendocument.spreadsheet";
+        let found = extract(&tests::zipped(&[("mimetype", mimetype), ("content.xml", &content)])).unwrap();
+        assert_eq!(found.content, "# S\n\n| 12.5% | ab |\n| --- | --- |\n| 7 | 7 |\n| 7 | 7 |");
+        let place = crate::place::locate(&found.marks, &found.content, 0, &(40..found.content.len())).unwrap();
+        assert_eq!(place.to_string(), "S!C1000002:D1000003");
+    }
 }

@@ -9,7 +9,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::fault::{Fault, Kind};
-use super::xml_events::{Node, Nodes};
+use super::package_family::{Family, family};
 use super::{Extracted, docx, epub, opendocument, opendocument_sheets, pptx, spreadsheet};
 
 /// Parts that a document may have.
@@ -30,19 +30,6 @@ pub struct Package<'a> {
     places: HashMap<String, usize>,
     /// Bytes that may still be unpacked.
     left: u64,
-}
-
-/// What a package is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Family {
-    Document,
-    Presentation,
-    Workbook,
-    BinaryWorkbook,
-    OpenText,
-    OpenPresentation,
-    OpenSpreadsheet,
-    Book,
 }
 
 /// The text of a package, whichever format it is in.
@@ -137,8 +124,7 @@ impl<'a> Package<'a> {
         let read =
             std::io::copy(&mut entry.take(most + 1), into).map_err(|e| Fault::damaged(format!("{name}: {e}")))?;
         if read > most {
-            let bound = format!("it unpacks to more than {} MiB", most >> 20);
-            return Err(Fault::too_complex(bound));
+            return Err(Fault::too_complex(format!("one of its parts unpacks to more than {} MiB", most >> 20)));
         }
         self.left -= read;
         Ok(true)
@@ -180,129 +166,188 @@ pub fn resolve(from: &str, target: &str) -> String {
     path.join("/")
 }
 
-/// Which format its parts make up, and the media type of it.
-fn family(package: &mut Package<'_>) -> Result<(Family, String), Fault> {
-    if let Some(stated) = package.text("mimetype")? {
-        let stated = stated.trim();
-        if let Some(family) = of_open_document(stated) {
-            check_encryption(package)?;
-            return Ok((family, stated.to_owned()));
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A package of parts.
+    pub fn zipped(parts: &[(&str, &str)]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, text) in parts {
+            writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
         }
-        if stated.starts_with("application/vnd.oasis.") {
-            return Err(Fault::new(Kind::Unsupported, format!("{stated} is not taken in")));
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// What `[Content_Types].xml` says of a package whose main part is of this type.
+    pub fn types(main: &str) -> String {
+        format!("<Types><Override PartName='/x' ContentType='{main}'/></Types>")
+    }
+
+    pub const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml";
+
+    fn kind(parts: &[(&str, &str)]) -> Kind {
+        extract(&zipped(parts)).unwrap_err().kind
+    }
+
+    #[test]
+    fn the_kind_is_told_by_the_parts() {
+        let found = |parts: &[(&str, &str)]| extract(&zipped(parts)).map(|found| found.media_type).ok();
+        let body = "<document><body><p><r><t>Hi</t></r></p></body></document>";
+        let types = |main: &str| types(main);
+        let templates = "application/vnd.ms-word.template.macroEnabledTemplate.main+xml";
+        assert_eq!(
+            found(&[("[Content_Types].xml", &types(templates)), ("word/document.xml", body)]).as_deref(),
+            Some("application/vnd.ms-word.template.macroEnabled.12")
+        );
+        let content = "<document-content><body><text><p>Hi</p></text></body></document-content>";
+        let open = "application/vnd.oasis.opendocument.text";
+        assert_eq!(found(&[("mimetype", open), ("content.xml", content)]).as_deref(), Some(open));
+        let manifest = format!("<manifest><file-entry full-path='/' media-type='{open}-template'/></manifest>");
+        assert_eq!(
+            found(&[("META-INF/manifest.xml", &manifest), ("content.xml", content)]).as_deref(),
+            Some("application/vnd.oasis.opendocument.text-template")
+        );
+        assert_eq!(kind(&[("a.txt", "hi")]), Kind::Archive);
+        assert_eq!(kind(&[("mimetype", "application/vnd.oasis.opendocument.graphics")]), Kind::Unsupported);
+        assert_eq!(
+            kind(&[("[Content_Types].xml", &types("application/vnd.ms-visio.drawing.main+xml"))]),
+            Kind::Unsupported
+        );
+        assert_eq!(kind(&[("[Content_Types].xml", &types(DOCX))]), Kind::Damaged);
+        assert_eq!(extract(b"PK\x03\x04 and no more").unwrap_err().kind, Kind::Damaged);
+    }
+
+    #[test]
+    fn what_is_encrypted_says_so() {
+        let open = ("mimetype", "application/vnd.oasis.opendocument.text");
+        let manifest = "<manifest><file-entry full-path='content.xml'><encryption-data/></file-entry></manifest>";
+        assert_eq!(kind(&[open, ("content.xml", "x"), ("META-INF/manifest.xml", manifest)]), Kind::Encrypted);
+        let rights = "<encryption><EncryptedData><EncryptionMethod Algorithm='http://www.w3.org/2001/04/xmlenc#aes128-cbc'/>\
+            </EncryptedData></encryption>";
+        assert_eq!(kind(&[("mimetype", "application/epub+zip"), ("META-INF/encryption.xml", rights)]), Kind::Encrypted);
+        let fonts = "<encryption><EncryptionMethod Algorithm='http://www.idpf.org/2008/embedding'/></encryption>";
+        assert_eq!(kind(&[("mimetype", "application/epub+zip"), ("META-INF/encryption.xml", fonts)]), Kind::Damaged);
+    }
+
+    #[test]
+    fn a_part_that_unpacks_out_of_proportion_is_refused() {
+        let bomb = format!("<document><body><p><r><t>{}</t></r></p></body></document>", "a".repeat(9 << 20));
+        assert_eq!(kind(&[("[Content_Types].xml", &types(DOCX)), ("word/document.xml", &bomb)]), Kind::TooComplex);
+    }
+
+    #[test]
+    fn references_stay_in_the_package() {
+        let resolved = |target| resolve("word/document.xml", target);
+        assert_eq!(
+            ["styles.xml", "../media/a.png#x", "/docProps/core.xml", "../../../../etc/passwd"].map(resolved),
+            ["word/styles.xml", "media/a.png", "docProps/core.xml", "etc/passwd"]
+        );
+        let package = zipped(&[("A\\B.xml", "x")]);
+        let mut package = Package::open(&package).unwrap();
+        assert_eq!(package.text("/a/b.XML").unwrap().as_deref(), Some("x"));
+        assert_eq!(package.text("c.xml").unwrap(), None);
+    }
+
+    /// A small document of each family.
+    fn samples() -> Vec<Vec<u8>> {
+        let sheet = "<worksheet><sheetData><row r='1'><c r='A1' t='s'><v>0</v></c><c r='B1' s='1'><v>45000</v></c></row></sheetData></worksheet>";
+        let chapter = "<html><body><h1>A</h1><p>b</p></body></html>";
+        vec![
+            zipped(&[
+                ("[Content_Types].xml", &types(DOCX)),
+                (
+                    "word/_rels/document.xml.rels",
+                    "<R><R Id='a' Type='x/styles' Target='styles.xml'/><R Id='b' Type='x/footnotes' Target='f.xml'/></R>",
+                ),
+                ("word/styles.xml", "<styles><style styleId='H'><name val='heading 1'/></style></styles>"),
+                ("word/f.xml", "<footnotes><footnote id='1'><p><r><t>note</t></r></p></footnote></footnotes>"),
+                (
+                    "word/document.xml",
+                    "<document><p><pPr><pStyle val='H'/></pPr><r><t>A</t><footnoteReference id='1'/></r></p>\
+                    <tbl><tr><tc><tcPr><gridSpan val='2'/></tcPr><p><r><t>x</t></r></p></tc></tr></tbl></document>",
+                ),
+            ]),
+            zipped(&[
+                ("mimetype", "application/vnd.oasis.opendocument.text"),
+                (
+                    "content.xml",
+                    "<c><body><h outline-level='1'>A</h><list><list-item><p>x</p></list-item></list><table><table-row \
+                    number-rows-repeated='3'><table-cell number-columns-repeated='99999'><p>c</p></table-cell></table-row></table></body></c>",
+                ),
+            ]),
+            zipped(&[
+                ("mimetype", "application/epub+zip"),
+                ("META-INF/container.xml", "<c><rootfile full-path='o/p.opf'/></c>"),
+                (
+                    "o/p.opf",
+                    "<p><item id='a' href='a.xhtml' media-type='application/xhtml+xml'/><itemref idref='a'/></p>",
+                ),
+                ("o/a.xhtml", chapter),
+            ]),
+            zipped(&[
+                (
+                    "[Content_Types].xml",
+                    &types("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
+                ),
+                (
+                    "_rels/.rels",
+                    "<Relationships><Relationship Id='r' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument' Target='xl/workbook.xml'/></Relationships>",
+                ),
+                ("xl/workbook.xml", "<workbook><sheets><sheet name='S' sheetId='1' r:id='r1'/></sheets></workbook>"),
+                (
+                    "xl/_rels/workbook.xml.rels",
+                    "<Relationships><Relationship Id='r1' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet' Target='worksheets/sheet1.xml'/></Relationships>",
+                ),
+                ("xl/sharedStrings.xml", "<sst><si><t>A</t></si></sst>"),
+                ("xl/worksheets/sheet1.xml", sheet),
+            ]),
+        ]
+    }
+
+    #[test]
+    fn the_samples_are_whole() {
+        for sample in samples() {
+            assert!(extract(&sample).unwrap().content.contains('A'));
         }
     }
-    if let Some(types) = package.text("[Content_Types].xml")? {
-        return of_open_xml(&types);
-    }
-    if package.has("META-INF/container.xml") {
-        check_encryption(package)?;
-        return Ok((Family::Book, "application/epub+zip".to_owned()));
-    }
-    if let Some(stated) = stated_in_manifest(package)?
-        && let Some(family) = of_open_document(&stated)
-    {
-        check_encryption(package)?;
-        return Ok((family, stated));
-    }
-    Err(Fault::new(
-        Kind::Archive,
-        "a zip is an archive of documents, not a document: send it as a job, which takes in what it holds",
-    ))
-}
 
-fn of_open_document(stated: &str) -> Option<Family> {
-    if stated == "application/epub+zip" {
-        return Some(Family::Book);
-    }
-    let kind = stated.strip_prefix("application/vnd.oasis.opendocument.")?;
-    Some(match kind.strip_suffix("-template").unwrap_or(kind) {
-        "text" | "text-master" | "text-web" => Family::OpenText,
-        "presentation" => Family::OpenPresentation,
-        "spreadsheet" => Family::OpenSpreadsheet,
-        _ => return None,
-    })
-}
-
-/// Main parts of Office Open XML, what they make up and its media type.
-const MAIN_PARTS: &[(&str, Family, &str)] = &[
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", Family::Document, ""),
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.template", Family::Document, ""),
-    ("application/vnd.ms-word.document.macroEnabled", Family::Document, ".12"),
-    (
-        "application/vnd.ms-word.template.macroEnabledTemplate",
-        Family::Document,
-        "application/vnd.ms-word.template.macroEnabled.12",
-    ),
-    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", Family::Presentation, ""),
-    ("application/vnd.openxmlformats-officedocument.presentationml.slideshow", Family::Presentation, ""),
-    ("application/vnd.openxmlformats-officedocument.presentationml.template", Family::Presentation, ""),
-    ("application/vnd.ms-powerpoint.presentation.macroEnabled", Family::Presentation, ".12"),
-    ("application/vnd.ms-powerpoint.slideshow.macroEnabled", Family::Presentation, ".12"),
-    ("application/vnd.ms-powerpoint.template.macroEnabled", Family::Presentation, ".12"),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Family::Workbook, ""),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml.template", Family::Workbook, ""),
-    ("application/vnd.ms-excel.sheet.macroEnabled", Family::Workbook, ".12"),
-    ("application/vnd.ms-excel.template.macroEnabled", Family::Workbook, ".12"),
-    ("application/vnd.ms-excel.sheet.binary.macroEnabled", Family::BinaryWorkbook, ".12"),
-];
-
-fn of_open_xml(types: &str) -> Result<(Family, String), Fault> {
-    let mut nodes = Nodes::of(types);
-    while let Some(node) = nodes.next()? {
-        let Node::Start(element) = node else { continue };
-        let Some(stated) = element.attribute("ContentType") else { continue };
-        // The binary workbook's main part is no XML.
-        let Some(main) = stated.strip_suffix(".main+xml").or_else(|| stated.strip_suffix(".main")) else { continue };
-        for (name, family, ending) in MAIN_PARTS {
-            if main.eq_ignore_ascii_case(name) {
-                let media_type = if ending.starts_with('a') { (*ending).to_owned() } else { format!("{name}{ending}") };
-                return Ok((*family, media_type));
+    proptest! {
+        #[test]
+        fn damaged_packages_end_without_a_panic(which in 0..4usize, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+            let mut bytes = samples().swap_remove(which);
+            for (place, byte) in changes {
+                let at = place.index(bytes.len());
+                bytes[at] = byte;
             }
+            let _ = extract(&bytes);
         }
-    }
-    Err(Fault::new(
-        Kind::Unsupported,
-        "an Office Open XML package that is no text, presentation or workbook is not taken in",
-    ))
-}
 
-fn stated_in_manifest(package: &mut Package<'_>) -> Result<Option<String>, Fault> {
-    let Some(manifest) = package.text("META-INF/manifest.xml")? else { return Ok(None) };
-    let mut nodes = Nodes::of(&manifest);
-    while let Some(node) = nodes.next()? {
-        if let Node::Start(element) = node
-            && element.attribute("full-path").as_deref() == Some("/")
-        {
-            return Ok(element.attribute("media-type"));
-        }
-    }
-    Ok(None)
-}
-
-/// Fonts are often scrambled in books, which keeps nobody from reading them.
-const SCRAMBLED_FONTS: &[&str] = &["http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"];
-
-fn check_encryption(package: &mut Package<'_>) -> Result<(), Fault> {
-    for name in ["META-INF/manifest.xml", "META-INF/encryption.xml"] {
-        let Some(text) = package.text(name)? else { continue };
-        let mut nodes = Nodes::of(&text);
-        while let Some(node) = nodes.next()? {
-            let Node::Start(element) = node else { continue };
-            let is_encrypted = match element.name() {
-                "encryption-data" => true,
-                "EncryptionMethod" => {
-                    element.attribute("Algorithm").is_some_and(|method| !SCRAMBLED_FONTS.contains(&method.as_str()))
+        #[test]
+        fn damaged_parts_end_without_a_panic(which in 0..4usize, changes in prop::collection::vec((any::<prop::sample::Index>(), "[<>/a-z0-9'= ]{0,3}"), 1..6)) {
+            let sample = samples().swap_remove(which);
+            let mut package = Package::open(&sample).unwrap();
+            let names: Vec<String> = package.names().map(str::to_owned).collect();
+            let mut parts = Vec::new();
+            for name in names {
+                let text = package.text(&name).unwrap().unwrap();
+                parts.push((name.replace("[content_types]", "[Content_Types]").replace("meta-inf", "META-INF"), text));
+            }
+            for (place, instead) in changes {
+                let which = place.index(parts.len());
+                let part = &mut parts[which].1;
+                let at = place.index(part.len().max(1)).min(part.len().saturating_sub(1));
+                if part.is_char_boundary(at) && part.is_char_boundary(at + 1) && at < part.len() {
+                    part.replace_range(at..at + 1, &instead);
                 }
-                _ => false,
-            };
-            if is_encrypted {
-                return Err(Fault::new(
-                    Kind::Encrypted,
-                    "the file is protected by a password or by digital rights management",
-                ));
             }
+            let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            let _ = extract(&zipped(&parts));
         }
     }
-    Ok(())
 }

@@ -215,3 +215,65 @@ fn placeholder(kind: &str) -> Placeholder {
         _ => Placeholder::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    const MAIN: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml";
+
+    fn shape(placeholder: &str, paragraphs: &str) -> String {
+        format!("<p:sp><p:nvPr>{placeholder}</p:nvPr><p:txBody>{paragraphs}</p:txBody></p:sp>")
+    }
+
+    fn p(properties: &str, text: &str) -> String {
+        format!("<a:p>{properties}<a:r><a:t>{text}</a:t></a:r></a:p>")
+    }
+
+    #[test]
+    fn slides_come_in_their_order_with_titles_lists_tables_and_notes() {
+        let first = [
+            shape("<p:ph type='body'/>", &[p("", "one"), p("<a:pPr lvl='1'/>", "deeper")].concat()),
+            shape("<p:ph type='title'/>", &p("", "Points")),
+            shape("<p:ph type='sldNum'/>", "<a:p><a:fld type='slidenum'><a:t>1</a:t></a:fld></a:p>"),
+            shape(
+                "",
+                &[p("<a:pPr><a:buAutoNum/></a:pPr>", "a"), p("<a:pPr><a:buAutoNum/></a:pPr>", "b"), p("", "plain")]
+                    .concat(),
+            ),
+        ]
+        .concat();
+        let cell = |text: &str| format!("<a:tc><a:txBody>{}</a:txBody></a:tc>", p("", text));
+        let second = format!(
+            "<p:graphicFrame><a:tbl><a:tr>{}{}</a:tr><a:tr>{}{}</a:tr></a:tbl></p:graphicFrame>",
+            cell("K"),
+            cell("V"),
+            cell("x"),
+            cell("1")
+        );
+        let notes =
+            [shape("<p:ph type='title'/>", &p("", "Points")), shape("<p:ph type='body'/>", &p("", "Say it."))].concat();
+        let slide = |content: &str| format!("<p:sld show='0'><p:spTree>{content}</p:spTree></p:sld>");
+        let (first, second, notes) = (slide(&first), slide(&second), slide(&notes));
+        let found = extract(&tests::zipped(&[
+            ("[Content_Types].xml", &tests::types(MAIN)),
+            ("ppt/presentation.xml", "<p:presentation><p:sldIdLst><p:sldId id='256' r:id='r2'/><p:sldId id='257' r:id='r1'/></p:sldIdLst></p:presentation>"),
+            ("ppt/_rels/presentation.xml.rels", "<R><R Id='r1' Type='x/slide' Target='slides/a.xml'/><R Id='r2' Type='x/slide' Target='slides/b.xml'/></R>"),
+            ("ppt/slides/a.xml", &second),
+            ("ppt/slides/b.xml", &first),
+            ("ppt/slides/_rels/b.xml.rels", "<R><R Id='n' Type='x/notesSlide' Target='../notes/n.xml'/></R>"),
+            ("ppt/notes/n.xml", &notes),
+        ]))
+        .unwrap();
+        assert_eq!(
+            found.content,
+            "# Points\n\n- one\n  - deeper\n1. a\n2. b\n\nplain\n\n## Notes\n\nSay it.\n\n# Slide 2\n\n| K | V |\n| --- | --- |\n| x | 1 |"
+        );
+        let at = |needle: &str| {
+            let at = found.content.find(needle).unwrap();
+            crate::place::locate(&found.marks, &found.content, 0, &(at..at + 1)).unwrap().to_string()
+        };
+        assert_eq!(["deeper", "Say", "| x"].map(at), ["slide 1", "slide 1", "slide 2"]);
+        assert_eq!(found.metadata["slide_count"], 2);
+    }
+}

@@ -12,6 +12,7 @@ use super::fault::{Fault, Kind};
 use super::nesting::{Block, Nesting, flattened};
 use super::properties::state;
 use super::rtf_characters::{Characters, symbol};
+use super::rtf_destinations::{Into, destination};
 
 /// Groups within each other at most.
 const DEEPEST: usize = 200_000;
@@ -88,19 +89,6 @@ enum Aside {
     Hanging,
     /// A header or footer.
     Furniture,
-}
-
-/// Where the text of a group goes.
-#[derive(Default, Clone, Copy, PartialEq)]
-enum Into {
-    #[default]
-    Body,
-    Nowhere,
-    Fonts,
-    Styles,
-    Label,
-    /// A fact about the document.
-    Statement(&'static str),
 }
 
 #[derive(Default, Clone, Copy)]
@@ -207,7 +195,7 @@ impl Reader {
         if self.characters.stands_in() {
             return;
         }
-        if let Some(into) = self.destination(name) {
+        if let Some(into) = destination(self.group.into, name) {
             self.group.into = into;
             self.group.is_optional = false;
             if name != "shptxt" || into != Into::Body {
@@ -271,38 +259,6 @@ impl Reader {
                 }
             }
         }
-    }
-
-    /// Where the text of a group goes that begins with this word.
-    fn destination(&self, name: &str) -> Option<Into> {
-        if self.group.into == Into::Nowhere {
-            return Some(Into::Nowhere);
-        }
-        Some(match name {
-            "fonttbl" => Into::Fonts,
-            "stylesheet" => Into::Styles,
-            "listtext" | "pntext" => Into::Label,
-            "info" | "colortbl" | "pict" | "fldinst" | "shprslt" | "sp" | "xe" | "tc" | "rxe" | "annotation"
-            | "atnid" | "atnauthor" | "nonesttables" | "object" | "objdata" | "falt" | "panose" | "fontemb"
-            | "bkmkstart" | "bkmkend" | "ftnsep" | "ftnsepc" | "ftncn" | "aftnsep" | "aftnsepc" | "aftncn"
-            | "nestrow" => match name {
-                // Within it there are facts, each in its own group; an object shows its result.
-                "info" => return Some(Into::Statement("")),
-                "object" | "nestrow" => return None,
-                _ => Into::Nowhere,
-            },
-            "shpinst" | "shptxt" | "result" | "ud" => Into::Body,
-            _ => match (self.group.into, name) {
-                (Into::Statement(_), "title") => Into::Statement("title"),
-                (Into::Statement(_), "author") => Into::Statement("author"),
-                (Into::Statement(_), "subject") => Into::Statement("subject"),
-                (Into::Statement(_), "keywords") => Into::Statement("keywords"),
-                (Into::Statement(_), "doccomm") => Into::Statement("description"),
-                (Into::Statement(_), "creatim") => Into::Statement("created"),
-                (Into::Statement(_), "revtim") => Into::Statement("modified"),
-                _ => return None,
-            },
-        })
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -430,5 +386,75 @@ impl Reader {
         std::mem::take(&mut self.furniture).into_iter().for_each(|block| self.nesting.put(block));
         self.nesting.check()?;
         Ok(self.nesting.composer.finish("application/rtf"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> String {
+        extract(format!("{{\\rtf1\\ansi\\ansicpg1252\\deff0 {text}}}").as_bytes()).unwrap().content
+    }
+
+    #[test]
+    fn characters_come_from_code_pages_and_units() {
+        assert_eq!(
+            read(r"Caf\'e9 \u8364? \u-10179\'3f\u-8704\'3f {\uc2\u945\'e1\'e1 b}\uc0\u946 c"),
+            "Café € 😀 α bβc"
+        );
+        assert_eq!(
+            read(
+                r"{\fonttbl{\f0 Arial;}{\f1\fcharset204 Arial;}{\f2\fcharset128 M;}}{\f1\'cf\'f0}\f2\'83\'7d\plain\'e9"
+            ),
+            "Прマé"
+        );
+        assert_eq!(read(r"a\~b\_c\-d \{\\\} \ldblquote q\rdblquote\emdash e\tab f"), "a b-cd {\\} “q”—e f");
+    }
+
+    #[test]
+    fn what_is_not_text_goes() {
+        let text = r"a{\*\unknown gone}{\pict\bin5 }}{{x}{\v gone}{\deleted gone}{\field{\*\fldinst HYPERLINK}{\fldrslt link}}{\*\binx y}";
+        assert_eq!(read(text), "alink");
+        assert_eq!(read(r"\bin-3 a\bin99999 b"), "ab");
+    }
+
+    #[test]
+    fn structure_survives() {
+        let text = r"{\stylesheet{\s0 Normal;}{\s1 heading 1;}{\s2 \'dcberschrift 2;}}{\info{\title T}{\author Kim}{\operator x}{\creatim\yr2024\mo3\dy5}}
+{\header Company\par}{\header Company\par}\pard\s1 Top\par\pard\s2 Two\par\pard Text{\footnote\pard A note.} on.\par
+{\listtext 1.\tab}\ls1 one\par{\listtext\'b7\tab}\ls1\ilvl1 dot\par{\pard\listtext 2.\tab}\ls1\ilvl0 two\par
+\trowd\pard\intbl a\par b\cell\cell c\cell\row\trowd\intbl 1\cell 2\cell 3\cell\row\pard After\par
+{\shp{\*\shpinst{\sp{\sn x}{\sv y}}{\shptxt\pard Box\par}}{\shprslt gone}}";
+        let found = extract(format!("{{\\rtf1\\ansi {text}}}").as_bytes()).unwrap();
+        let expected = "# Top\n\n## Two\n\nText on.\n\nA note.\n\n1. one\n  - dot\n2. two\n\n| a b |  | c |\n| --- | --- | --- |\n| 1 | 2 | 3 |\n\n\
+                        After\n\nBox\n\nCompany";
+        assert_eq!(found.content, expected);
+        assert_eq!(found.title.as_deref(), Some("T"));
+        assert_eq!(
+            serde_json::Value::Object(found.metadata),
+            serde_json::json!({"author": "Kim", "created": "2024-03-05"})
+        );
+    }
+
+    #[test]
+    fn depth_costs_little_and_has_an_end() {
+        assert_eq!(read(&format!("{}x", "{\\b ".repeat(100_000))), "x");
+        let deep = format!("{{\\rtf1 {}", "{".repeat(300_000));
+        assert_eq!(extract(deep.as_bytes()).unwrap_err().kind, Kind::TooComplex);
+        assert_eq!(extract(b"no rtf").unwrap_err().kind, Kind::Damaged);
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_read(words in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "\\par ", "\\cell ", "\\row ", "\\intbl ", "\\pard ", "\\u8364", "\\u-9999999999 ", "\\uc3 ", "\\'e9", "\\'", "\\bin9 ",
+            "\\footnote ", "\\header ", "\\listtext ", "\\*", "\\info", "\\title ", "\\shptxt ", "\\stylesheet ", "\\s1 ", "heading 1;", "text",
+            "\\", "\u{e9}", "\\ls1 ", "\\ilvl-5 ", "\\outlinelevel99999 ", "\n",
+        ]), 0..60)) {
+            let _ = extract(format!("{{\\rtf1 {}", words.concat()).as_bytes());
+        }
     }
 }

@@ -24,15 +24,17 @@ const LARGEST_STRINGS: u64 = 64 << 20;
 pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = begun(package)?;
     let mut book: Xlsx<_> = guarded(|| Xlsx::new(Cursor::new(bytes)))?;
-    for name in sheets(&book) {
+    let mut is_percentage: Option<Vec<bool>> = None;
+    for name in sheets(&book, package)? {
         let mut sheet = Sheet::new(&name);
         let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsxError> {
             let mut cells = book.worksheet_cells_reader(&name)?;
-            let is_percentage: Vec<bool> = cells
-                .styles()
-                .iter()
-                .map(|style| style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%')))
-                .collect();
+            let is_percentage = is_percentage.get_or_insert_with(|| {
+                let of = |style: &calamine::Style| {
+                    style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%'))
+                };
+                cells.styles().iter().map(of).collect()
+            });
             while let Some((cell, style)) = cells.next_cell_with_style_id()? {
                 let text = match cell.get_value() {
                     DataRef::Float(value) if is_percentage.get(style).copied().unwrap_or(false) => {
@@ -58,7 +60,7 @@ pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fa
 pub fn binary(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = begun(package)?;
     let mut book: Xlsb<_> = guarded(|| Xlsb::new(Cursor::new(bytes)))?;
-    for name in sheets(&book) {
+    for name in sheets(&book, package)? {
         let mut sheet = Sheet::new(&name);
         let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsbError> {
             let mut cells = book.worksheet_cells_reader(&name)?;
@@ -90,7 +92,7 @@ pub fn compound(bytes: &[u8], records: &[u8]) -> Result<Extracted, Fault> {
     let Some(mut book) = opened else {
         return Err(Fault::new(Kind::Encrypted, "the workbook is protected by a password"));
     };
-    for name in sheets(&book) {
+    for name in names(&book) {
         let mut sheet = Sheet::new(&name);
         let range = match guarded(|| book.worksheet_range(&name)) {
             Ok(range) => range,
@@ -129,7 +131,16 @@ fn begun(package: &mut Package<'_>) -> Result<Workbook, Fault> {
     Ok(workbook)
 }
 
-fn sheets<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B) -> Vec<String> {
+/// The names of a package's sheets; each has its own part, or reading them would have no end.
+fn sheets<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B, package: &Package<'_>) -> Result<Vec<String>, Fault> {
+    let names = names(book);
+    match names.len() > package.names().count() {
+        true => Err(Fault::damaged("it names more sheets than it has")),
+        false => Ok(names),
+    }
+}
+
+fn names<'a, B: Reader<Cursor<&'a [u8]>>>(book: &B) -> Vec<String> {
     let has_cells = |sheet: &&calamine::Sheet| {
         matches!(sheet.typ, SheetType::WorkSheet | SheetType::MacroSheet | SheetType::DialogSheet)
     };
@@ -157,5 +168,73 @@ fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Resu
             message => Fault::damaged(message),
         }),
         Err(_) => Err(Fault::damaged("its records contradict each other")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::extract::package::{extract, tests};
+
+    fn workbook(rows: &str) -> Vec<u8> {
+        let relationship = |id: &str, kind: &str, target: &str| {
+            let kinds = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+            format!("<Relationship Id='{id}' Type='{kinds}/{kind}' Target='{target}'/>")
+        };
+        tests::zipped(&[
+            (
+                "[Content_Types].xml",
+                &tests::types("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"),
+            ),
+            (
+                "_rels/.rels",
+                "<Relationships><Relationship Id='r' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument' Target='xl/workbook.xml'/></Relationships>",
+            ),
+            (
+                "xl/workbook.xml",
+                "<workbook><sheets><sheet name='Sales' sheetId='1' r:id='r1' state='hidden'/>\
+                <sheet name='Lost' sheetId='2' r:id='r2'/></sheets></workbook>",
+            ),
+            (
+                "xl/_rels/workbook.xml.rels",
+                &format!(
+                    "<Relationships>{}{}{}</Relationships>",
+                    relationship("r1", "worksheet", "worksheets/sheet1.xml"),
+                    relationship("r2", "worksheet", "worksheets/sheet2.xml"),
+                    relationship("r3", "styles", "styles.xml")
+                ),
+            ),
+            (
+                "xl/styles.xml",
+                "<styleSheet><cellXfs count='3'><xf numFmtId='0'/><xf numFmtId='14'/><xf numFmtId='10'/></cellXfs></styleSheet>",
+            ),
+            (
+                "xl/worksheets/sheet1.xml",
+                &format!("<worksheet><dimension ref='A1:XFD1048576'/><sheetData>{rows}</sheetData></worksheet>"),
+            ),
+            ("xl/worksheets/sheet2.xml", "<worksheet><sheetData><row r='1'><c r='A1'><v>5"),
+        ])
+    }
+
+    #[test]
+    fn cells_have_their_formats_and_a_broken_sheet_is_told() {
+        let rows = "<row r='2'><c r='B2' t='inlineStr'><is><t>When</t></is></c><c r='C2' t='inlineStr'><is><t>Share</t></is></c></row>\
+            <row r='5'><c r='B5' s='1'><v>45356</v></c><c r='C5' s='2'><f>1/8</f><v>0.125</v></c></row>";
+        let found = extract(&workbook(rows)).unwrap();
+        assert!(
+            found.content.starts_with("# Sales\n\n| When | Share |\n| --- | --- |\n| 2024-03-05 | 12.5% |"),
+            "{}",
+            found.content
+        );
+        let at = found.content.find("| 2024").unwrap();
+        let place = crate::place::locate(&found.marks, &found.content, 0, &(at..at + 9)).unwrap();
+        assert_eq!(place.to_string(), "Sales!B5:C5");
+        assert_eq!(found.warnings.len(), 1);
+        assert!(found.warnings[0].message.contains("Lost"));
+    }
+
+    #[test]
+    fn cells_at_the_far_end_cost_nothing() {
+        let rows = "<row r='1'><c r='A1'><v>1</v></c></row><row r='1048576'><c r='XFD1048576'><v>2</v></c></row>";
+        assert_eq!(extract(&workbook(rows)).unwrap().content.lines().nth(2), Some("| 1 |  |"));
     }
 }
