@@ -27,6 +27,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod folders;
 mod hits;
 mod ingest_jobs;
 mod isolation;
