@@ -53,6 +53,8 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("axum", &["api", "ui", "server", "cli"]),
     ("tower_http", &["api", "ui", "server"]),
     ("clap", &["cli", "config", "main"]),
+    ("ignore", &["cli"]),
+    ("notify", &["cli"]),
     ("reqwest", &["cli", "llm"]),
     ("zip", &["extract", "ingest"]),
     ("tar", &["ingest", "workspace"]),

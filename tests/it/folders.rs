@@ -87,7 +87,7 @@ async fn only_what_changed_goes_in_and_only_prune_removes() {
     desk.write("d.md", "A new paper.");
     std::fs::remove_file(desk.folder.join("deep/c.md")).unwrap();
     let run = desk.run(&[]).exits(0);
-    assert!(run.stderr.contains("1 documents came from here and their files are gone"), "{run:?}");
+    assert!(run.stderr.contains("still documents: 1 (--prune"), "{run:?}");
     assert_eq!(desk.sources().await, ["a.md", "b.md", "d.md", "deep/c.md"]);
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 3, 1, 0]);
     assert_eq!(desk.sources().await, ["a.md", "b.md", "d.md"]);
@@ -214,7 +214,7 @@ async fn many_small_files_go_together_and_each_is_told_of() {
     for number in 0..120 {
         desk.write(&format!("n{number:03}.md"), &format!("The locker {number} is on floor {}.", number % 7));
     }
-    desk.write("bad.bin", "\u{0}\u{1}\u{2}");
+    std::fs::write(desk.folder.join("bad.bin"), [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 200]].concat()).unwrap();
     desk.write("quote\"d.md", "A name with a quote.");
     let first = desk.run(&["--json"]).exits(3).json();
     assert_eq!((&first["added"], &first["failed"]), (&json!(121), &json!(1)), "{first}");
@@ -359,6 +359,24 @@ async fn the_size_of_chunks_can_be_chosen_for_each_document() {
     let parts = [file("wrong.md", b"x"), field("chunk_tokens", "few")];
     tenant.client.upload("POST", &tenant.path("/documents"), &parts).await.is(422);
     tenant.client.post(&tenant.path("/ingest"), &json!({"documents": [given("wrong.md", json!(1))]})).await.is(422);
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_put_in_sends_every_file() {
+    let desk = Desk::with(&[]).await;
+    for number in 0..20 {
+        desk.write(&format!("n{number}.md"), &format!("The locker {number}."));
+    }
+    let body = json!({"name": "Intake", "scopes": ["ingest"]});
+    let key = desk.tenant.admin.post(&desk.tenant.path("/api-keys"), &body).await.is(201).json();
+    let run = |more: &[&str]| {
+        let mut command = desk.server.home().carrel(&desk.arguments(more));
+        command.args(["--json", "--url", &desk.server.url]).env("CARREL_API_KEY", key["key"].as_str().unwrap());
+        finish(command, "")
+    };
+    assert_eq!(run(&[]).exits(0).json()["added"], 20);
+    assert_eq!(run(&[]).exits(0).json()["unchanged"], 20);
+    assert!(run(&["--prune"]).exits(1).stderr.contains("forbidden"));
 }
 
 /// A command that follows a folder. Dropping it ends it.

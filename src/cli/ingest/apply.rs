@@ -20,6 +20,8 @@ pub struct Run<'a> {
     pub at_once: usize,
     /// Whether what concerns all files ends the run, to be begun anew later.
     pub gives_up: bool,
+    /// Whether small files go together, which takes a look at the list of documents afterwards.
+    pub together: bool,
     pub bar: ProgressBar,
 }
 
@@ -36,8 +38,9 @@ impl Run<'_> {
         report: &mut Report,
     ) -> Outcome<()> {
         let mut filed = Vec::new();
-        let mut sending =
-            stream::iter(shipments(steps)).map(|shipment| self.sender.send(shipment)).buffer_unordered(self.at_once);
+        let mut sending = stream::iter(shipments(steps, self.together))
+            .map(|shipment| self.sender.send(shipment))
+            .buffer_unordered(self.at_once);
         while let Some((sources, outcome)) = sending.next().await {
             self.bar.inc(sources.len() as u64);
             match outcome {

@@ -70,8 +70,12 @@ impl Root {
     pub fn open(path: &Path, name: Option<&str>, prefixed: bool) -> Outcome<Root> {
         let about = |e: std::io::Error| Failure::Failed(format!("{}: {e}", path.display()));
         let resolved = path.canonicalize().map_err(about)?;
-        if resolved.metadata().map_err(about)?.is_file() {
+        let kind = resolved.metadata().map_err(about)?;
+        if kind.is_file() {
             return Ok(Root { path: resolved, is_file: true, folder: None, prefix: None });
+        }
+        if !kind.is_dir() {
+            return Err(Failure::Failed(format!("{} is neither a file nor a folder", path.display())));
         }
         let last = path.file_name().or(resolved.file_name()).map(|name| name.to_string_lossy().into_owned());
         let folder = name.map_or_else(|| mark(&resolved), str::to_owned);
@@ -183,8 +187,9 @@ impl Scan {
     /// Takes down what could not be read. What went while it was being looked at is simply not there.
     fn note_unread(&mut self, root: &Root, error: &ignore::Error) -> Outcome<()> {
         let path = path_of(error).unwrap_or(&root.path);
-        let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
-        let gone = error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        let kind = error.io_error().map(std::io::Error::kind);
+        let why = kind.map_or_else(|| error.to_string(), |kind| kind.to_string());
+        let gone = kind == Some(std::io::ErrorKind::NotFound);
         match path == root.path {
             true => Err(Failure::Failed(format!("{}: {why}", path.display()))),
             false if gone => Ok(()),

@@ -1,13 +1,15 @@
 //! `carrel ingest`: files and folders into a workspace, and folders kept in step with it.
 //!
 //! [`folder`] looks what is there, [`holdings`] what the workspace has, [`plan`] compares the two, [`apply`] does what
-//! follows by way of [`send`], [`report`] tells of it, and [`watch`] does all that again and again.
+//! follows by way of [`send`], [`report`] tells of it, and [`watch`] does all that again and again when a
+//! [`notice`] comes.
 
 mod apply;
 mod clean;
 mod folder;
 mod former;
 mod holdings;
+mod notice;
 mod plan;
 mod report;
 mod send;
@@ -129,7 +131,7 @@ impl Ingest {
     fn run<'a>(&'a self, client: &'a Client, bar: ProgressBar) -> Run<'a> {
         let chunk_tokens = self.former.chunk_tokens();
         let sender = Sender { client, workspace: &self.workspace, chunk_tokens };
-        Run { sender, at_once: usize::from(self.jobs), gives_up: self.watch, bar }
+        Run { sender, at_once: usize::from(self.jobs), gives_up: self.watch, together: true, bar }
     }
 
     /// Refuses to take a folder that lost everything at its word: a disk that is not there looks just so.
@@ -155,9 +157,18 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, roots: Vec<R
     let lines = if verb.verbose && !options.json { Lines::Text } else { Lines::None };
     let mut report = Report::new(lines);
     let few = roots.iter().all(|root| root.folder.is_none()) && scan.files.len() <= FEW;
+    let mut together = true;
     let mut holdings = match few || verb.clean {
         true => Holdings::default(),
-        false => Holdings::list(client, &verb.workspace).await?,
+        false => match Holdings::list(client, &verb.workspace).await {
+            // Whoever may only put documents in leaves the comparing to the interface.
+            Err(Failure::Refused { code, .. }) if code == "forbidden" && !verb.prune => {
+                eprintln!("the key may not list documents, so every file is sent");
+                together = false;
+                Holdings::default()
+            }
+            listed => listed?,
+        },
     };
     let (plan, holdings_back, _) = compare(Arc::new(roots), scan, holdings, Hashes::default()).await?;
     holdings = holdings_back;
@@ -167,7 +178,7 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, roots: Vec<R
     report.note_unchanged(plan.unchanged.len() as u64);
     let bar = progress(plan.send.len() as u64, options.json || verb.verbose);
     let gone = if verb.prune { plan.gone.as_slice() } else { &[] };
-    let run = verb.run(client, bar);
+    let run = Run { together, ..verb.run(client, bar) };
     run.apply(plan.send, gone, &mut holdings, &mut report).await?;
     run.bar.finish_and_clear();
     report.finish(options.json, (plan.gone.len() - gone.len()) as u64)
@@ -214,7 +225,7 @@ async fn dry_run(options: &Options, verb: &Ingest, roots: Vec<Root>) -> Outcome 
         let (unchanged, removed) = (plan.unchanged.len(), removed.len());
         say(&format!("{added} to add, {replaced} to replace, {unchanged} unchanged, {removed} to remove"))?;
         if left > 0 {
-            eprintln!("{left} documents came from here and their files are gone; --prune would remove them");
+            eprintln!("gone from the folder, and still documents: {left} (--prune would remove such)");
         }
     }
     verb.refuse_emptied(&plan)?;
@@ -243,7 +254,7 @@ async fn compare(
 fn tell_elsewhere(plan: &Plan) {
     for (folder, documents) in &plan.elsewhere {
         eprintln!(
-            "{documents} documents are the same as in the folder {folder} and stay with it; where this is that folder, \
+            "of the unchanged, {documents} came from the folder {folder} and stay with it; where this is that folder, \
              moved, go on with --folder-name {folder}"
         );
     }

@@ -95,7 +95,7 @@ impl Report {
             ))?;
         }
         if gone > 0 {
-            eprintln!("{gone} documents came from here and their files are gone; --prune removes them");
+            eprintln!("gone from the folder, and still documents: {gone} (--prune removes such)");
         }
         Ok(match (failed, added + replaced + unchanged + removed) {
             (0, _) => DONE,

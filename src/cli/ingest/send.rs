@@ -25,7 +25,7 @@ const TOGETHER_BYTES: u64 = 4 << 20;
 /// Bytes of a file that goes with others.
 const SMALL: u64 = 64 << 10;
 /// Small files from which they go together: for fewer, the way of a job is longer.
-const MANY: usize = 64;
+const MANY: usize = 16;
 /// Bytes of a name that the interface takes in a form of many files.
 const LONGEST_NAME: usize = 1024;
 
@@ -67,32 +67,32 @@ pub struct Sender<'a> {
     pub chunk_tokens: Option<u32>,
 }
 
-/// Groups what is to be sent.
-pub fn shipments(steps: Vec<Step>) -> Vec<Shipment> {
+/// What is to be sent, each by itself or, where they are many, small ones `together`.
+pub fn shipments(steps: Vec<Step>, together: bool) -> Vec<Shipment> {
     let is_small = |step: &Step| {
         let source = &step.file.source;
         let plain = multipart::is_kept(source) && source.len() <= LONGEST_NAME;
         plain && step.file.stamp.size <= SMALL && !is_archive(source)
     };
-    let many = steps.iter().filter(|step| is_small(step)).count() >= MANY;
+    let many = together && steps.iter().filter(|step| is_small(step)).count() >= MANY;
     let mut shipments = Vec::new();
     let mut open: BTreeMap<Option<Arc<str>>, (Vec<Step>, u64)> = BTreeMap::new();
     for step in steps {
         if is_archive(&step.file.source) {
             shipments.push(Shipment::Archive(step));
         } else if many && is_small(&step) {
-            let (together, bytes) = open.entry(step.file.folder.clone()).or_default();
+            let (gathered, bytes) = open.entry(step.file.folder.clone()).or_default();
             *bytes += step.file.stamp.size;
-            together.push(step);
-            if together.len() >= TOGETHER || *bytes >= TOGETHER_BYTES {
-                shipments.push(Shipment::Together(std::mem::take(together)));
+            gathered.push(step);
+            if gathered.len() >= TOGETHER || *bytes >= TOGETHER_BYTES {
+                shipments.push(Shipment::Together(std::mem::take(gathered)));
                 *bytes = 0;
             }
         } else {
             shipments.push(Shipment::File(step));
         }
     }
-    let rest = open.into_values().map(|(together, _)| together).filter(|together| !together.is_empty());
+    let rest = open.into_values().map(|(gathered, _)| gathered).filter(|gathered| !gathered.is_empty());
     shipments.extend(rest.map(Shipment::Together));
     shipments
 }

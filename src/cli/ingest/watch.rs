@@ -5,24 +5,21 @@
 //! stayed the same for [`SETTLED`], and is gone once it has been missing for as long.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::RecommendedWatcher;
 use tokio::sync::mpsc;
 
 use super::super::client::Client;
 use super::super::{DONE, Failure, Options, Outcome};
 use super::apply::passes;
-use super::folder::{self, EXCEPTIONS, Found, Root, Scan, Stamp, is_clutter};
+use super::folder::{self, Found, Root, Scan, Stamp};
 use super::holdings::Holdings;
 use super::plan::{Gone, Hashes, Plan};
 use super::report::{Lines, Report};
-use super::{Ingest, compare, tell_elsewhere};
+use super::{Ingest, compare, notice, tell_elsewhere};
 use crate::server;
 
 /// How long notices must have stopped before a look, and how long that is waited for.
@@ -70,6 +67,8 @@ struct Following<'a> {
     missing: HashMap<String, Instant>,
     /// Files that could not be taken in, by the SHA-256 they had: they are tried again once they change.
     refused: HashMap<String, String>,
+    /// What keeps it from looking, as it was said.
+    trouble: Option<String>,
     /// What has been said, so that it is not said again.
     said: HashSet<String>,
     is_first: bool,
@@ -88,6 +87,7 @@ impl<'a> Following<'a> {
             unsettled: HashMap::new(),
             missing: HashMap::new(),
             refused: HashMap::new(),
+            trouble: None,
             said: HashSet::new(),
             is_first: true,
         }
@@ -103,7 +103,7 @@ impl<'a> Following<'a> {
                     self.wait(next).await;
                 }
                 Err(failure) if passes(&failure) => {
-                    self.say(format!("{failure}; trying again"));
+                    self.complain(format!("{failure}; trying again"));
                     self.holdings = None;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -127,14 +127,12 @@ impl<'a> Following<'a> {
 
     /// Looks once and does what follows. When to look again, notice or not.
     async fn pass(&mut self, client: &Client) -> Outcome<Duration> {
-        let (mut holdings, listed) = match self.holdings.take() {
-            Some((holdings, listed)) if !holdings.stale && listed.elapsed() < LIST_AGAIN => (holdings, listed),
-            _ => {
-                // Notices of a folder that was put in another's place do not come to the old watcher.
-                self.watcher = self.watch();
-                (Holdings::list(client, &self.verb.workspace).await?, Instant::now())
-            }
-        };
+        let believed =
+            self.holdings.take().filter(|(holdings, listed)| !holdings.stale && listed.elapsed() < LIST_AGAIN);
+        if believed.is_none() {
+            // Notices of a folder that was put in another's place do not come to the old watcher.
+            self.watcher = self.watch();
+        }
         let (roots, hidden) = (self.roots.clone(), self.verb.hidden);
         let looking = tokio::task::spawn_blocking(move || folder::scan(&roots, hidden)).await;
         let mut scan = match looking.map_err(|e| Failure::Failed(e.to_string()))? {
@@ -142,10 +140,15 @@ impl<'a> Following<'a> {
             Err(failure) if self.is_first => return Err(failure),
             // A disk that is not there may come back, and then everything is looked at anew.
             Err(failure) => {
-                self.say(failure.to_string());
+                self.complain(failure.to_string());
                 return Ok(LOOK_OFTEN);
             }
         };
+        let (mut holdings, listed) = match believed {
+            Some(believed) => believed,
+            None => (Holdings::list(client, &self.verb.workspace).await?, Instant::now()),
+        };
+        self.trouble = None;
         scan.notes.iter().for_each(|note| self.say(note.clone()));
         self.hold_back(&mut scan);
         let waits = !scan.unsettled.is_empty();
@@ -247,23 +250,21 @@ impl<'a> Following<'a> {
 
     /// A watcher of all folders; where there can be none, the folders are looked at more often.
     fn watch(&mut self) -> Option<RecommendedWatcher> {
-        let (roots, hidden, notices) = (self.roots.clone(), self.verb.hidden, self.notices.0.clone());
-        let handler = move |event: notify::Result<Event>| {
-            if event.map_or(true, |event| matters(&event, &roots, hidden)) {
-                // Full is as good: a look is due already.
-                let _ = notices.try_send(());
-            }
-        };
-        let watching = notify::recommended_watcher(handler).and_then(|mut watcher| {
-            self.roots.iter().try_for_each(|root| watcher.watch(root.path(), RecursiveMode::Recursive))?;
-            Ok(watcher)
-        });
-        watching
+        let folders = self.roots.iter().map(|root| root.path().to_owned()).collect();
+        notice::watch(folders, self.verb.hidden, self.notices.0.clone())
             .inspect_err(|error| {
                 let seconds = LOOK_OFTEN.as_secs();
                 self.say(format!("changes are not told of as they come ({error}); looking every {seconds} s"));
             })
             .ok()
+    }
+
+    /// Says what keeps it from looking, once while it lasts.
+    fn complain(&mut self, text: String) {
+        if self.trouble.as_ref() != Some(&text) {
+            eprintln!("{text}");
+            self.trouble = Some(text);
+        }
     }
 
     fn say(&mut self, text: String) {
@@ -272,21 +273,4 @@ impl<'a> Following<'a> {
             self.said.insert(text);
         }
     }
-}
-
-/// Whether a notice can be about a file that is taken in. Reading is no change, and looking reads.
-fn matters(event: &Event, roots: &[Root], hidden: bool) -> bool {
-    let is_change = match event.kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
-    };
-    let is_wanted = |name: &OsStr| {
-        let is_hidden = name.to_string_lossy().starts_with('.') && name != EXCEPTIONS;
-        !is_hidden && !is_clutter(name, true) && !is_clutter(name, false)
-    };
-    let is_taken = |path: &Path| {
-        let below = roots.iter().find_map(|root| path.strip_prefix(root.path()).ok());
-        hidden || below.is_none_or(|below| below.iter().all(is_wanted))
-    };
-    event.need_rescan() || is_change && (event.paths.is_empty() || event.paths.iter().any(|path| is_taken(path)))
 }
