@@ -66,6 +66,7 @@ impl Instance {
                 title: Some(title).filter(|title| !title.is_empty()),
                 source: Some(source),
                 metadata: None,
+                chunk_tokens: None,
                 archive: false,
                 sha256: upload.sha256.clone(),
                 size: upload.size,

@@ -64,9 +64,9 @@ impl Report {
         self.unnamed += documents;
     }
 
-    /// The documents that failed.
-    pub fn failed(&self) -> impl Iterator<Item = &str> {
-        self.errors.iter().filter_map(|error| error["source"].as_str())
+    /// The documents that failed, and the codes of their failures.
+    pub fn failed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.errors.iter().filter_map(|error| Some((error["source"].as_str()?, error["code"].as_str()?)))
     }
 
     /// Sums up. `gone` are documents whose files are gone and that stay.

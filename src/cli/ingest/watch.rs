@@ -20,6 +20,7 @@ use super::holdings::Holdings;
 use super::plan::{Gone, Hashes, Plan};
 use super::report::{Lines, Report};
 use super::{Ingest, compare, notice, tell_elsewhere};
+use crate::ingest::is_archive;
 use crate::server;
 
 /// How long notices must have stopped before a look, and how long that is waited for.
@@ -65,13 +66,19 @@ struct Following<'a> {
     unsettled: HashMap<String, (Stamp, Instant)>,
     /// Documents whose files are missing, and since when.
     missing: HashMap<String, Instant>,
-    /// Files that could not be taken in, by the SHA-256 they had: they are tried again once they change.
-    refused: HashMap<String, String>,
+    /// Files that could not be taken in, by the SHA-256 they had: they are tried again once they change, or, where the
+    /// fault is not their own, with the next list of documents.
+    refused: HashMap<String, Refused>,
     /// What keeps it from looking, as it was said.
     trouble: Option<String>,
     /// What has been said, so that it is not said again.
     said: HashSet<String>,
     is_first: bool,
+}
+
+struct Refused {
+    hash: String,
+    by_its_own_fault: bool,
 }
 
 impl<'a> Following<'a> {
@@ -132,6 +139,7 @@ impl<'a> Following<'a> {
         if believed.is_none() {
             // Notices of a folder that was put in another's place do not come to the old watcher.
             self.watcher = self.watch();
+            self.refused.retain(|_, refused| refused.by_its_own_fault);
         }
         let (roots, hidden) = (self.roots.clone(), self.verb.hidden);
         let looking = tokio::task::spawn_blocking(move || folder::scan(&roots, hidden)).await;
@@ -158,7 +166,7 @@ impl<'a> Following<'a> {
         self.hashes = hashes;
         let gone = self.settled_gone(&plan)?;
         let waits = waits || self.verb.prune && gone.len() < plan.gone.len() && plan.emptied.is_empty();
-        plan.send.retain(|step| self.refused.get(&step.file.source) != Some(&step.hash));
+        plan.send.retain(|step| self.refused.get(&step.file.source).is_none_or(|refused| refused.hash != step.hash));
         self.do_it(client, plan, gone, &mut holdings).await?;
         self.holdings = Some((holdings, listed));
         Ok(match (waits, &self.watcher) {
@@ -186,8 +194,14 @@ impl<'a> Following<'a> {
             plan.send.iter().map(|step| (step.file.source.clone(), step.hash.clone())).collect();
         let run = self.verb.run(client, ProgressBar::hidden());
         run.apply(std::mem::take(&mut plan.send), &gone, holdings, &mut report).await?;
-        let refused = report.failed().filter_map(|source| Some((source.to_owned(), tried.get(source)?.clone())));
+        let refused = report.failed().filter_map(|(source, code)| {
+            let by_its_own_fault = !["failed", "internal"].contains(&code);
+            Some((source.to_owned(), Refused { hash: tried.get(source)?.clone(), by_its_own_fault }))
+        });
         self.refused.extend(refused);
+        // An archive fails by what it holds; where nothing of it went in, nothing tells that it was here.
+        let archives = tried.into_iter().filter(|(source, _)| is_archive(source));
+        self.refused.extend(archives.map(|(source, hash)| (source, Refused { hash, by_its_own_fault: true })));
         if self.is_first {
             tell_elsewhere(&plan);
             let left = if self.verb.prune { 0 } else { plan.gone.len() as u64 };
