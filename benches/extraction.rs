@@ -16,6 +16,7 @@ use uuid::Uuid;
 use zip::write::SimpleFileOptions;
 
 #[path = "random.rs"]
+#[allow(dead_code, reason = "others draw vectors, too")]
 mod random;
 
 use random::Random;
@@ -59,7 +60,9 @@ fn main() {
 /// Milliseconds until a process is ready to read.
 fn starting(sandbox: &Sandbox) -> f64 {
     let started = Instant::now();
-    (0..20).for_each(|_| drop(sandbox.confinement().unwrap()));
+    for _ in 0..20 {
+        sandbox.confinement().unwrap();
+    }
     started.elapsed().as_secs_f64() * 1e3 / 20.0
 }
 
@@ -181,7 +184,7 @@ fn unpack(megabytes: usize) {
     let mut out = zip::ZipWriter::new(fs::File::create(&path).unwrap());
     let each = 5_usize;
     for number in 0..megabytes / each {
-        let picture: Vec<u8> = (0..(each << 20) / 8).flat_map(|_| (random.next() as u64).to_le_bytes()).collect();
+        let picture: Vec<u8> = (0..(each << 20) / 8).flat_map(|_| random.next().to_le_bytes()).collect();
         let text: String =
             (0..200).map(|n| format!("<w:p><w:r><w:t>Sentence {n} of {number}.</w:t></w:r></w:p>")).collect();
         out.start_file(format!("report-{number}.docx"), SimpleFileOptions::default()).unwrap();

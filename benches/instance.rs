@@ -66,7 +66,9 @@ impl Instance {
                 title: Some(title).filter(|title| !title.is_empty()),
                 source: Some(source),
                 metadata: None,
+                chunk_tokens: None,
                 archive: false,
+                depth: 0,
                 sha256: upload.sha256.clone(),
                 size: upload.size,
             });

@@ -78,6 +78,7 @@ fn draft(corpus: &Corpus, model: &str, number: usize, passages: std::ops::Range<
         source: format!("document {number}"),
         content_type: "text/plain".into(),
         metadata: Map::from_iter([("part".to_owned(), part)]),
+        warnings: Vec::new(),
         size_bytes: content.len() as u64,
         content_hash: sha256(content.as_bytes()),
         file_type: "text/plain".into(),

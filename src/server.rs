@@ -145,7 +145,7 @@ async fn inspect(app: Arc<App>) {
 }
 
 /// Resolves when the process is told to stop.
-async fn signal() {
+pub async fn signal() {
     let interrupt = async {
         // Without a handler the signal ends the process, which is what was asked for.
         let _ = tokio::signal::ctrl_c().await;

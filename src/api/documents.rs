@@ -115,12 +115,14 @@ pub struct Given {
     pub content: String,
     pub content_type: Option<String>,
     pub metadata: Option<Map<String, Value>>,
+    pub chunk_tokens: Option<u32>,
 }
 
 impl Given {
     /// As it goes in, with its bytes apart.
     pub fn checked(self, field: &str) -> Result<(Incoming, Vec<u8>)> {
         check_words(field, self.title.as_deref(), self.source.as_deref(), self.metadata.as_ref())?;
+        check_chunk_tokens(field, self.chunk_tokens)?;
         let nul = !self.content.contains('\0');
         let mut checks = Checks::default();
         checks.require(nul, &format!("{field}content"), "must have no NUL characters");
@@ -128,7 +130,8 @@ impl Given {
         let bytes = self.content.into_bytes();
         let content_type = Some(self.content_type.unwrap_or_else(|| "text/markdown".to_owned()));
         let (title, source, metadata) = (self.title, self.source, self.metadata);
-        Ok((Incoming { content_type, title, source, metadata, ..Incoming::default() }, bytes))
+        let chunk_tokens = self.chunk_tokens;
+        Ok((Incoming { content_type, title, source, metadata, chunk_tokens, ..Incoming::default() }, bytes))
     }
 }
 
@@ -165,6 +168,17 @@ pub fn check_words(
         );
     }
     metadata.iter().for_each(|object| checks.object(&format!("{field}metadata"), object));
+    checks.done()
+}
+
+/// Tokens that a chunk may aim at. What an embedding model reads at once is less than the most, and bounds it further.
+const CHUNK_TOKENS: std::ops::RangeInclusive<u32> = 16..=65_536;
+
+/// Checks how large a sender wants the chunks; `field` goes before the field's name.
+pub fn check_chunk_tokens(field: &str, chunk_tokens: Option<u32>) -> Result<()> {
+    let mut checks = Checks::default();
+    let fits = chunk_tokens.is_none_or(|tokens| CHUNK_TOKENS.contains(&tokens));
+    checks.require(fits, &format!("{field}chunk_tokens"), "must be from 16 to 65536");
     checks.done()
 }
 
@@ -229,11 +243,13 @@ async fn take_in(app: Arc<App>, access: Access, target: Option<Uuid>, request: R
                 return Err(error.into());
             }
             check_words("", form.title.as_deref(), form.source.as_deref(), form.metadata.as_ref())?;
+            check_chunk_tokens("", form.chunk_tokens)?;
+            let chunk_tokens = form.chunk_tokens;
             let file = form.files.into_iter().next().ok_or_else(|| Error::invalid("file", "is missing"))?;
             let (title, source, metadata) = (form.title, form.source, form.metadata);
             let (file_name, content_type) = (file.name, file.content_type);
             (
-                Incoming { title, source, metadata, file_name, content_type, ..Incoming::default() },
+                Incoming { title, source, metadata, file_name, content_type, chunk_tokens, ..Incoming::default() },
                 None,
                 Some(file.upload),
             )

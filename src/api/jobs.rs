@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::access::{Ids, In, ReadJobs, WriteDocuments};
 use super::body;
-use super::documents::{Given, check_words};
+use super::documents::{Given, check_chunk_tokens, check_words};
 use super::error::{Answer, blocking, public_detail};
 use super::multipart::{self, keep};
 use super::page::{Page, Params};
@@ -175,6 +175,7 @@ async fn in_json(app: &Arc<App>, request: Request) -> Answer<Batch> {
                 title: incoming.title,
                 source: incoming.source,
                 metadata: incoming.metadata,
+                chunk_tokens: incoming.chunk_tokens,
                 ..Item::default()
             };
             batch.add(item, keep(&app, &bytes)?);
@@ -189,6 +190,7 @@ async fn in_form(app: &Arc<App>, request: Request) -> Answer<Batch> {
     let largest = |name: &str| if is_archive(name) { limits.upload_bytes } else { limits.document_bytes };
     let form = multipart::read(request, app, 10_000, largest).await?;
     check_words("", form.title.as_deref(), form.source.as_deref(), form.metadata.as_ref())?;
+    check_chunk_tokens("", form.chunk_tokens)?;
     if form.files.is_empty() {
         // Where nothing at all can be taken, there is no job to speak of.
         let missing = || Error::invalid("file", "is missing");
@@ -206,6 +208,7 @@ async fn in_form(app: &Arc<App>, request: Request) -> Answer<Batch> {
             file_name: file.name,
             content_type: file.content_type,
             metadata: form.metadata.clone(),
+            chunk_tokens: form.chunk_tokens,
             archive,
             ..Item::default()
         };

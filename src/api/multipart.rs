@@ -39,10 +39,12 @@ pub struct Form {
     pub title: Option<String>,
     pub source: Option<String>,
     pub metadata: Option<Map<String, Value>>,
+    /// Tokens that a chunk is to aim at, unchecked.
+    pub chunk_tokens: Option<u32>,
 }
 
-/// Reads a form of files and the fields `title`, `source` and `metadata`; at most `most` files, each of as many bytes
-/// as `largest` allows for its name. A file that cannot be taken is noted, and the others are read on.
+/// Reads a form of files and the fields `title`, `source`, `metadata` and `chunk_tokens`; at most `most` files, each
+/// of as many bytes as `largest` allows for its name. A file that cannot be taken is noted, and the others are read on.
 pub async fn read(request: Request, app: &Arc<App>, most: usize, largest: impl Fn(&str) -> u64) -> Answer<Form> {
     let mut parts = Multipart::from_request(request, app)
         .await
@@ -88,6 +90,10 @@ pub async fn read(request: Request, app: &Arc<App>, most: usize, largest: impl F
                 let parsed = serde_json::from_str(&text);
                 form.metadata =
                     Some(parsed.map_err(|e| Error::invalid("metadata", format!("must be a JSON object: {e}")))?);
+            }
+            "chunk_tokens" => {
+                let parsed = text.trim().parse();
+                form.chunk_tokens = Some(parsed.map_err(|_| Error::invalid("chunk_tokens", "must be a whole number"))?);
             }
             other => return Err(Error::invalid(other, "is no field of this form").into()),
         }

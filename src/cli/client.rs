@@ -91,6 +91,17 @@ impl Client {
         Client { transport: Transport::Remote { http: reqwest::Client::new(), base }, token }
     }
 
+    /// Looks anew for the server that holds the data directory, which may have come back at another address. A client
+    /// of `--url`, or one that holds the directory itself, stays as it is.
+    pub fn find_again(&mut self, options: &Options) -> Outcome<()> {
+        let found_by_directory = matches!(self.transport, Transport::Remote { .. }) && options.url.is_none();
+        if found_by_directory && let Ok(Some(owner)) = DataDir::owner(&options.quiet_config()?.data) {
+            let key = std::env::var("CARREL_API_KEY").ok().filter(|key| !key.is_empty());
+            *self = Client::remote(&owner.url, key.unwrap_or(owner.token));
+        }
+        Ok(())
+    }
+
     /// Lets go of the data directory, where this process opened it.
     pub async fn close(self) {
         if let Transport::Local { app, .. } = self.transport {
@@ -137,7 +148,7 @@ impl Client {
                 let request = request(format!("{base}{path}")).body(body).map_err(|e| failed(&e))?;
                 let request = reqwest::Request::try_from(request).map_err(|e| failed(&e))?;
                 let reply = http.execute(request).await.map_err(|e| {
-                    Failure::Failed(format!("the server at {base} cannot be reached: {}", e.without_url()))
+                    Failure::Unreachable(format!("the server at {base} cannot be reached: {}", e.without_url()))
                 })?;
                 let status = reply.status();
                 let body = reply.bytes_stream().map_err(|e| e.without_url().to_string());
@@ -169,7 +180,7 @@ impl Reply {
 
     /// The whole body.
     pub async fn bytes(self) -> Outcome<Vec<u8>> {
-        let pieces: Vec<Bytes> = self.body.try_collect().await.map_err(Failure::Failed)?;
+        let pieces: Vec<Bytes> = self.body.try_collect().await.map_err(broken_off)?;
         Ok(pieces.concat())
     }
 
@@ -183,7 +194,14 @@ impl Reply {
             Ok(problem) => Err(refusal(&problem, status)),
             Err(_) => {
                 let text: String = String::from_utf8_lossy(&bytes).chars().take(SHOWN).collect();
-                Err(Failure::Failed(format!("the server answered {status} {text}")))
+                let said = format!("the server answered {status} {text}");
+                // What stands before a server answers so while there is none.
+                match status {
+                    StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                        Err(Failure::Unreachable(said))
+                    }
+                    _ => Err(Failure::Failed(said)),
+                }
             }
         }
     }
@@ -196,7 +214,7 @@ impl Reply {
         let mut body = self.body;
         let mut waiting: Vec<u8> = Vec::new();
         while let Some(piece) = body.next().await {
-            waiting.extend_from_slice(&piece.map_err(Failure::Failed)?);
+            waiting.extend_from_slice(&piece.map_err(broken_off)?);
             while let Some(end) = waiting.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
                 let data = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
@@ -207,6 +225,10 @@ impl Reply {
         }
         Ok(())
     }
+}
+
+fn broken_off(cause: String) -> Failure {
+    Failure::Unreachable(format!("the answer broke off: {cause}"))
 }
 
 fn refusal(problem: &Value, status: StatusCode) -> Failure {

@@ -127,6 +127,8 @@ pub enum Failure {
     Usage(String),
     /// It was tried, and did not work.
     Failed(String),
+    /// Nobody answered, or not to the end; later perhaps.
+    Unreachable(String),
     /// The interface refused it, with its stable code.
     Refused { code: String, detail: String },
     /// Whoever read the output has gone.
@@ -141,7 +143,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::Failed(_) | Failure::Refused { .. } => FAILED,
+            Failure::Failed(_) | Failure::Unreachable(_) | Failure::Refused { .. } => FAILED,
             Failure::Closed => DONE,
         }
     }
@@ -150,7 +152,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Usage(text) | Failure::Failed(text) => f.write_str(text),
+            Failure::Usage(text) | Failure::Failed(text) | Failure::Unreachable(text) => f.write_str(text),
             Failure::Refused { code, detail } => write!(f, "{detail} ({code})"),
             Failure::Closed => f.write_str("the output was closed"),
         }

@@ -19,6 +19,7 @@ pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
         title: item.title.clone(),
         source: item.source.clone(),
         metadata: item.metadata.clone(),
+        chunk_tokens: item.chunk_tokens,
     })
 }
 
@@ -65,6 +66,7 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
                         content_type: None,
                         title: None,
                         metadata: pending.item.metadata.clone(),
+                        chunk_tokens: pending.item.chunk_tokens,
                         archive: false,
                         depth,
                         sha256: upload.sha256.clone(),

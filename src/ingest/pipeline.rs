@@ -37,6 +37,8 @@ pub struct Incoming {
     pub title: Option<String>,
     pub source: Option<String>,
     pub metadata: Option<Map<String, Value>>,
+    /// Tokens that a chunk aims at; else as the pipeline has it.
+    pub chunk_tokens: Option<u32>,
 }
 
 /// What became of a document that came in.
@@ -93,7 +95,8 @@ impl Pipeline {
 
     /// Extracts and cuts a document; its chunks have no vectors yet.
     pub(super) fn draft(&self, incoming: Incoming) -> Result<Prepared> {
-        let Incoming { target, bytes, sha256, file_name, content_type, title, source, metadata } = incoming;
+        let Incoming { target, bytes, sha256, file_name, content_type, title, source, metadata, chunk_tokens } =
+            incoming;
         let format = match Format::detect(&bytes, file_name.as_deref(), content_type.as_deref()) {
             Err(Fault { kind: Kind::Archive, .. }) => return Ok(Prepared::Archive),
             format => format?,
@@ -132,7 +135,7 @@ impl Pipeline {
         let mut facts = extracted.metadata;
         facts.extend(metadata.unwrap_or_default());
         let tokens = ModelTokens(self.embedder.as_ref());
-        let budget = self.budget(&title);
+        let budget = self.budget(&title, chunk_tokens);
         let (content, marks) = match extracted.structure {
             Structure::Markdown => tables::repeat_headers(extracted.content, extracted.marks, budget, &tokens),
             Structure::Plain | Structure::Code => (extracted.content, extracted.marks),
@@ -169,12 +172,13 @@ impl Pipeline {
     }
 
     /// Leaves room in the model's window for the title and headings that a chunk is embedded with.
-    fn budget(&self, title: &str) -> Budget {
+    fn budget(&self, title: &str, chunk_tokens: Option<u32>) -> Budget {
         let window = self.embedder.model().max_tokens;
         let headings = 32;
         let context = self.embedder.count_tokens(title) + headings;
         let most = window.saturating_sub(context).max(window / 2);
-        Budget { target: self.chunk_tokens.min(most), most }
+        let target = chunk_tokens.map_or(self.chunk_tokens, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
+        Budget { target: target.min(most), most }
     }
 }
 

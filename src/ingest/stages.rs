@@ -184,7 +184,7 @@ impl Stages<'_> {
             Ok(Prepared::Unchanged(document)) => (Fate::Unchanged(Box::new(document)), None),
             Ok(Prepared::Archive) => {
                 drop(held);
-                return self.unpack(pending, line);
+                return self.unpack(pending, to);
             }
             Ok(Prepared::Draft { draft, stale }) => {
                 let (reply, replies) = channel();

@@ -78,7 +78,7 @@ impl Entry {
             chunk_count: Some(document.chunk_count),
             code: None,
             message: None,
-            warnings: Vec::new(),
+            warnings: document.warnings,
         }
     }
 }

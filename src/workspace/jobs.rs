@@ -83,6 +83,9 @@ pub struct Item {
     pub source: Option<String>,
     #[serde(default)]
     pub metadata: Option<Map<String, Value>>,
+    /// Tokens that a chunk aims at, where the client said so.
+    #[serde(default)]
+    pub chunk_tokens: Option<u32>,
     /// Whether the bytes are an archive of documents.
     #[serde(default)]
     pub archive: bool,

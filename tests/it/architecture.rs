@@ -54,6 +54,8 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("axum", &["api", "ui", "server", "cli"]),
     ("tower_http", &["api", "ui", "server"]),
     ("clap", &["cli", "config", "main"]),
+    ("ignore", &["cli"]),
+    ("notify", &["cli"]),
     ("reqwest", &["cli", "llm"]),
     ("zip", &["extract", "sandbox"]),
     ("tar", &["sandbox", "workspace"]),

@@ -29,6 +29,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod folders;
 mod formats;
 mod hits;
 mod ingest_jobs;

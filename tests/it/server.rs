@@ -17,7 +17,7 @@ use crate::client::Client;
 pub const ADMIN_KEY: &str = "sk_admin_test_0123456789abcdefghij";
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Where a server lives: its working directory, with its data and its log. Outlives the server.
 pub struct Home(TempDir);
@@ -249,13 +249,14 @@ impl Drop for Server {
     }
 }
 
-fn signal(process: u32, name: &str) {
+/// Sends a signal to a process.
+pub fn signal(process: u32, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(status.unwrap().success(), "no process {process}");
 }
 
 /// The lines that come out of `pipe`, as they come.
-fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
+pub fn lines(pipe: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
