@@ -11,12 +11,13 @@ mod frame;
 mod process;
 mod reader;
 mod recognition;
+mod turns;
 mod unpacking;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -30,11 +31,14 @@ pub use unpacking::Entry;
 use crate::error::Result;
 use crate::extract::{self, Extracted, Fault, Input, Kind, Scan};
 use process::Process;
+use turns::Turns;
 
 /// The hidden verb of this program that reads documents.
 pub const VERB: &str = "read-documents";
 /// The hidden verb of this program that becomes the one that recognizes text.
 pub const RECOGNITION_VERB: &str = "recognize-text";
+/// Documents whose pictures are recognized at once: each has all of its pictures in memory.
+const RECOGNIZED_AT_ONCE: usize = 4;
 /// How many times as long as one page all pages of a document may take to recognize.
 const RECOGNITION_FACTOR: u32 = 20;
 /// Bytes of a document, or of its text, from which its reader is not used again: what it took stays taken.
@@ -56,17 +60,13 @@ pub struct Sandbox {
     program: PathBuf,
     limits: Limits,
     recognizer: Option<Recognizer>,
-    state: Mutex<State>,
-    left: Condvar,
+    reading: Turns,
+    /// Documents whose pictures are in memory.
+    recognizing: Turns,
+    /// Processes that have nothing to do; the one that was used last comes last.
+    idle: Mutex<Vec<Idle>>,
     /// Whether it was said that something does not hold here.
     told: AtomicBool,
-}
-
-#[derive(Default)]
-struct State {
-    busy: usize,
-    /// The one that was used last comes last.
-    idle: Vec<Idle>,
 }
 
 struct Idle {
@@ -75,15 +75,19 @@ struct Idle {
     process: Process,
 }
 
-/// Leave to have a process work.
-struct Turn<'s>(&'s Sandbox);
-
 impl Sandbox {
     /// Processes of `program`, which is this program; none is started yet. Without a recognizer, text in pictures is
     /// not read.
     pub fn new(program: PathBuf, limits: Limits, recognizer: Option<Recognizer>) -> Self {
-        let (state, left, told) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
-        Sandbox { program, limits, recognizer, state, left, told }
+        Sandbox {
+            program,
+            limits,
+            recognizer,
+            reading: Turns::new(limits.at_once),
+            recognizing: Turns::new(RECOGNIZED_AT_ONCE),
+            idle: Mutex::default(),
+            told: AtomicBool::new(false),
+        }
     }
 
     /// This very program, even where its file was replaced meanwhile.
@@ -100,39 +104,54 @@ impl Sandbox {
     /// # Errors
     /// Where no process can be had.
     pub fn extract(&self, compartment: Uuid, input: Input<'_>) -> Result<Result<Extracted, Fault>> {
-        let input = Input { wants_scans: self.recognizer.is_some(), ..input };
-        // What stands as it is needs no parser, and so no process.
-        let read = match input.format.is_verbatim() {
-            true => extract::extract(input),
-            false => self.read(compartment, input)?,
-        };
-        Ok(read.and_then(extract::checked).and_then(|found| match &self.recognizer {
-            Some(recognizer) if !found.scans.is_empty() => self.recognized(recognizer, found),
-            _ => Ok(found),
-        }))
+        let read = self.read(compartment, Input { wants_scans: false, ..input })?;
+        match &self.recognizer {
+            Some(recognizer) if lacks_text(&read) => self.recognize(recognizer, compartment, input),
+            _ => Ok(read),
+        }
     }
 
-    /// The document with the text of its pictures. A picture that cannot be read leaves its page without text.
-    fn recognized(&self, recognizer: &Recognizer, found: Extracted) -> Result<Extracted, Fault> {
+    /// Reads a document again, with its pictures, and the text in them. A picture that cannot be read leaves its page
+    /// without text.
+    fn recognize(
+        &self,
+        recognizer: &Recognizer,
+        compartment: Uuid,
+        input: Input<'_>,
+    ) -> Result<Result<Extracted, Fault>> {
+        let _room = self.recognizing.take();
+        let found = match self.read(compartment, Input { wants_scans: true, ..input })? {
+            Ok(found) => found,
+            fault => return Ok(fault),
+        };
         let started = Instant::now();
         let most = Duration::from_secs(self.limits.seconds) * RECOGNITION_FACTOR;
         let text = |scan: &Scan| {
             if started.elapsed() > most {
                 return String::new();
             }
-            let _turn = self.turn();
+            let _turn = self.reading.take();
             recognizer.recognize(&self.program, self.limits, &scan.image).unwrap_or_default()
         };
         let texts: Vec<String> = found.scans.iter().map(text).collect();
         let found = extract::with_recognized(found, &texts);
-        match found.content.trim().is_empty() {
+        Ok(match found.content.trim().is_empty() {
             true => Err(Fault::new(Kind::NoTextLayer, "the document is a picture in which no text was recognized")),
             false => extract::checked(found),
-        }
+        })
     }
 
     fn read(&self, compartment: Uuid, input: Input<'_>) -> Result<Result<Extracted, Fault>> {
-        let _turn = self.turn();
+        // What stands as it is needs no parser, and so no process.
+        let read = match input.format.is_verbatim() {
+            true => extract::extract(input),
+            false => self.read_apart(compartment, input)?,
+        };
+        Ok(read.and_then(extract::checked))
+    }
+
+    fn read_apart(&self, compartment: Uuid, input: Input<'_>) -> Result<Result<Extracted, Fault>> {
+        let _turn = self.reading.take();
         let limit = Duration::from_secs(self.limits.seconds);
         let warm = self.warm(compartment);
         let (process, answer) = match warm.and_then(|mut process| Some((process.read(&input, limit).ok()?, process))) {
@@ -148,7 +167,7 @@ impl Sandbox {
         };
         let size = answer.as_ref().map_or(0, |found| found.content.len() + found.scans.len() * HEAVY);
         if input.bytes.len().max(size) < HEAVY && process.busy < limit / 2 {
-            self.state().idle.push(Idle { compartment, since: Instant::now(), process });
+            self.idle().push(Idle { compartment, since: Instant::now(), process });
         }
         Ok(answer)
     }
@@ -158,7 +177,7 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::extract`], and those of `take`.
     pub fn unpack(&self, archive: File, take: &mut dyn FnMut(Unpacked<'_>) -> Result<()>) -> Result<()> {
-        let _turn = self.turn();
+        let _turn = self.reading.take();
         Process::unpack(&self.program, archive, self.limits, take).map(|confinement| self.note(confinement))
     }
 
@@ -174,35 +193,19 @@ impl Sandbox {
 
     /// Ends processes that have had nothing to do for `idle`.
     pub fn tidy(&self, idle: Duration) {
-        let (kept, ended) = {
-            let mut state = self.state();
-            std::mem::take(&mut state.idle).into_iter().partition(|process| process.since.elapsed() < idle)
-        };
-        self.state().idle.extend::<Vec<Idle>>(kept);
-        drop::<Vec<Idle>>(ended);
+        let ended: Vec<Idle> = self.idle().extract_if(.., |process| process.since.elapsed() >= idle).collect();
+        drop(ended);
     }
 
-    fn turn(&self) -> Turn<'_> {
-        let mut state = self.state();
-        while state.busy >= self.limits.at_once.max(1) {
-            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.busy += 1;
-        Turn(self)
-    }
-
-    /// An idle process of this compartment; one of another makes room for it.
+    /// An idle process of this compartment; one of another makes room for a new one.
     fn warm(&self, compartment: Uuid) -> Option<Process> {
-        let mut state = self.state();
-        let own = state.idle.iter().rposition(|idle| idle.compartment == compartment);
-        let taken = own.map(|place| state.idle.remove(place));
-        let surplus = match taken.is_none() && state.idle.len() + state.busy > self.limits.at_once {
-            true if !state.idle.is_empty() => Some(state.idle.remove(0)),
-            _ => None,
-        };
-        drop(state);
+        let mut idle = self.idle();
+        let own = idle.iter().rposition(|idle| idle.compartment == compartment);
+        let surplus = (own.is_none() && idle.len() >= self.limits.at_once).then(|| idle.remove(0));
+        let own = own.map(|place| idle.remove(place).process);
+        drop(idle);
         drop(surplus);
-        taken.map(|idle| idle.process)
+        own
     }
 
     fn noted(&self, process: Process) -> Process {
@@ -216,14 +219,15 @@ impl Sandbox {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.state().busy -= 1;
-        self.0.left.notify_one();
+/// Whether text recognition could add to what was read.
+fn lacks_text(read: &Result<Extracted, Fault>) -> bool {
+    match read {
+        Ok(found) => found.warnings.iter().any(|warning| warning.code == Kind::NoTextLayer.code()),
+        Err(fault) => fault.kind == Kind::NoTextLayer,
     }
 }

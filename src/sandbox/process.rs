@@ -19,7 +19,7 @@ use crate::extract::{Extracted, Fault, Input};
 /// Bytes of what a process says beside text and pictures.
 const WORDS: u64 = 256 << 20;
 /// Bytes of all pictures of a document.
-const PICTURES: u64 = 512 << 20;
+const PICTURES: u64 = 128 << 20;
 /// How much longer an archive may compute than a document.
 const ARCHIVE_FACTOR: u64 = 20;
 

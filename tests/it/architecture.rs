@@ -94,7 +94,8 @@ fn source(root: &Path, path: &Path) -> Source {
     let path = path.strip_prefix(root).unwrap().to_owned();
     let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap().trim_end_matches(".rs")).collect();
     let depth = parts.iter().filter(|part| **part != "mod").count();
-    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    let begins = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
+    let end = begins.iter().filter_map(|begin| text.find(begin)).min().unwrap_or(text.len());
     let lines = text[..end].lines().enumerate();
     let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//"));
     let code = code.map(|(number, line)| (number + 1, line.to_owned())).collect();

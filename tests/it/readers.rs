@@ -172,3 +172,37 @@ async fn a_reader_that_is_killed_is_replaced() {
         }
     }
 }
+
+/// Whether text recognition can be had on this machine.
+fn recognizes() -> bool {
+    Command::new("tesseract").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test]
+async fn text_in_pictures_is_read_where_there_is_text_recognition() {
+    let picture = include_bytes!("../fixtures/note.png");
+    let path = std::env::var("PATH").unwrap();
+    let server = Server::with(&[("PATH", &path)]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let answer = tenant.client.upload("POST", &tenant.path("/documents"), &[file("note.png", picture)]).await;
+    if !recognizes() {
+        answer.problem(422, "no_text_layer");
+        return;
+    }
+    let document = answer.is(201).json();
+    assert_eq!(document["content_type"], "image/png");
+    assert_eq!(document["metadata"]["pages_recognized"], json!([1]));
+    let answer = tenant.ask("When was the gasket of pump seven replaced?").await;
+    assert!(answer["message"].as_str().unwrap().contains("October"), "{answer}");
+    assert_eq!(answer["citations"][0]["label"], "note.png, page 1");
+}
+
+#[tokio::test]
+async fn without_text_recognition_a_picture_says_that_nothing_reads_it() {
+    let server = Server::with(&[("CARREL_INGEST_OCR_LANGUAGES", "off")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let picture = include_bytes!("../fixtures/note.png");
+    let answer = tenant.client.upload("POST", &tenant.path("/documents"), &[file("note.png", picture)]).await;
+    let detail = answer.problem(422, "no_text_layer")["detail"].clone();
+    assert!(detail.as_str().unwrap().contains("text recognition"), "{detail}");
+}

@@ -38,6 +38,7 @@ fn redacted_field(name: &str, value: &Value) -> Value {
     match name {
         "id" | "request_id" | "message_id" | "tool_call_id" | "uuid" => json!("[id]"),
         "instance" if text.starts_with("/v1/workspaces/") => json!("[path]"),
+        "file" if text.starts_with("/workspaces/") && text.ends_with("/file") => json!("[path]"),
         "key" if text.starts_with("sk_live_") => json!("[key]"),
         "key_prefix" if text.starts_with("sk_live_") => json!("[prefix]"),
         "slug" if text.len() == 33 => json!("[slug]"),
@@ -221,6 +222,11 @@ async fn a_document_and_its_chunk() {
       ],
       "id": "[id]",
       "index": 0,
+      "location": {
+        "label": "lines 1–3",
+        "line": 1,
+        "line_end": 3
+      },
       "start": "[start]",
       "token_count": "[tokens]"
     }
@@ -242,7 +248,7 @@ async fn a_job() {
       "done": 1,
       "errors": [
         {
-          "code": "no_text",
+          "code": "validation_failed",
           "message": "[sentence]",
           "source": "empty.md"
         }
@@ -275,7 +281,7 @@ async fn a_job() {
       },
       {
         "chunk_count": null,
-        "code": "no_text",
+        "code": "validation_failed",
         "document_id": null,
         "message": "[sentence]",
         "position": 1,
@@ -308,6 +314,11 @@ async fn a_search_result() {
             "Kettles"
           ],
           "highlights": "[ranges]",
+          "location": {
+            "label": "lines 1–3",
+            "line": 1,
+            "line_end": 3
+          },
           "metadata": {
             "team": "kitchen"
           },
@@ -438,9 +449,15 @@ async fn a_chat_answer() {
           "chunk_id": "[id]",
           "document_id": "[id]",
           "end": 46,
+          "file": "[path]",
           "heading_path": [
             "Kettles"
           ],
+          "label": "kettles.md, line 3",
+          "location": {
+            "label": "line 3",
+            "line": 3
+          },
           "marker": 1,
           "quote": "The copper kettle whistles at noon.",
           "score": "[0..=1]",
