@@ -214,7 +214,8 @@ impl Sandbox {
     }
 
     fn note(&self, Confinement { bounded, walled, filtered }: Confinement) {
-        if !(bounded && walled && filtered) && !self.told.swap(true, Ordering::Relaxed) {
+        let holds = bounded && walled && filtered;
+        if !holds && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(bounded, walled, filtered, "this system confines the reading of documents in part only");
         }
     }

@@ -262,7 +262,7 @@ async fn what_cannot_be_read_is_told_and_not_taken_for_gone() {
     let desk = Desk::with(&["a.md", "shut/b.md"]).await;
     desk.run(&[]).exits(0);
     let shut = desk.folder.join("shut");
-    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser reads everything.
     if std::fs::read_dir(&shut).is_err() {
         let run = desk.run(&["--prune", "--json"]).exits(3).json();
