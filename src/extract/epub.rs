@@ -18,9 +18,7 @@ const MOST_CHAPTERS: usize = 20_000;
 /// [`Kind::Damaged`] and [`Kind::TooComplex`].
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let place = package_file(package)?;
-    let Some(text) = package.text(&place)? else {
-        return Err(Fault::new(Kind::Damaged, format!("the file is damaged: {place} is missing in it")));
-    };
+    let text = package.text(&place)?.unwrap_or_default();
     let mut composer = Composer::default();
     properties::read(&text, Vocabulary::Book, &mut composer)?;
     for chapter in spine(&text)? {
@@ -55,9 +53,11 @@ fn package_file(package: &mut Package<'_>) -> Result<String, Fault> {
     let container = package.text("META-INF/container.xml")?.unwrap_or_default();
     let mut nodes = Nodes::of(&container);
     while let Some(node) = nodes.next()? {
+        // A book may come in several renditions; the first is the usual one.
         if let Node::Start(element) = node
             && element.name() == "rootfile"
-            && let Some(path) = element.attribute("full-path")
+            && let Some(path) = element.attribute("full-path").map(|path| percent_decoded(&path))
+            && package.has(&path)
         {
             return Ok(path);
         }
@@ -127,7 +127,7 @@ mod tests {
             ("mimetype", "application/epub+zip"),
             (
                 "META-INF/container.xml",
-                "<container><rootfiles><rootfile full-path='ops/book.opf'/></rootfiles></container>",
+                "<container><rootfiles><rootfile full-path='lost.opf'/><rootfile full-path='ops/book.opf'/></rootfiles></container>",
             ),
             ("ops/book.opf", &opf),
             (
