@@ -8,6 +8,7 @@ mod format;
 mod front_matter;
 mod html;
 mod markdown;
+mod pdf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -78,6 +79,7 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
         Format::Markdown => markdown::extract(&text(input.bytes)?),
         Format::Html => html::extract(&text(input.bytes)?),
         Format::Plain => plain(&text(input.bytes)?, Structure::Plain),
+        Format::Pdf => pdf::extract(input.bytes, input.wants_scans)?,
         other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {

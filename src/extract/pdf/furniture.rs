@@ -1,0 +1,115 @@
+//! Running headers and footers: what stands at the same place of page after page, at its edge.
+
+use std::collections::HashMap;
+
+use super::glyphs::whole;
+use super::segments::Segment;
+
+/// How much of a page's height its edges are.
+const EDGE: f64 = 0.12;
+/// Pages on which something stands before it is taken to be furniture.
+const FEWEST: usize = 3;
+/// Pages that may lie between two with the same furniture: left and right pages differ.
+const WIDEST: usize = 2;
+
+/// Where something stands: a page, and which of its segments.
+struct Sighting {
+    page: usize,
+    segment: usize,
+    /// Its numbers.
+    numbers: Vec<i64>,
+}
+
+/// Takes running headers, footers and page numbers out of the pages. `pages` has their heights and segments.
+pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
+    let mut seen: HashMap<(String, i32), Vec<Sighting>> = HashMap::new();
+    for (page, (height, segments)) in pages.iter().enumerate() {
+        for (at, segment) in segments.iter().enumerate() {
+            let is_edge = segment.baseline < EDGE * height || segment.baseline > (1.0 - EDGE) * height;
+            if is_edge && segment.table.is_none() && segment.text.len() <= 300 {
+                let (mask, numbers) = masked(&segment.text);
+                let sighting = Sighting { page, segment: at, numbers };
+                seen.entry((mask, whole(segment.baseline / 4.0))).or_default().push(sighting);
+            }
+        }
+    }
+    let mut dropped: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
+    for sightings in seen.values() {
+        let breaks = sightings.chunk_by(|one, next| next.page - one.page <= WIDEST);
+        for run in breaks.filter(|run| run.len() >= FEWEST) {
+            for sighting in furniture(run) {
+                if let Some(dropped) = dropped.get_mut(sighting.page) {
+                    dropped.push(sighting.segment);
+                }
+            }
+        }
+    }
+    for ((_, segments), mut dropped) in pages.iter_mut().zip(dropped) {
+        dropped.sort_unstable();
+        let declared = |segment: &Segment| segment.is_furniture;
+        let is_all = segments.iter().all(declared);
+        let mut at = 0;
+        segments.retain(|segment| {
+            let is_dropped = dropped.binary_search(&at).is_ok() || (declared(segment) && !is_all);
+            at += 1;
+            !is_dropped
+        });
+    }
+}
+
+/// Those of a run that say the same, or that differ by numbers which grow with the pages. Figures that differ
+/// otherwise are what a page has to say.
+fn furniture(run: &[Sighting]) -> Vec<&Sighting> {
+    let mut same: HashMap<&[i64], Vec<&Sighting>> = HashMap::new();
+    let mut growing: HashMap<(usize, i64), Vec<&Sighting>> = HashMap::new();
+    for sighting in run {
+        // A number alone that does not change tells nothing about pages.
+        same.entry(&sighting.numbers).or_default().push(sighting);
+        let page = i64::try_from(sighting.page).unwrap_or(i64::MAX);
+        for (at, number) in sighting.numbers.iter().enumerate().take(4) {
+            growing.entry((at, number.saturating_sub(page))).or_default().push(sighting);
+        }
+    }
+    let groups = same.into_values().chain(growing.into_values());
+    groups.filter(|group| group.len() >= FEWEST).flatten().collect()
+}
+
+/// A text with its numbers masked, and the numbers.
+fn masked(text: &str) -> (String, Vec<i64>) {
+    let roman = text.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
+    if let Some(number) = roman_numeral(&roman) {
+        return ("#".to_owned(), vec![number]);
+    }
+    let (mut mask, mut numbers) = (String::new(), Vec::new());
+    for char in text.chars() {
+        match char.to_digit(10) {
+            Some(digit) if mask.ends_with('#') => {
+                if let Some(number) = numbers.last_mut() {
+                    *number = i64::saturating_add(i64::saturating_mul(*number, 10), i64::from(digit));
+                }
+            }
+            Some(digit) => {
+                mask.push('#');
+                numbers.push(i64::from(digit));
+            }
+            None if char == '#' => mask.push('.'),
+            None => mask.push(char),
+        }
+    }
+    (mask, numbers)
+}
+
+fn roman_numeral(text: &str) -> Option<i64> {
+    let value = |char| match char {
+        'i' => Some(1),
+        'v' => Some(5),
+        'x' => Some(10),
+        'l' => Some(50),
+        'c' => Some(100),
+        _ => None,
+    };
+    let digits: Option<Vec<i64>> = text.chars().map(value).collect();
+    let digits = digits.filter(|digits| (1..=8).contains(&digits.len()))?;
+    let before = |at: usize| digits.get(at + 1).is_some_and(|next| *next > digits.get(at).copied().unwrap_or(0));
+    Some(digits.iter().enumerate().map(|(at, digit)| if before(at) { -digit } else { *digit }).sum())
+}
