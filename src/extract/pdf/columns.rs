@@ -5,7 +5,7 @@ use super::segments::Segment;
 /// Columns within columns that are told apart.
 const DEEPEST: usize = 6;
 /// Narrowest gutter, in sizes of the letters beside it.
-const GUTTER: f64 = 0.8;
+const GUTTER: f64 = 0.5;
 
 /// Segments that are looked back at where columns may begin.
 const LONGEST_TAIL: usize = 8;

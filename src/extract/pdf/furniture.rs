@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::glyphs::whole;
 use super::segments::Segment;
 
-/// How much of a page's height its edges are.
-const EDGE: f64 = 0.12;
+/// How much of a page's height its edges are at most, and how many of its lines.
+const EDGE: f64 = 0.2;
+const LINES: usize = 2;
 /// Pages on which something stands before it is taken to be furniture.
 const FEWEST: usize = 3;
 /// Pages that may lie between two with the same furniture: left and right pages differ.
@@ -24,8 +25,9 @@ struct Sighting {
 pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
     let mut seen: HashMap<(String, i32), Vec<Sighting>> = HashMap::new();
     for (page, (height, segments)) in pages.iter().enumerate() {
+        let (top, bottom) = edges(*height, segments);
         for (at, segment) in segments.iter().enumerate() {
-            let is_edge = segment.baseline < EDGE * height || segment.baseline > (1.0 - EDGE) * height;
+            let is_edge = segment.baseline <= top || segment.baseline >= bottom;
             if is_edge && segment.table.is_none() && segment.text.len() <= 300 {
                 let (mask, numbers) = masked(&segment.text);
                 let sighting = Sighting { page, segment: at, numbers };
@@ -55,6 +57,17 @@ pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
             !is_dropped
         });
     }
+}
+
+/// Down to where the upper edge of a page reaches, and from where the lower one does.
+fn edges(height: f64, segments: &[Segment]) -> (f64, f64) {
+    let mut lines: Vec<f64> = segments.iter().map(|segment| segment.baseline).collect();
+    lines.sort_by(f64::total_cmp);
+    lines.dedup_by(|next, last| *next - *last < 3.0);
+    let (first, last) = (lines.get(LINES - 1), lines.len().checked_sub(LINES).and_then(|at| lines.get(at)));
+    let within = |line: Option<&f64>| line.copied().unwrap_or(height / 2.0);
+    // Lines of the same row are a little apart.
+    ((within(first) + 3.0).min(EDGE * height), (within(last) - 3.0).max((1.0 - EDGE) * height))
 }
 
 /// Those of a run that say the same, or that differ by numbers which grow with the pages. Figures that differ

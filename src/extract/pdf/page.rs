@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use flate2::read::ZlibDecoder;
+use hayro_interpret::hayro_syntax::Filter;
 use hayro_interpret::hayro_syntax::content::TypedIter;
 use hayro_interpret::hayro_syntax::object::{Array, Stream};
 use hayro_interpret::hayro_syntax::page::Page;
@@ -122,6 +124,7 @@ fn instructions(page: &Page<'_>) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     let mut is_whole = true;
     let mut add = |stream: Stream<'_>| {
+        is_whole &= is_intact(&stream);
         match stream.decoded_data() {
             Ok(data) if all.len() + data.len() <= LONGEST => {
                 all.extend_from_slice(&data);
@@ -140,6 +143,16 @@ fn instructions(page: &Page<'_>) -> (Vec<u8>, bool) {
         }
     }
     (all, is_whole)
+}
+
+/// Whether a stream unpacks to its end. The interpreter is content with what comes out before it breaks.
+fn is_intact(stream: &Stream<'_>) -> bool {
+    if stream.filters().as_slice() != [Filter::FlateDecode] {
+        return true;
+    }
+    let packed = stream.raw_data();
+    let unpacked = std::io::copy(&mut ZlibDecoder::new(&*packed), &mut std::io::sink());
+    unpacked.is_ok_and(|bytes| bytes > 0 || packed.is_empty())
 }
 
 impl Rule {

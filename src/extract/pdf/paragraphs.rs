@@ -127,13 +127,16 @@ impl Edges {
         let size = last.size.max(line.size);
         let step = line.baseline - last.baseline;
         // Without a measure of its own, text is set at most this far apart.
-        let furthest = self.leading.map_or(1.75 * size, |leading| (1.3 * leading).max(1.2 * size));
+        let usual = self.leading.map_or(1.75 * size, |leading| (1.3 * leading).max(1.2 * size));
+        let width = self.right - self.left;
+        let is_short = last.right < self.right - 0.3 * width;
+        // A sentence that a full line leaves open goes on, however far below.
+        let is_open = !is_short && !ends(&last.text) && line.text.starts_with(char::is_lowercase);
+        let furthest = if is_open { usual.max(2.3 * size) } else { usual };
         if step > furthest || (last.size - line.size).abs() > 0.12 * size {
             return false;
         }
         let is_first = paragraph.lines.len() == 1;
-        let width = self.right - self.left;
-        let is_short = last.right < self.right - 0.3 * width;
         match marker {
             Some(Marker::Bullet) => return false,
             Some(Marker::Dash) if is_short || matches!(paragraph.marker, Some(Marker::Dash)) => return false,
@@ -175,7 +178,7 @@ fn marker(text: &str) -> Option<Marker> {
         "•" | "◦" | "▪" | "■" | "●" | "○" | "‣" | "⁃" | "∙" | "·" | "►" | "▶" | "➢" | "✓" | "❖" | "□" => {
             Some(Marker::Bullet)
         }
-        "-" | "–" | "—" | "*" => Some(Marker::Dash),
+        "-" | "–" | "—" => Some(Marker::Dash),
         _ => {
             let digits = first.strip_suffix(['.', ')'])?;
             let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -7,8 +7,10 @@ use super::glyphs::Letter;
 
 /// Narrowest gap between words, in sizes of their letters.
 const SPACE: f64 = 0.17;
-/// Widest gap that is read across, in sizes of the letters.
+/// Widest gap that is read across between letters that are drawn one after the other, in their sizes.
 const REACH: f64 = 0.9;
+/// The same between those that are not, for they may stand in two columns.
+const NEAR: f64 = 0.5;
 
 /// A stretch of a line, or a table that stands in its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +79,7 @@ impl Segment {
     fn reaches(&self, next: &Segment) -> bool {
         let size = self.size.max(next.size);
         let gap = next.left - self.right;
-        gap > -0.3 * size && gap < REACH * self.size.min(next.size) && self.is_furniture == next.is_furniture
+        gap > -0.3 * size && gap < NEAR * self.size.min(next.size) && self.is_furniture == next.is_furniture
     }
 
     /// Adds what follows on the same line.
