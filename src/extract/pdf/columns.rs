@@ -7,6 +7,8 @@ const DEEPEST: usize = 6;
 /// Narrowest gutter, in sizes of the letters beside it.
 const GUTTER: f64 = 0.5;
 
+/// Gutters that are looked at, from the widest.
+const MOST_GUTTERS: usize = 6;
 /// Segments that are looked back at where columns may begin.
 const LONGEST_TAIL: usize = 8;
 
@@ -70,7 +72,7 @@ fn tail(band: &mut Vec<Segment>, begun: &mut Covered, (from, to): (f64, f64), na
 }
 
 fn gutter(band: &[Segment], covered: &Covered) -> Option<f64> {
-    covered.gaps().find(|gutter| is_gutter(band, *gutter))
+    covered.gaps().take(MOST_GUTTERS).find(|gutter| is_gutter(band, *gutter))
 }
 
 /// Divides a band at its gutter, or adds it to what is read line by line.
@@ -100,19 +102,47 @@ fn is_gutter(band: &[Segment], gutter: f64) -> bool {
 }
 
 fn is_prose(side: &[&Segment]) -> bool {
-    let lines: Vec<&&Segment> = side.iter().filter(|s| s.table.is_none()).collect();
-    let has_tables = lines.len() < side.len();
-    if lines.len() < 2 {
-        return has_tables;
+    let mut rows: Vec<Row> = Vec::new();
+    for segment in side.iter().filter(|s| s.table.is_none()) {
+        match rows.last_mut().filter(|row| segment.baseline - row.baseline <= 0.3 * segment.size) {
+            Some(row) => row.add(segment),
+            None => {
+                let mut row = Row { baseline: segment.baseline, left: f64::MAX, right: f64::MIN, words: 0, letters: 0 };
+                row.add(segment);
+                rows.push(row);
+            }
+        }
     }
-    let words = median(lines.iter().map(|s| number(s.text.split(' ').count())).collect());
-    let letters = median(lines.iter().map(|s| number(s.text.chars().count())).collect());
-    let wide = lines.iter().fold((f64::MAX, f64::MIN), |(l, r), s| (l.min(s.left), r.max(s.right)));
-    let filled = median(lines.iter().map(|s| s.width()).collect()) / (wide.1 - wide.0).max(1.0);
+    if rows.len() < 2 {
+        // A table may stand beside text.
+        return side.iter().any(|s| s.table.is_some());
+    }
+    let text = || side.iter().flat_map(|s| s.text.chars()).filter(|c| c.is_alphanumeric());
+    let figures = text().filter(|c| c.is_numeric()).count();
+    let words = median(rows.iter().map(|row| number(row.words)).collect());
+    let letters = median(rows.iter().map(|row| number(row.letters)).collect());
+    let (left, right) = rows.iter().fold((f64::MAX, f64::MIN), |(l, r), row| (l.min(row.left), r.max(row.right)));
+    let filled = median(rows.iter().map(|row| row.right - row.left).collect()) / (right - left).max(1.0);
     // Scripts without spaces have long words.
-    (words >= 3.0 || letters >= 30.0 || lines.iter().all(|s| s.text.chars().all(|c| c > '\u{2E80}')))
-        && letters >= 8.0
-        && filled >= 0.5
+    let is_unspaced = text().all(|c| c > '\u{2E80}');
+    (words >= 3.0 || letters >= 30.0 || is_unspaced) && letters >= 8.0 && filled >= 0.5 && 2 * figures < text().count()
+}
+
+/// What stands on one line of a column.
+struct Row {
+    baseline: f64,
+    left: f64,
+    right: f64,
+    words: usize,
+    letters: usize,
+}
+
+impl Row {
+    fn add(&mut self, segment: &Segment) {
+        (self.left, self.right) = (self.left.min(segment.left), self.right.max(segment.right));
+        self.words += segment.text.split(' ').count();
+        self.letters += segment.text.chars().count();
+    }
 }
 
 /// What a line occupies across.

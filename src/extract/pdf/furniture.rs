@@ -6,7 +6,7 @@ use super::glyphs::whole;
 use super::segments::Segment;
 
 /// How much of a page's height its edges are at most, and how many of its lines.
-const EDGE: f64 = 0.2;
+const EDGE: f64 = 0.3;
 const LINES: usize = 2;
 /// Pages on which something stands before it is taken to be furniture.
 const FEWEST: usize = 3;

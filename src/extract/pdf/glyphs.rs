@@ -17,7 +17,9 @@ const MOST_LETTERS: usize = 500_000;
 /// Ruled lines that are kept of one page; one that draws more is a drawing and no table.
 const MOST_RULES: usize = 2_000;
 /// Steps of drawing that one page may take.
-const MOST_STEPS: usize = 5_000_000;
+const MOST_STEPS: usize = 2_000_000;
+/// Steps that a form counts for, each of which is interpreted anew.
+const FORM: usize = 20;
 /// Time that one page may take.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Thickest ruled line, in points.
@@ -97,10 +99,11 @@ impl Sheet {
         self.count
     }
 
-    /// Counts a step.
-    fn step(&mut self) {
-        self.steps += 1;
-        if self.steps > MOST_STEPS || (self.steps.is_multiple_of(256) && self.began.elapsed() > LONGEST) {
+    /// Counts steps.
+    fn step(&mut self, count: usize) {
+        let before = self.steps;
+        self.steps += count;
+        if self.steps > MOST_STEPS || (self.steps / 256 > before / 256 && self.began.elapsed() > LONGEST) {
             resume_unwind(Box::new(Exceeded));
         }
     }
@@ -165,7 +168,7 @@ impl Sheet {
 
 impl<'a> Device<'a> for Sheet {
     fn draw_path(&mut self, path: &BezPath, props: DrawProps<'a>, mode: &DrawMode) {
-        self.step();
+        self.step(1);
         self.shapes += 1;
         if self.rules.len() >= MOST_RULES || path.elements().len() > 10_000 {
             return;
@@ -198,15 +201,15 @@ impl<'a> Device<'a> for Sheet {
     }
 
     fn push_clip_path(&mut self, _: &ClipPath) {
-        self.step();
+        self.step(FORM);
     }
 
     fn push_clip_rect(&mut self, _: &Rect) {
-        self.step();
+        self.step(1);
     }
 
     fn push_transparency_group(&mut self, _: f32, _: Option<SoftMask<'a>>, _: BlendMode) {
-        self.step();
+        self.step(1);
     }
 
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
@@ -214,7 +217,7 @@ impl<'a> Device<'a> for Sheet {
         let widens = is_stretched(glyphs);
         let is_bold = glyphs.first().is_some_and(|glyph| is_bold(glyph));
         for glyph in glyphs {
-            self.step();
+            self.step(1);
             let placed = props.transform * glyph.transform();
             let [a, b, c, d, ..] = placed.as_coeffs();
             let (across, up) = (Vec2::new(a, b), Vec2::new(c, d));
@@ -244,7 +247,7 @@ impl<'a> Device<'a> for Sheet {
     }
 
     fn draw_image(&mut self, image: Image<'a, '_>, props: ImageDrawProps<'a>) {
-        self.step();
+        self.step(1);
         let pixels = f64::from(image.width()) * f64::from(image.height());
         let pixel = props.transform.determinant().abs();
         let area = pixel * pixels;
@@ -261,7 +264,7 @@ impl<'a> Device<'a> for Sheet {
     fn pop_transparency_group(&mut self) {}
 
     fn begin_marked_content(&mut self, tag: &[u8], properties: Option<&Dict<'_>>) {
-        self.step();
+        self.step(1);
         let is_pagination =
             || properties.and_then(|p| p.get::<Name<'_>>(b"Type")).is_some_and(|t| &*t == b"Pagination");
         self.marked.push(tag == b"Artifact" && is_pagination());

@@ -152,7 +152,7 @@ fn is_intact(stream: &Stream<'_>) -> bool {
     }
     let packed = stream.raw_data();
     let unpacked = std::io::copy(&mut ZlibDecoder::new(&*packed), &mut std::io::sink());
-    unpacked.is_ok_and(|bytes| bytes > 0 || packed.is_empty())
+    unpacked.is_ok()
 }
 
 impl Rule {

@@ -6,7 +6,7 @@ use unicode_normalization::char::{compose, is_combining_mark};
 use super::glyphs::Letter;
 
 /// Narrowest gap between words, in sizes of their letters.
-const SPACE: f64 = 0.17;
+const SPACE: f64 = 0.15;
 /// Widest gap that is read across between letters that are drawn one after the other, in their sizes.
 const REACH: f64 = 0.9;
 /// The same between those that are not, for they may stand in two columns.
