@@ -70,17 +70,20 @@ fn edges(height: f64, segments: &[Segment]) -> (f64, f64) {
     ((within(first) + 3.0).min(EDGE * height), (within(last) - 3.0).max((1.0 - EDGE) * height))
 }
 
-/// Those of a run that say the same, or that differ by numbers which grow with the pages. Figures that differ
+/// Those of a run that say the same, or that differ by one number, which grows with the pages. Figures that differ
 /// otherwise are what a page has to say.
 fn furniture(run: &[Sighting]) -> Vec<&Sighting> {
     let mut same: HashMap<&[i64], Vec<&Sighting>> = HashMap::new();
-    let mut growing: HashMap<(usize, i64), Vec<&Sighting>> = HashMap::new();
+    let mut growing: HashMap<(usize, Vec<i64>), Vec<&Sighting>> = HashMap::new();
     for sighting in run {
-        // A number alone that does not change tells nothing about pages.
         same.entry(&sighting.numbers).or_default().push(sighting);
         let page = i64::try_from(sighting.page).unwrap_or(i64::MAX);
         for (at, number) in sighting.numbers.iter().enumerate().take(4) {
-            growing.entry((at, number.saturating_sub(page))).or_default().push(sighting);
+            let mut others = sighting.numbers.clone();
+            if let Some(own) = others.get_mut(at) {
+                *own = number.saturating_sub(page);
+            }
+            growing.entry((at, others)).or_default().push(sighting);
         }
     }
     let groups = same.into_values().chain(growing.into_values());
