@@ -116,10 +116,10 @@ fn utc(text: &str) -> Option<String> {
 /// Whether this names the document, and not its file or the template it was made from.
 fn is_title(title: &str) -> bool {
     let lower = title.to_lowercase();
-    let is_default =
-        ["untitled", "microsoft word - ", "microsoft powerpoint - ", "powerpoint presentation", "document1", "slide 1"]
-            .iter()
-            .any(|trash| lower.starts_with(trash));
+    const BEGINNINGS: [&str; 4] =
+        ["untitled", "microsoft word - ", "microsoft powerpoint - ", "powerpoint presentation"];
+    const NAMES: [&str; 7] = ["document", "document1", "presentation1", "slide 1", "book1", "title", "no title"];
+    let is_default = BEGINNINGS.iter().any(|trash| lower.starts_with(trash)) || NAMES.contains(&&*lower);
     let has_extension = lower.rsplit_once('.').is_some_and(|(stem, end)| {
         let ends = [
             "pdf", "doc", "docx", "dvi", "ps", "eps", "tex", "odt", "rtf", "xls", "xlsx", "ppt", "pptx", "indd", "qxd",

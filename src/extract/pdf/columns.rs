@@ -121,11 +121,12 @@ fn is_prose(side: &[&Segment]) -> bool {
     let figures = text().filter(|c| c.is_numeric()).count();
     let words = median(rows.iter().map(|row| number(row.words)).collect());
     let letters = median(rows.iter().map(|row| number(row.letters)).collect());
-    let (left, right) = rows.iter().fold((f64::MAX, f64::MIN), |(l, r), row| (l.min(row.left), r.max(row.right)));
-    let filled = median(rows.iter().map(|row| row.right - row.left).collect()) / (right - left).max(1.0);
+    // Of several columns whose lines are not level, a row may be one line or one of each.
+    let widths = || rows.iter().map(|row| row.right - row.left);
+    let filled = median(widths().collect()) / widths().fold(1.0, f64::max);
     // Scripts without spaces have long words.
     let is_unspaced = text().all(|c| c > '\u{2E80}');
-    (words >= 3.0 || letters >= 30.0 || is_unspaced) && letters >= 8.0 && filled >= 0.5 && 2 * figures < text().count()
+    (words >= 3.0 || letters >= 30.0 || is_unspaced) && letters >= 8.0 && filled >= 0.3 && 2 * figures < text().count()
 }
 
 /// What stands on one line of a column.

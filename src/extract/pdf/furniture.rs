@@ -49,10 +49,13 @@ pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
     for ((_, segments), mut dropped) in pages.iter_mut().zip(dropped) {
         dropped.sort_unstable();
         let declared = |segment: &Segment| segment.is_furniture;
-        let is_all = segments.iter().all(declared);
+        // A page that would have nothing left is no page of headers.
+        if segments.iter().enumerate().all(|(at, segment)| declared(segment) || dropped.binary_search(&at).is_ok()) {
+            continue;
+        }
         let mut at = 0;
         segments.retain(|segment| {
-            let is_dropped = dropped.binary_search(&at).is_ok() || (declared(segment) && !is_all);
+            let is_dropped = dropped.binary_search(&at).is_ok() || declared(segment);
             at += 1;
             !is_dropped
         });

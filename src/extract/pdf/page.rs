@@ -121,25 +121,22 @@ fn draw<'a>(
 
 /// The instructions of a page, and whether they are all there.
 fn instructions(page: &Page<'_>) -> (Vec<u8>, bool) {
+    let page = page.raw();
+    let one = page.get::<Stream<'_>>(b"Contents");
+    let several = page.get::<Array<'_>>(b"Contents").filter(|_| one.is_none());
+    let streams = one.into_iter().chain(several.iter().flat_map(|streams| streams.iter::<Stream<'_>>()));
     let mut all = Vec::new();
     let mut is_whole = true;
-    let mut add = |stream: Stream<'_>| {
+    for stream in streams {
         is_whole &= is_intact(&stream);
         match stream.decoded_data() {
-            Ok(data) if all.len() + data.len() <= LONGEST => {
+            Ok(data) if all.len() + data.len() > LONGEST => return (all, false),
+            Ok(data) => {
                 all.extend_from_slice(&data);
                 // A stream ends a word.
                 all.push(b'\n');
             }
-            _ => is_whole = false,
-        }
-    };
-    let contents = page.raw();
-    match contents.get::<Stream<'_>>(b"Contents") {
-        Some(stream) => add(stream),
-        None => {
-            let streams = contents.get::<Array<'_>>(b"Contents");
-            streams.iter().flat_map(|streams| streams.iter::<Stream<'_>>()).for_each(&mut add);
+            Err(_) => is_whole = false,
         }
     }
     (all, is_whole)

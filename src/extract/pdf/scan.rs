@@ -5,15 +5,21 @@ use std::time::{Duration, Instant};
 
 use hayro_interpret::font::GlyphRun;
 use hayro_interpret::hayro_syntax::Filter;
+use hayro_interpret::hayro_syntax::object::Stream;
 use hayro_interpret::kurbo::{Affine, BezPath, Point, Rect, Shape};
 use hayro_interpret::{
     BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageData, ImageDrawProps, Paint, RasterImage, SoftMask,
 };
 
+use super::bounds::unpacks_to;
 use super::glyphs::{Exceeded, whole};
 
 /// Most pixels of a picture, drawn or decoded.
 const MOST_PIXELS: f64 = 40_000_000.0;
+/// Most bytes that a picture unpacks to.
+const LARGEST: u64 = 256 << 20;
+/// Most bytes of a pixel; a few more are put up with.
+const BYTES: f64 = 4.0;
 /// Finest resolution, in pixels an inch: letters gain nothing by more.
 const FINEST: f64 = 300.0;
 const COARSEST: f64 = 100.0;
@@ -105,19 +111,38 @@ impl Canvas {
         let is_jpeg = stream.filters().as_slice() == [Filter::DctDecode];
         let is_masked = [b"SMask".as_slice(), b"Mask", b"Decode"].iter().any(|key| stream.dict().contains_key(key));
         if self.images == 1 && is_upright && is_jpeg && !is_masked {
-            self.whole = Some(stream.raw_data().into_owned()).filter(|file| components(file).is_some_and(|n| n < 4));
+            self.whole = Some(stream.raw_data().into_owned())
+                .filter(|file| frame(file).is_some_and(|(_, components)| components < 4));
         }
     }
 }
 
-/// Colour components of a JPEG file (ITU T.81, B.2.2); four are ink, which is read differently from program to program.
-fn components(file: &[u8]) -> Option<u8> {
+/// Whether a picture unpacks to what its pixels may take.
+fn is_bounded(stream: &Stream<'_>, pixels: f64) -> bool {
+    let data = stream.raw_data();
+    stream.filters().iter().all(|filter| match filter {
+        Filter::FlateDecode => {
+            let bytes = f64::from(u32::try_from(unpacks_to(&data, true, LARGEST)).unwrap_or(u32::MAX));
+            bytes <= BYTES * pixels + 1e6
+        }
+        // Its own size counts, whatever the document says of it.
+        Filter::DctDecode => frame(&data).is_none_or(|(pixels, _)| pixels <= MOST_PIXELS),
+        _ => true,
+    })
+}
+
+/// Pixels and colour components of a JPEG file (ITU T.81, B.2.2). Four are ink, which is read differently from program
+/// to program.
+fn frame(file: &[u8]) -> Option<(f64, u8)> {
     let mut rest = file.strip_prefix(&[0xFF, 0xD8])?;
     loop {
         let [0xFF, marker, high, low, data @ ..] = rest else { return None };
-        match marker {
-            0xC0..=0xC2 => return data.get(5).copied(),
-            0xFF => rest = rest.get(1..)?,
+        match (marker, data) {
+            (0xC0..=0xC2, [_, top, bottom, left, right, components, ..]) => {
+                let height = f64::from(u16::from_be_bytes([*top, *bottom]));
+                return Some((height * f64::from(u16::from_be_bytes([*left, *right])), *components));
+            }
+            (0xFF, _) => rest = rest.get(1..)?,
             _ => rest = rest.get(2 + usize::from(u16::from_be_bytes([*high, *low]))..)?,
         }
     }
@@ -129,7 +154,11 @@ impl<'a> Device<'a> for Canvas {
         if self.images >= MOST_IMAGES || self.began.elapsed() > LONGEST {
             resume_unwind(Box::new(Exceeded));
         }
-        if pixels > MOST_PIXELS {
+        let stream = match &image {
+            Image::Stencil(image) => image.stream(),
+            Image::Raster(image) => image.stream(),
+        };
+        if pixels > MOST_PIXELS || !is_bounded(stream, pixels) {
             return;
         }
         self.images += 1;

@@ -119,6 +119,12 @@ fn figures_at_the_foot_of_pages_stay() {
 }
 
 #[test]
+fn pages_that_say_the_same_keep_it() {
+    let content = content(&pages(&vec![text(&[(50, 700, 12, "The form is void.")]); 4]));
+    assert_eq!(content.matches("The form is void.").count(), 4);
+}
+
+#[test]
 fn lists_and_ruled_tables_keep_their_form() {
     let mut page = text(&[
         (50, 700, 12, "What there is to do today is this:"),
