@@ -94,6 +94,11 @@ impl Composer {
         Table { composer: self, columns: 0, expected: None }
     }
 
+    /// Bytes written so far.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.out.is_empty()
     }

@@ -27,6 +27,7 @@ mod opendocument_sheets;
 mod opendocument_styles;
 mod package;
 mod package_family;
+mod pdf;
 mod plain;
 mod pptx;
 mod properties;
@@ -139,7 +140,7 @@ fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
         Format::Rtf => rtf::extract(bytes)?,
         Format::Package => package::extract(bytes)?,
         Format::Compound => compound::extract(bytes)?,
-        other => return Err(Fault::new(Kind::Unsupported, format!("{} is not taken in", other.media_type()))),
+        Format::Pdf => pdf::extract(bytes, input.wants_scans)?,
     };
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
         true => Err(Fault::new(Kind::NoText, "the document holds no text")),

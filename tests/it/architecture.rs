@@ -61,6 +61,11 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("tar", &["sandbox", "workspace"]),
     ("landlock", &["sandbox"]),
     ("seccompiler", &["sandbox"]),
+    ("calamine", &["extract"]),
+    ("cfb", &["extract"]),
+    ("hayro_interpret", &["extract"]),
+    ("mail_parser", &["extract"]),
+    ("quick_xml", &["extract"]),
     ("html5ever", &["extract"]),
     ("pulldown_cmark", &["extract", "ingest"]),
 ];

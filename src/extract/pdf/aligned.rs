@@ -1,0 +1,119 @@
+//! Tables without lines: rows whose cells stand under each other.
+
+use super::columns::median;
+use super::segments::Segment;
+
+/// Rows that make a table.
+const FEWEST_ROWS: usize = 3;
+/// Columns of one table.
+const MOST_COLUMNS: usize = 64;
+/// Letters in a table's typical cell; longer ones are prose in columns.
+const LONGEST_CELL: f64 = 40.0;
+
+/// Rows of a block: lines that are read on, or the cells of a table.
+pub enum Rows {
+    Lines(Vec<Vec<Segment>>),
+    Table(Vec<Vec<String>>),
+}
+
+/// Finds the tables among the rows of a block.
+pub fn split(rows: Vec<Vec<Segment>>) -> Vec<Rows> {
+    let mut found = Vec::new();
+    let mut lines: Vec<Vec<Segment>> = Vec::new();
+    let mut run: Vec<Vec<Segment>> = Vec::new();
+    let mut columns: Vec<(f64, f64)> = Vec::new();
+    for row in rows {
+        let follows = run
+            .last()
+            .and_then(|last| last.first())
+            .zip(row.first())
+            .is_none_or(|(last, first)| first.baseline - last.baseline <= 2.5 * first.size.max(last.size));
+        let is_candidate = row.len() >= 2 && row.iter().all(|cell| cell.table.is_none());
+        let widened = is_candidate.then(|| widened(&columns, &row)).flatten().filter(|_| follows);
+        match widened {
+            Some(widened) => columns = widened,
+            None => {
+                close(&mut run, &columns, &mut lines, &mut found);
+                columns =
+                    if is_candidate { row.iter().map(|cell| (cell.left, cell.right)).collect() } else { Vec::new() };
+                if !is_candidate {
+                    lines.push(row);
+                    continue;
+                }
+            }
+        }
+        run.push(row);
+    }
+    close(&mut run, &columns, &mut lines, &mut found);
+    if !lines.is_empty() {
+        found.push(Rows::Lines(lines));
+    }
+    found
+}
+
+/// The columns with one more row, unless a cell of it stands in two of them.
+fn widened(columns: &[(f64, f64)], row: &[Segment]) -> Option<Vec<(f64, f64)>> {
+    let mut columns = columns.to_vec();
+    for cell in row {
+        let slack = 0.3 * cell.size;
+        let mut under = (0..columns.len())
+            .filter(|at| columns.get(*at).is_some_and(|c| cell.left < c.1 + slack && c.0 < cell.right + slack));
+        match (under.next(), under.next()) {
+            (Some(at), None) => {
+                let column = columns.get_mut(at)?;
+                *column = (column.0.min(cell.left), column.1.max(cell.right));
+            }
+            (None, _) if columns.len() < MOST_COLUMNS => {
+                let place = columns.partition_point(|column| column.0 < cell.left);
+                columns.insert(place, (cell.left, cell.right));
+            }
+            _ => return None,
+        }
+    }
+    Some(columns)
+}
+
+fn close(run: &mut Vec<Vec<Segment>>, columns: &[(f64, f64)], lines: &mut Vec<Vec<Segment>>, found: &mut Vec<Rows>) {
+    let run = std::mem::take(run);
+    let Some(table) = table(&run, columns) else {
+        lines.extend(run);
+        return;
+    };
+    if !lines.is_empty() {
+        found.push(Rows::Lines(std::mem::take(lines)));
+    }
+    found.push(Rows::Table(table));
+}
+
+fn table(run: &[Vec<Segment>], columns: &[(f64, f64)]) -> Option<Vec<Vec<String>>> {
+    if run.len() < FEWEST_ROWS || columns.len() < 2 {
+        return None;
+    }
+    let mut table: Vec<Vec<String>> = Vec::with_capacity(run.len());
+    for row in run {
+        let mut cells = vec![String::new(); columns.len()];
+        for segment in row {
+            let middle = (segment.left + segment.right) / 2.0;
+            let at = columns.iter().position(|(left, right)| (*left..=*right).contains(&middle))?;
+            let cell = cells.get_mut(at).filter(|cell| cell.is_empty())?;
+            cell.clone_from(&segment.text);
+        }
+        table.push(cells);
+    }
+    let filled: Vec<&String> = table.iter().flatten().filter(|cell| !cell.is_empty()).collect();
+    let letters = |cell: &&String| f64::from(u32::try_from(cell.chars().count()).unwrap_or(u32::MAX));
+    let is_short = median(filled.iter().map(letters).collect()) <= LONGEST_CELL;
+    let is_full = 10 * filled.len() >= 6 * table.len() * columns.len();
+    // Two columns are labels and values as often; figures tell.
+    let figures = table.iter().filter(|row| row.last().is_some_and(|cell| is_figure(cell))).count();
+    let is_wide = columns.len() > 2 || 3 * figures >= 2 * table.len();
+    // Bullets and numbers of a list stand in a column of their own.
+    let is_list =
+        table.iter().all(|row| row.first().is_some_and(|cell| cell.chars().count() <= 4)) && columns.len() == 2;
+    (is_short && is_full && is_wide && !is_list).then_some(table)
+}
+
+fn is_figure(cell: &str) -> bool {
+    let digits = cell.chars().filter(char::is_ascii_digit).count();
+    digits > 0 && 2 * digits >= cell.chars().filter(|c| c.is_alphanumeric()).count()
+}

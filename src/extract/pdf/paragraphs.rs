@@ -1,0 +1,195 @@
+//! Lines made into paragraphs: which line goes on with the one before.
+
+use super::aligned::{self, Rows};
+use super::columns::median;
+use super::segments::{Segment, rows};
+
+/// A part of a page, in the order of reading.
+pub enum Part {
+    Paragraph(Paragraph),
+    Table(Vec<Vec<String>>),
+}
+
+/// Lines that belong together.
+pub struct Paragraph {
+    pub lines: Vec<String>,
+    pub marker: Option<Marker>,
+    pub left: f64,
+    pub size: f64,
+    pub is_bold: bool,
+}
+
+/// What a list's item begins with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Marker {
+    Bullet,
+    /// A dash, which may also be one within a sentence.
+    Dash,
+    Number(u64),
+}
+
+struct Line {
+    text: String,
+    left: f64,
+    right: f64,
+    baseline: f64,
+    size: f64,
+    is_bold: bool,
+}
+
+/// The parts of a block.
+pub fn parts(mut block: Vec<Segment>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut text: Vec<Segment> = Vec::new();
+    block.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
+    let (tables, rest): (Vec<Segment>, Vec<Segment>) = block.into_iter().partition(|s| s.table.is_some());
+    let mut tables = tables.into_iter().peekable();
+    for segment in rest {
+        while let Some(table) = tables.next_if(|table| table.top <= segment.baseline) {
+            flush(&mut text, &mut parts);
+            parts.extend(table.table.map(Part::Table));
+        }
+        text.push(segment);
+    }
+    flush(&mut text, &mut parts);
+    parts.extend(tables.filter_map(|table| table.table).map(Part::Table));
+    parts
+}
+
+fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
+    for rows in aligned::split(rows(text)) {
+        match rows {
+            Rows::Table(table) => parts.push(Part::Table(table)),
+            Rows::Lines(rows) => {
+                let lines = rows.into_iter().filter_map(line).collect();
+                parts.extend(paragraphs(lines).into_iter().map(Part::Paragraph));
+            }
+        }
+    }
+}
+
+fn line(row: Vec<Segment>) -> Option<Line> {
+    let mut row = row.into_iter();
+    let mut whole = row.next()?;
+    row.for_each(|next| whole.join(next));
+    let Segment { text, left, right, baseline, size, is_bold, .. } = whole;
+    Some(Line { text, left, right, baseline, size, is_bold })
+}
+
+fn paragraphs(lines: Vec<Line>) -> Vec<Paragraph> {
+    let edges = Edges::of(&lines);
+    let mut found: Vec<Paragraph> = Vec::new();
+    let mut last: Option<Line> = None;
+    for line in lines {
+        let marker = marker(&line.text);
+        let goes_on = match (&last, found.last()) {
+            (Some(last), Some(paragraph)) => edges.goes_on(paragraph, last, &line, marker),
+            _ => false,
+        };
+        match found.last_mut().filter(|_| goes_on) {
+            Some(paragraph) => {
+                paragraph.lines.push(line.text.clone());
+                paragraph.is_bold &= line.is_bold;
+            }
+            None => {
+                let (lines, left, size, is_bold) = (vec![line.text.clone()], line.left, line.size, line.is_bold);
+                found.push(Paragraph { lines, marker, left, size, is_bold });
+            }
+        }
+        last = Some(line);
+    }
+    found
+}
+
+/// Where the lines of a block usually begin and end, and how far they are apart.
+struct Edges {
+    left: f64,
+    right: f64,
+    leading: Option<f64>,
+}
+
+impl Edges {
+    fn of(lines: &[Line]) -> Edges {
+        let (left, right) = lines.iter().fold((f64::MAX, f64::MIN), |(l, r), s| (l.min(s.left), r.max(s.right)));
+        let steps = lines.windows(2).filter_map(|pair| {
+            let (one, next) = (pair.first()?, pair.last()?);
+            let step = next.baseline - one.baseline;
+            let is_usual =
+                (one.size - next.size).abs() < 0.1 * one.size && step > 0.5 * one.size && step < 3.5 * one.size;
+            is_usual.then_some(step)
+        });
+        let steps: Vec<f64> = steps.collect();
+        let leading = (steps.len() >= 3).then(|| median(steps));
+        Edges { left, right, leading }
+    }
+
+    fn goes_on(&self, paragraph: &Paragraph, last: &Line, line: &Line, marker: Option<Marker>) -> bool {
+        let size = last.size.max(line.size);
+        let step = line.baseline - last.baseline;
+        // Without a measure of its own, text is set at most this far apart.
+        let usual = self.leading.map_or(1.75 * size, |leading| (1.3 * leading).max(1.2 * size));
+        let width = self.right - self.left;
+        let is_short = last.right < self.right - 0.3 * width;
+        // A sentence that a full line leaves open goes on, however far below.
+        let is_open = !is_short && !ends(&last.text) && line.text.starts_with(char::is_lowercase);
+        let furthest = if is_open { usual.max(2.3 * size) } else { usual };
+        if step > furthest || (last.size - line.size).abs() > 0.12 * size {
+            return false;
+        }
+        let is_first = paragraph.lines.len() == 1;
+        match marker {
+            Some(Marker::Bullet) => return false,
+            Some(Marker::Dash) if is_short || matches!(paragraph.marker, Some(Marker::Dash)) => return false,
+            Some(Marker::Number(number)) => match paragraph.marker {
+                Some(Marker::Number(before)) if number == before.saturating_add(1) => return false,
+                _ if number == 1 && (is_short || ends(&last.text)) => return false,
+                _ => {}
+            },
+            _ => {}
+        }
+        if last.is_bold != line.is_bold && (is_short || line.is_bold) {
+            return false;
+        }
+        let indent = line.left - last.left;
+        if indent > 0.8 * size {
+            // A hanging line goes on; one that is set in begins a paragraph.
+            return is_first && (paragraph.marker.is_some() || !ends(&last.text));
+        }
+        if indent < -0.8 * size && !is_first {
+            return false;
+        }
+        let begins = line.text.chars().next().is_some_and(|char| char.is_uppercase() || char.is_numeric());
+        !(is_short && ends(&last.text) && begins)
+    }
+}
+
+/// Whether a line ends a sentence.
+fn ends(text: &str) -> bool {
+    text.trim_end_matches(['"', '”', '’', ')', '»']).ends_with(['.', '!', '?', ':', '。', '！', '？', '：'])
+}
+
+/// What an item of a list begins with, where this line may begin one.
+fn marker(text: &str) -> Option<Marker> {
+    let (first, rest) = text.split_once(' ')?;
+    if rest.is_empty() {
+        return None;
+    }
+    match first {
+        "•" | "◦" | "▪" | "■" | "●" | "○" | "‣" | "⁃" | "∙" | "·" | "►" | "▶" | "➢" | "✓" | "❖" | "□" => {
+            Some(Marker::Bullet)
+        }
+        "-" | "–" | "—" => Some(Marker::Dash),
+        _ => {
+            let digits = first.strip_suffix(['.', ')'])?;
+            let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|_| is_number).map(Marker::Number)
+        }
+    }
+}
+
+impl Paragraph {
+    /// Without what its item begins with.
+    pub fn unmarked(text: &str) -> &str {
+        text.split_once(' ').map_or(text, |(_, rest)| rest)
+    }
+}

@@ -1,0 +1,237 @@
+//! What a PDF is made into.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A file of pages, each of which has instructions and, in `extra`, more entries of its dictionary. Text is set in
+/// `F1`, a Helvetica; `more` are further objects, from number 100 on.
+fn pdf(pages: &[(String, &str)], more: &[String], trailer: &str) -> Vec<u8> {
+    let mut objects: Vec<(usize, String)> = Vec::new();
+    let kids: Vec<String> = (0..pages.len()).map(|at| format!("{} 0 R", 1000 + 2 * at)).collect();
+    objects.push((1, "<< /Type /Catalog /Pages 2 0 R /Lang (en-GB) >>".to_owned()));
+    objects.push((2, format!("<< /Type /Pages /Count {} /Kids [{}] >>", pages.len(), kids.join(" "))));
+    objects.push((3, "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned()));
+    objects.extend((100..).zip(more.iter().cloned()));
+    for (at, (content, extra)) in pages.iter().enumerate() {
+        let page = 1000 + 2 * at;
+        objects.push((
+            page,
+            format!(
+                "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {} 0 R \
+                 /Resources << /Font << /F1 3 0 R >> /XObject << /Im 100 0 R >> >> {extra} >>",
+                page + 1
+            ),
+        ));
+        objects.push((page + 1, format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len())));
+    }
+    let mut file = "%PDF-1.7\n".to_owned();
+    let mut places = Vec::new();
+    for (number, object) in objects {
+        places.push((number, file.len()));
+        file.push_str(&format!("{number} 0 obj\n{object}\nendobj\n"));
+    }
+    let start = file.len();
+    file.push_str("xref\n");
+    for (number, place) in places {
+        file.push_str(&format!("{number} 1\n{place:010} 00000 n \n"));
+    }
+    file.push_str(&format!("trailer\n<< /Size 9999 /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n"));
+    file.into_bytes()
+}
+
+/// Lines of text, each with its place from the lower left corner and its size.
+fn text(lines: &[(u32, u32, u32, &str)]) -> String {
+    lines.iter().map(|(x, y, size, text)| format!("BT /F1 {size} Tf {x} {y} Td ({text}) Tj ET\n")).collect()
+}
+
+fn pages(pages: &[String]) -> Vec<u8> {
+    let pages: Vec<(String, &str)> = pages.iter().map(|page| (page.clone(), "")).collect();
+    pdf(&pages, &[], "")
+}
+
+fn content(file: &[u8]) -> String {
+    extract(file, false).unwrap().content
+}
+
+const PICTURE: &str = "<< /Type /XObject /Subtype /Image /Width 4 /Height 4 /ColorSpace /DeviceGray /BitsPerComponent 8 \
+                       /Length 16 >>\nstream\n0000zzzz0000zzzz\nendstream";
+
+#[test]
+fn pages_are_marked() {
+    let file = pages(&[
+        text(&[
+            (50, 700, 24, "Great title"),
+            (50, 650, 12, "It begins here and goes"),
+            (50, 636, 12, "on in the second line."),
+        ]),
+        text(&[(50, 700, 12, "The second page.")]),
+    ]);
+    let found = extract(&file, false).unwrap();
+    assert_eq!(found.content, "# Great title\n\nIt begins here and goes on in the second line.\n\nThe second page.");
+    let second = found.content.find("The second").unwrap();
+    let marks: Vec<(usize, Place)> = found.marks.into_iter().map(|mark| (mark.at, mark.place)).collect();
+    assert_eq!(marks, [(0, Place::Page(1)), (second, Place::Page(2))]);
+    assert_eq!((found.title.as_deref(), &found.metadata["page_count"]), (Some("Great title"), &2.into()));
+    assert_eq!(found.metadata["language"], "en-GB");
+}
+
+#[test]
+fn columns_are_read_one_after_the_other() {
+    let mut lines = vec![(50, 760, 24, "A title over both of the columns of the page")];
+    for row in 0..6 {
+        lines.push((50, 700 - 14 * row, 12, "left column goes on and on and on"));
+        lines.push((310, 700 - 14 * row, 12, "right column goes on and on and"));
+    }
+    let content = content(&pages(&[text(&lines)]));
+    assert!(content.starts_with("# A title over"), "{content}");
+    assert!(content.rfind("left column").unwrap() < content.find("right column").unwrap(), "{content}");
+}
+
+#[test]
+fn divided_words_are_whole_again() {
+    let lines = [
+        (50, 700, 12, "This is about infor-"),
+        (50, 686, 12, "mation and well-known things, and about some well-"),
+        (50, 672, 12, "known books."),
+    ];
+    let expected = "This is about information and well-known things, and about some well-known books.";
+    assert_eq!(content(&pages(&[text(&lines)])), expected);
+}
+
+#[test]
+fn running_headers_and_page_numbers_go() {
+    let page = |number: u32| {
+        let (number, body) =
+            (format!("Page {number} of 5"), format!("What page {number} has to say. Total {}", 17 * number * number));
+        text(&[(50, 770, 9, "Handbook of everything"), (50, 600, 12, &body), (280, 20, 9, &number)])
+    };
+    let content = content(&pages(&(1..=5).map(page).collect::<Vec<_>>()));
+    assert!(!content.contains("Handbook") && !content.contains("of 5"), "{content}");
+    assert!(content.contains("What page 3 has to say. Total 153"), "{content}");
+}
+
+#[test]
+fn figures_at_the_foot_of_pages_stay() {
+    let page = |sum: &str| text(&[(50, 600, 12, "An invoice."), (50, 20, 12, sum)]);
+    let content = content(&pages(&["Total 119.20", "Total 88.00", "Total 120.10", "Total 7.55"].map(page)));
+    assert!(content.contains("Total 119.20") && content.contains("Total 7.55"), "{content}");
+}
+
+#[test]
+fn pages_that_say_the_same_keep_it() {
+    let content = content(&pages(&vec![text(&[(50, 700, 12, "The form is void.")]); 4]));
+    assert_eq!(content.matches("The form is void.").count(), 4);
+}
+
+#[test]
+fn lists_and_ruled_tables_keep_their_form() {
+    let mut page = text(&[
+        (50, 700, 12, "What there is to do today is this:"),
+        (50, 686, 12, "1. wash the dishes"),
+        (50, 672, 12, "2. read"),
+        (55, 585, 12, "City"),
+        (155, 585, 12, "People"),
+        (55, 555, 12, "Bern"),
+        (155, 555, 12, "134 000"),
+    ]);
+    for y in [600, 570, 540] {
+        page.push_str(&format!("50 {y} m 250 {y} l S\n"));
+    }
+    for x in [50, 150, 250] {
+        page.push_str(&format!("{x} 540 m {x} 600 l S\n"));
+    }
+    let expected = "What there is to do today is this:\n\n1. wash the dishes\n2. read\n\n\
+                    | City | People |\n| --- | --- |\n| Bern | 134 000 |";
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn turned_pages_are_read_upright() {
+    let turned = "BT /F1 12 Tf 0 1 -1 0 100 100 Tm (Written from below) Tj ET\n\
+                  BT /F1 12 Tf 0 1 -1 0 114 100 Tm (in two lines.) Tj ET\n"
+        .to_owned();
+    assert_eq!(content(&pages(std::slice::from_ref(&turned))), "Written from below in two lines.");
+    assert_eq!(content(&pdf(&[(turned, "/Rotate 90")], &[], "")), "Written from below in two lines.");
+}
+
+#[test]
+fn what_takes_a_password_says_so() {
+    let lock = "/ID [<00112233445566778899aabbccddeeff> <00112233445566778899aabbccddeeff>] /Encrypt << /Filter /Standard \
+                /V 2 /R 3 /Length 128 /P -4 /O <0000000000000000000000000000000000000000000000000000000000000000> \
+                /U <0000000000000000000000000000000000000000000000000000000000000000> >>";
+    let file = pdf(&[(text(&[(50, 700, 12, "Secret")]), "")], &[], lock);
+    assert_eq!(extract(&file, false).unwrap_err().kind, Kind::Encrypted);
+}
+
+#[test]
+fn scanned_pages_are_named_and_blank_ones_are_not() {
+    let scanned = "600 0 0 800 0 0 cm /Im Do".to_owned();
+    let some = [(text(&[(50, 700, 12, "Text.")]), ""), (scanned.clone(), ""), (String::new(), "")];
+    let file = pdf(&some, &[PICTURE.to_owned()], "");
+    let found = extract(&file, false).unwrap();
+    assert_eq!(found.metadata["pages_without_text"], serde_json::json!([2]));
+    let warnings: Vec<_> = found.warnings.iter().map(|w| (w.code.as_str(), w.page)).collect();
+    assert_eq!(warnings, [("no_text_layer", Some(2))]);
+    let scans = extract(&file, true).unwrap().scans;
+    let [scan] = scans.as_slice() else { panic!("{} scans", scans.len()) };
+    assert_eq!((scan.page, scan.at), (2, "Text.".len()));
+    let reader = png::Decoder::new(std::io::Cursor::new(&scan.image)).read_info().unwrap();
+    assert!(reader.info().width >= 600);
+
+    let file = pdf(&[(scanned, "")], &[PICTURE.to_owned()], "");
+    assert_eq!(extract(&file, false).unwrap_err().kind, Kind::NoTextLayer);
+    assert_eq!(extract(&file, true).unwrap().scans.len(), 1);
+}
+
+#[test]
+fn forms_that_draw_each_other_over_and_over_end() {
+    // Each draws the next eight times: 8 to the 20th in all.
+    let form = |at: usize| {
+        let calls = "/N Do ".repeat(8);
+        format!(
+            "<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << /XObject << /N {} 0 R >> >> /Length {} >>\nstream\n{calls}\nendstream",
+            101 + at,
+            calls.len()
+        )
+    };
+    let forms: Vec<String> = (0..20).map(form).collect();
+    let file = pdf(&[(format!("{} /Im Do", text(&[(50, 700, 12, "Text.")])), "")], &forms, "");
+    let found = extract(&file, false).unwrap();
+    assert_eq!((found.content.as_str(), found.warnings[0].code.as_str()), ("Text.", "too_complex"));
+}
+
+#[test]
+fn bombs_are_refused_before_they_go_off() {
+    use std::io::Write;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let zeros = vec![0; 1 << 20];
+    (0..120).for_each(|_| packed.write_all(&zeros).unwrap());
+    let mut file = pages(&[text(&[(50, 700, 12, "Text.")])]);
+    file.extend_from_slice(b"\n77 0 obj\n<< /Filter /FlateDecode >>\nstream\n");
+    file.extend_from_slice(&packed.finish().unwrap());
+    file.extend_from_slice(b"\nendstream\nendobj\n");
+    assert_eq!(extract(&file, false).unwrap_err().kind, Kind::TooComplex);
+}
+
+#[test]
+fn a_part_of_a_file_is_read_or_refused() {
+    let whole = pages(&[text(&[(50, 700, 12, "First.")]), text(&[(50, 700, 12, "Second.")])]);
+    for length in 0..whole.len() {
+        let _ = extract(&whole[..length], true);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn damage_is_survived(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12)) {
+        let page = text(&[(50, 700, 12, "Some text that goes on."), (50, 686, 12, "And on.")]);
+        let mut file = pdf(&[(page, ""), ("600 0 0 800 0 0 cm /Im Do".to_owned(), "")], &[PICTURE.to_owned()], "");
+        for (place, byte) in changes {
+            let at = place.index(file.len());
+            file[at] = byte;
+        }
+        let _ = extract(&file, true);
+    }
+}
