@@ -100,7 +100,10 @@ fn source(root: &Path, path: &Path) -> Source {
     let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap().trim_end_matches(".rs")).collect();
     let depth = parts.iter().filter(|part| **part != "mod").count();
     let begins = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
-    let end = begins.iter().filter_map(|begin| text.find(begin)).min().unwrap_or(text.len());
+    // A file of its own may hold the tests of a module.
+    let is_tests = path.file_name().is_some_and(|name| name == "tests.rs");
+    let end = if is_tests { Some(0) } else { begins.iter().filter_map(|begin| text.find(begin)).min() };
+    let end = end.unwrap_or(text.len());
     let lines = text[..end].lines().enumerate();
     let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//"));
     let code = code.map(|(number, line)| (number + 1, line.to_owned())).collect();
