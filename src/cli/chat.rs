@@ -102,14 +102,17 @@ fn show(event: &Value) -> Outcome<()> {
     }
 }
 
-/// A citation in a line: `[1] Title › heading (source, bytes 10–20)`.
+/// A citation in a line: `[1] Title › heading (source, page 2, bytes 10–20)`. Of a text, its bytes say as much as its lines.
 pub fn cite(citation: &Value) -> String {
     let text = |name: &str| citation[name].as_str().unwrap_or_default();
     let headings = citation["heading_path"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut parts: Vec<&str> = std::iter::once(text("title")).chain(headings).collect();
     parts.dedup();
+    let location = Some(&citation["location"]).filter(|location| location["line"].is_null());
+    let place = location.and_then(|location| location["label"].as_str());
+    let place = place.map_or_else(String::new, |place| format!(", {place}"));
     format!(
-        "  [{}] {} ({}, bytes {}–{})",
+        "  [{}] {} ({}{place}, bytes {}–{})",
         citation["marker"],
         parts.join(" › "),
         text("source"),
