@@ -51,7 +51,8 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
     pipeline.workspace.commit(move |change| {
         let entries = match unpacked {
             Ok(entries) => entries,
-            Err(Error::InsufficientStorage) => return Err(Error::InsufficientStorage),
+            // The machine's fault is not the archive's.
+            Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
             Err(error) => return jobs::strike_failed(change, job, &pending, failure(name(&pending.item), &error)),
         };
         let mut items = Vec::new();

@@ -16,8 +16,10 @@ use super::{Limits, VERB};
 use crate::error::{Error, Result};
 use crate::extract::{Extracted, Fault, Input};
 
-/// Bytes of what a process says beside text and pictures.
-const WORDS: u64 = 256 << 20;
+/// Bytes of what a process says of a document beside its text and pictures.
+const WORDS: u64 = 64 << 20;
+/// Bytes of what a process says at once of an archive, or of itself.
+const PIECE: u64 = 1 << 20;
 /// Bytes of all pictures of a document.
 const PICTURES: u64 = 128 << 20;
 /// How much longer an archive may compute than a document.
@@ -59,7 +61,7 @@ impl Process {
         command.env_clear().stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
         #[cfg(unix)]
         command.current_dir("/");
-        let mut child = command.spawn().map_err(|e| Error::internal("starting a process that reads documents", e))?;
+        let mut child = command.spawn().map_err(not_now)?;
         let (input, output) = (child.stdin.take().map(BufWriter::new), child.stdout.take());
         let output = output.ok_or_else(|| Error::Internal("a process without an output".into()))?;
         let mut process = Process {
@@ -70,11 +72,10 @@ impl Process {
             busy: Duration::ZERO,
         };
         let hello = process.within(Duration::from_secs(limits.seconds), |_, output, _| {
-            let words = frame::expect(output, Tag::Hello, WORDS)?;
+            let words = frame::expect(output, Tag::Hello, PIECE)?;
             Ok(serde_json::from_slice(&words)?)
         });
-        process.confinement =
-            hello.map_err(|e| Error::internal("starting a process that reads documents", e.said()))?;
+        process.confinement = hello.map_err(|end| not_now(end.said()))?;
         Ok(process)
     }
 
@@ -122,7 +123,7 @@ impl Process {
         let mut failure = None;
         let ended = process.within(Duration::from_secs(limits.seconds), |_, output, alive| {
             loop {
-                let Some((tag, payload)) = frame::read(output, WORDS)? else {
+                let Some((tag, payload)) = frame::read(output, PIECE)? else {
                     return Err(ErrorKind::UnexpectedEof.into());
                 };
                 let _ = alive.send(());
@@ -189,6 +190,12 @@ impl Drop for Process {
         kill(&self.child);
         let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).wait();
     }
+}
+
+/// A process that does not start is the machine's fault, and no document's: it may start later.
+fn not_now(cause: impl std::fmt::Display) -> Error {
+    tracing::error!(%cause, "a process that reads documents could not be started");
+    Error::Unavailable("no process can be started now that reads the document; try again later".into())
 }
 
 fn kill(child: &Mutex<Child>) {
