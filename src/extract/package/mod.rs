@@ -2,6 +2,8 @@
 //!
 //! Everything stays in memory: names in the zip are looked up, never written anywhere.
 
+mod family;
+
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
@@ -9,8 +11,8 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::fault::{Fault, Kind};
-use super::package_family::{Family, family};
-use super::{Extracted, docx, epub, opendocument, opendocument_sheets, pptx, spreadsheet};
+use super::{Extracted, docx, epub, opendocument, pptx, spreadsheet};
+use family::{Family, family};
 
 /// Parts that a document may have.
 const MOST_PARTS: usize = 50_000;
@@ -45,7 +47,7 @@ pub fn extract(bytes: &[u8]) -> Result<Extracted, Fault> {
         Family::Workbook => spreadsheet::open_xml(bytes, &mut package)?,
         Family::BinaryWorkbook => spreadsheet::binary(bytes, &mut package)?,
         Family::OpenText | Family::OpenPresentation => opendocument::extract(&mut package)?,
-        Family::OpenSpreadsheet => opendocument_sheets::extract(&mut package)?,
+        Family::OpenSpreadsheet => opendocument::sheets::extract(&mut package)?,
         Family::Book => epub::extract(&mut package)?,
     };
     extracted.media_type = media_type;

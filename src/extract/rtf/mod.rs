@@ -2,17 +2,20 @@
 //!
 //! Groups are kept on a stack of our own, so depth costs a few bytes; pictures and embedded objects are passed over.
 
+mod characters;
+mod destinations;
+
 use std::collections::{HashMap, HashSet};
 
 use rtf_grimoire::tokenizer::{Token, read_token};
 
 use super::Extracted;
-use super::docx_styles::promised_level;
+use super::docx::promised_level;
 use super::fault::{Fault, Kind};
 use super::nesting::{Block, Nesting, flattened};
 use super::properties::state;
-use super::rtf_characters::{Characters, symbol};
-use super::rtf_destinations::{Into, destination};
+use characters::{Characters, symbol};
+use destinations::{Into, destination};
 
 /// Groups within each other at most.
 const DEEPEST: usize = 200_000;

@@ -2,16 +2,19 @@
 //!
 //! Comments, deletions that are still tracked and descriptions of pictures go; headers and footers come once.
 
+pub mod sheets;
+mod styles;
+
 use std::collections::HashSet;
 
 use super::Extracted;
 use super::fault::{Fault, Kind};
 use super::nesting::{Block, Nesting, flattened};
-use super::opendocument_styles::Styles;
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
 use super::xml_events::{Element, Node, Nodes};
 use crate::place::Place;
+use styles::Styles;
 
 /// Rows that one row of a file stands for.
 const MOST_REPEATED: usize = 1000;

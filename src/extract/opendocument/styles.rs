@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::fault::Fault;
-use super::xml_events::{Node, Nodes};
+use crate::extract::fault::Fault;
+use crate::extract::xml_events::{Node, Nodes};
 
 /// Styles that rest on each other at most.
 const LONGEST_CHAIN: usize = 20;
@@ -21,7 +21,7 @@ impl Styles {
     /// Takes in the styles of a part.
     ///
     /// # Errors
-    /// [`super::Kind::Damaged`].
+    /// [`crate::extract::Kind::Damaged`].
     pub fn read(&mut self, text: &str) -> Result<(), Fault> {
         let mut list = None;
         let mut nodes = Nodes::of(text);

@@ -2,17 +2,21 @@
 //!
 //! As people see it when all changes are accepted: deletions, comments, hidden text and fields' instructions go.
 
+mod lists;
+mod styles;
+
 use std::collections::{HashMap, HashSet};
 
 use super::Extracted;
-use super::docx_lists::Lists;
-use super::docx_styles::{Shape, Styles};
 use super::fault::Fault;
 use super::nesting::{Block, Nesting, flattened};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
 use super::relationships::{self, Relationship};
 use super::xml_events::{Element, Node, Nodes};
+use lists::Lists;
+pub use styles::promised_level;
+use styles::{Shape, Styles};
 
 /// Fields within each other at most.
 const DEEPEST_FIELD: usize = 100;

@@ -1,8 +1,8 @@
 //! Which format a package is in, by its parts, and whether it is encrypted.
 
-use super::fault::{Fault, Kind};
-use super::package::Package;
-use super::xml_events::{Node, Nodes};
+use super::Package;
+use crate::extract::fault::{Fault, Kind};
+use crate::extract::xml_events::{Node, Nodes};
 
 /// What a package is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

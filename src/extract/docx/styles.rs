@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::fault::Fault;
-use super::xml_events::{Node, Nodes};
+use crate::extract::fault::Fault;
+use crate::extract::xml_events::{Node, Nodes};
 
 /// Styles that rest on each other at most.
 const LONGEST_CHAIN: usize = 20;
@@ -64,7 +64,7 @@ impl Styles {
     /// Reads `styles.xml`.
     ///
     /// # Errors
-    /// [`super::Kind::Damaged`].
+    /// [`crate::extract::Kind::Damaged`].
     pub fn read(text: &str) -> Result<Self, Fault> {
         let mut styles = HashMap::new();
         let mut open: Option<(String, Style)> = None;

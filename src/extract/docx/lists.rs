@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::fault::Fault;
-use super::xml_events::{Node, Nodes};
+use crate::extract::fault::Fault;
+use crate::extract::xml_events::{Node, Nodes};
 
 /// Levels that a list has.
 const LEVELS: usize = 9;
@@ -41,7 +41,7 @@ impl Lists {
     /// Reads `numbering.xml`.
     ///
     /// # Errors
-    /// [`super::Kind::Damaged`].
+    /// [`crate::extract::Kind::Damaged`].
     pub fn read(text: &str) -> Result<Self, Fault> {
         let mut lists = Lists::default();
         let (mut kind, mut list, mut level) = (None::<String>, None::<String>, 0);

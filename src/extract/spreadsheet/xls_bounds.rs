@@ -1,6 +1,6 @@
 //! What the sheets of an old workbook (BIFF) claim to span, before anybody makes room for it.
 
-use super::fault::Fault;
+use crate::extract::fault::Fault;
 
 /// Cells that all sheets may span together.
 const MOST_CELLS: u64 = 4_000_000;
@@ -17,7 +17,7 @@ const CELLS: &[u16] = &[0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 
 /// Walks over a workbook's stream.
 ///
 /// # Errors
-/// [`super::Kind::TooComplex`] where sheets span too much, [`super::Kind::Damaged`] where they contradict themselves.
+/// [`crate::extract::Kind::TooComplex`] where sheets span too much, [`crate::extract::Kind::Damaged`] where they contradict themselves.
 pub fn check(stream: &[u8]) -> Result<(), Fault> {
     let mut walked = 0;
     let mut spanned = 0u64;

@@ -3,16 +3,18 @@
 //! Cells are taken one after the other where the format allows it, so that a sheet costs what it holds and not what
 //! it spans. Formulas are never evaluated: what was last computed stands in the file.
 
+mod xls_bounds;
+
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calamine::{Data, DataRef, Reader, SheetType, Xls, XlsError, Xlsb, Xlsx};
 
+use super::Extracted;
 use super::cells::{Sheet, Workbook, shown};
 use super::fault::{Fault, Kind, Warning};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
-use super::{Extracted, xls_bounds};
 
 /// Bytes of the texts that cells share: they are held all at once.
 const LARGEST_STRINGS: u64 = 64 << 20;

@@ -1,13 +1,13 @@
 //! Workbooks in OpenDocument. Cells hold their text as people see it, so it is taken as it stands; what is repeated a
 //! million times stands in the file once, and is read once.
 
-use super::Extracted;
-use super::cells::{Sheet, Workbook};
-use super::composer::LONGEST;
-use super::fault::{Fault, Kind};
-use super::package::Package;
-use super::properties::{Vocabulary, take_in};
-use super::xml_events::{Element, Node, Nodes};
+use crate::extract::Extracted;
+use crate::extract::cells::{Sheet, Workbook};
+use crate::extract::composer::LONGEST;
+use crate::extract::fault::{Fault, Kind};
+use crate::extract::package::Package;
+use crate::extract::properties::{Vocabulary, take_in};
+use crate::extract::xml_events::{Element, Node, Nodes};
 
 /// Columns that one cell with text is repeated to, and rows that one row with text is.
 const MOST_REPEATED: u32 = 1000;
