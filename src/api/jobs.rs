@@ -25,8 +25,9 @@ use crate::datadir::Uploaded;
 use crate::error::Error;
 use crate::extract::Warning;
 use crate::ingest::is_archive;
+use crate::workspace::job_items::Item;
 use crate::workspace::job_results::{self, Entry, JobResult};
-use crate::workspace::jobs::{Failure, Item, Job, Status};
+use crate::workspace::jobs::{Failure, Job, Status};
 
 /// A job as it is told of.
 #[derive(Serialize)]

@@ -44,7 +44,7 @@ pub struct Cli {
     #[command(flatten)]
     options: Options,
     #[command(subcommand)]
-    verb: Verb,
+    command: Command,
 }
 
 /// What every verb takes.
@@ -74,6 +74,14 @@ pub struct Options {
     /// Print what the HTTP interface answers
     #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Apart(read::Apart),
+    #[command(flatten)]
+    Verb(Verb),
 }
 
 #[derive(Subcommand)]
@@ -112,12 +120,6 @@ enum Verb {
     Config,
     /// Ask the server at the configured address whether it is ready
     Healthcheck,
-    /// Read documents for another process of this program, confined
-    #[command(hide = true)]
-    ReadDocuments(read::ReadDocuments),
-    /// Recognize the text of a picture for another process of this program, confined
-    #[command(hide = true)]
-    RecognizeText(read::RecognizeText),
 }
 
 /// Why a command ended early.
@@ -212,15 +214,13 @@ impl Options {
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> Outcome {
-    // Before there is any other thread.
-    match cli.verb {
-        Verb::ReadDocuments(verb) => return read::documents(verb),
-        Verb::RecognizeText(verb) => return read::picture(verb),
-        _ => {}
-    }
+    let Cli { options, command } = cli;
+    let verb = match command {
+        Command::Apart(apart) => return read::run(apart),
+        Command::Verb(verb) => verb,
+    };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
-    let Cli { options, verb } = cli;
     let code = runtime.block_on(async move {
         match verb {
             Verb::Serve(serve) => serve::run(&options, serve).await,
@@ -237,8 +237,6 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Restore(verb) => backup::restore(&options, verb).await,
             Verb::Doctor(verb) => doctor::run(&options, verb).await,
             Verb::Healthcheck => doctor::healthcheck(&options).await,
-            Verb::ReadDocuments(verb) => read::documents(verb),
-            Verb::RecognizeText(verb) => read::picture(verb),
             Verb::Config => {
                 say(&options.config(&[])?.to_toml()?)?;
                 Ok(DONE)

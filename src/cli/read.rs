@@ -3,10 +3,21 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::{DONE, Outcome};
 use crate::sandbox::{self, Bounds, Task};
+
+/// What is run in a process of its own, by this program alone.
+#[derive(Subcommand)]
+pub enum Apart {
+    /// Read documents for another process of this program, confined
+    #[command(hide = true)]
+    ReadDocuments(ReadDocuments),
+    /// Recognize the text of a picture for another process of this program, confined
+    #[command(hide = true)]
+    RecognizeText(RecognizeText),
+}
 
 #[derive(Args)]
 pub struct ReadDocuments {
@@ -45,14 +56,17 @@ impl Bounded {
     }
 }
 
-/// Reads until the standard input ends.
-pub fn documents(verb: ReadDocuments) -> Outcome {
-    let task = if verb.archive { Task::Archive } else { Task::Documents };
-    sandbox::run(task, verb.bounds.bounds())?;
-    Ok(DONE)
-}
-
-/// Recognizes the picture that is the standard input.
-pub fn picture(verb: RecognizeText) -> Outcome {
-    Err(sandbox::become_confined(&verb.program, &verb.languages, verb.bounds.bounds()).into())
+/// Reads until the standard input ends, or becomes what recognizes the picture that is the standard input. To be called
+/// before there is a second thread.
+pub fn run(apart: Apart) -> Outcome {
+    match apart {
+        Apart::ReadDocuments(verb) => {
+            let task = if verb.archive { Task::Archive } else { Task::Documents };
+            sandbox::run(task, verb.bounds.bounds())?;
+            Ok(DONE)
+        }
+        Apart::RecognizeText(verb) => {
+            Err(sandbox::become_confined(&verb.program, &verb.languages, verb.bounds.bounds()).into())
+        }
+    }
 }

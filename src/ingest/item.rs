@@ -6,7 +6,8 @@ use super::archive::{self, Bounds};
 use super::pipeline::{Incoming, Pipeline};
 use crate::datadir::DataDir;
 use crate::error::{Error, Result};
-use crate::workspace::jobs::{self, Failure, Item, Pending};
+use crate::workspace::job_items::{self, Item, Pending};
+use crate::workspace::jobs::{self, Failure};
 
 /// The bytes of an item and what its sender said of them.
 pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
@@ -53,7 +54,7 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
             Ok(entries) => entries,
             // The machine's fault is not the archive's.
             Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
-            Err(error) => return jobs::strike_failed(change, job, &pending, failure(name(&pending.item), &error)),
+            Err(error) => return job_items::strike_failed(change, job, &pending, failure(name(&pending.item), &error)),
         };
         let mut items = Vec::new();
         for entry in entries {
@@ -77,8 +78,8 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
                 Err(error) => jobs::note_failure(change, job, failure(name, &error))?,
             }
         }
-        jobs::add_items(change, job, &items)?;
-        jobs::strike_unpacked(change, job, &pending)
+        job_items::add(change, job, &items)?;
+        job_items::strike_unpacked(change, job, &pending)
     })
 }
 

@@ -16,6 +16,7 @@ mod tables;
 mod texts;
 mod turns;
 mod worker;
+mod writer;
 
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
 pub use source::check_name;

@@ -24,7 +24,8 @@ use crate::datadir::{DataDir, Uploaded};
 use crate::embed::Cached;
 use crate::error::{Error, Result};
 use crate::sandbox::Sandbox;
-use crate::workspace::jobs::{self, Failure, Item, Job};
+use crate::workspace::job_items::{self, Item};
+use crate::workspace::jobs::{self, Failure, Job};
 use crate::workspace::{self, ModelIdentity, Workspace};
 
 pub use archive::{Bounds, is_archive};
@@ -289,7 +290,7 @@ impl Jobs {
         let pipeline = opening.pipeline(workspace)?;
         let Some(first) = pipeline.workspace.pending_items(job, None, 1)?.pop() else { return Ok(()) };
         let failure = item::failure(item::name(&first.item), error);
-        pipeline.workspace.commit(move |change| jobs::strike_failed(change, job, &first, failure))
+        pipeline.workspace.commit(move |change| job_items::strike_failed(change, job, &first, failure))
     }
 
     fn work(&self, pipeline: &Pipeline, job: Uuid, gives_way: &(dyn Fn() -> bool + Sync)) -> Result<bool> {

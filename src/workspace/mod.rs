@@ -16,6 +16,7 @@ pub mod evaluation_runs;
 pub mod evaluations;
 mod filter;
 mod follow;
+pub mod job_items;
 pub mod job_results;
 pub mod jobs;
 mod layout;

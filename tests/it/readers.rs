@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::file;
 use crate::originals::{docx, package, paragraph, pdf, row, written, xlsx};
-use crate::server::Server;
+use crate::server::{Home, Server, finish};
 use crate::tenant::{Tenant, id};
 
 /// Files that make parsers ask for too much, follow themselves or nest without end.
@@ -205,4 +205,38 @@ async fn without_text_recognition_a_picture_says_that_nothing_reads_it() {
     let answer = tenant.client.upload("POST", &tenant.path("/documents"), &[file("note.png", picture)]).await;
     let detail = answer.problem(422, "no_text_layer")["detail"].clone();
     assert!(detail.as_str().unwrap().contains("text recognition"), "{detail}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_doctor_tells_what_holds_readers_and_what_reads_pictures() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    let programs = home.path().join("programs");
+    let examine = |languages: &str| {
+        let mut command = home.carrel(&["doctor", "--json"]);
+        command.env("PATH", &programs).env("CARREL_INGEST_OCR_LANGUAGES", languages);
+        let found = finish(command, "");
+        let checks = serde_json::from_str::<Value>(&found.stdout).unwrap()["checks"].clone();
+        move |name: &str| checks.as_array().unwrap().iter().find(|check| check["check"] == name).cloned().unwrap()
+    };
+    let found = examine("eng");
+    let reading = found("reading documents");
+    assert_eq!(reading["ok"], true);
+    assert!(reading["detail"].as_str().unwrap().contains("memory and time are bounded"), "{reading}");
+    let recognition = found("text recognition");
+    assert_eq!(recognition["ok"], true, "it is not needed");
+    assert!(recognition["detail"].as_str().unwrap().contains("no tesseract"), "{recognition}");
+
+    std::fs::create_dir(&programs).unwrap();
+    let program = programs.join("tesseract");
+    std::fs::write(&program, "#!/bin/sh\necho 'List of available languages (1):'\necho deu\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = program.display().to_string();
+    assert_eq!(examine("deu")("text recognition")["detail"], format!("{program} reads deu"));
+    let lacking = examine("deu+eng")("text recognition");
+    assert_eq!(lacking["ok"], false);
+    assert_eq!(lacking["detail"], format!("{program} has not got the languages eng"));
+    assert_eq!(examine("off")("text recognition")["detail"], "switched off");
 }

@@ -1,0 +1,155 @@
+//! The last of the [stages](super::stages): takes documents in the order of the job, and commits them in batches.
+
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use super::flight::Held;
+use super::item;
+use super::pipeline::{self, Prepared};
+use super::stages::{Fate, Next, Stages};
+use super::texts::Reply;
+use crate::embed::Remembered;
+use crate::error::{Error, Result};
+use crate::workspace::documents;
+use crate::workspace::job_items::{self, Pending};
+use crate::workspace::job_results::{self, Entry, Status};
+use crate::workspace::jobs;
+
+/// Documents that are committed together at most.
+pub(super) const BATCH: usize = 512;
+/// Bytes in memory from which a batch is committed. Small beside what a job may have in memory, so that the embedding of
+/// what follows goes on meanwhile.
+const BATCH_BYTES: u64 = 4 << 20;
+/// Vectors that are remembered in one write.
+const REMEMBERED: usize = 256;
+
+/// A document that can be written.
+struct Finished<'f> {
+    pending: Pending,
+    held: Held<'f>,
+    outcome: Result<Prepared>,
+}
+
+impl Stages<'_> {
+    /// Gathers documents and commits them. `false` where not all of the job was done.
+    pub(super) fn write(&self, line: Receiver<Next<'_>>) -> Result<bool> {
+        let mut batch: Vec<Finished<'_>> = Vec::new();
+        let mut bytes = 0;
+        let mut fresh = Vec::new();
+        let mut since = Instant::now();
+        let mut has_moved = false;
+        for next in line {
+            let mut is_due = false;
+            has_moved |= matches!(next, Next::Document { .. } | Next::Unpacked);
+            match next {
+                Next::Document { pending, held, fate } => {
+                    let outcome = match fate {
+                        Fate::Unchanged(document) => Ok(Prepared::Unchanged(*document)),
+                        Fate::Refused(error) => Err(error),
+                        Fate::Embedding(replies) => match self.collect(&replies, &mut fresh) {
+                            Some(outcome) => outcome,
+                            // Told to stop before it was whole.
+                            None => break,
+                        },
+                    };
+                    bytes += held.bytes();
+                    batch.push(Finished { pending: *pending, held, outcome });
+                }
+                Next::Unpacked => {}
+                Next::Flush => is_due = true,
+                Next::Failed(error) => {
+                    self.commit(batch, &mut fresh, &mut since)?;
+                    return Err(error);
+                }
+            }
+            // Not without having got further. Here, where the embedding is hardly ahead, little of it is lost.
+            if has_moved && (self.gives_way)() {
+                self.commit(batch, &mut fresh, &mut since)?;
+                return Ok(false);
+            }
+            if is_due || batch.len() >= BATCH || bytes >= BATCH_BYTES {
+                self.commit(std::mem::take(&mut batch), &mut fresh, &mut since)?;
+                bytes = 0;
+            }
+        }
+        self.commit(batch, &mut fresh, &mut since)?;
+        Ok(!self.is_stopping())
+    }
+
+    /// A document with its vectors; `None` where they will not come.
+    fn collect(&self, replies: &Receiver<Reply>, fresh: &mut Vec<Remembered>) -> Option<Result<Prepared>> {
+        let mut vectors = Vec::new();
+        let mut whole = None;
+        loop {
+            match replies.recv().ok()? {
+                Reply::Vector(place, Ok(passage)) => {
+                    vectors.push((place, passage.vector));
+                    fresh.extend(passage.fresh);
+                    if fresh.len() >= REMEMBERED {
+                        self.pipeline.embedder.remember(std::mem::take(fresh));
+                    }
+                }
+                Reply::Vector(_, Err(error)) => return Some(Err(error)),
+                Reply::Draft(draft, stale) => whole = Some((draft, stale)),
+            }
+            if let Some((mut draft, stale)) = whole.take_if(|(draft, _)| draft.chunks.len() == vectors.len()) {
+                for (place, vector) in vectors {
+                    if let Some(chunk) = draft.chunks.get_mut(place) {
+                        chunk.vector = vector;
+                    }
+                }
+                return Some(Ok(Prepared::Draft { draft, stale }));
+            }
+        }
+    }
+
+    /// Commits documents together with what became of them; the job was worked on `since` then.
+    fn commit(&self, batch: Vec<Finished<'_>>, fresh: &mut Vec<Remembered>, since: &mut Instant) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // Before the commit: what is deleted after it must be there to be forgotten.
+        self.pipeline.embedder.remember(std::mem::take(fresh));
+        let job = self.job;
+        let mut stale = Vec::new();
+        let mut landing = Vec::with_capacity(batch.len());
+        let mut documents = Vec::with_capacity(batch.len());
+        for Finished { pending, held, mut outcome } in batch {
+            landing.push(held);
+            if let Ok(Prepared::Draft { stale: texts, .. }) = &mut outcome {
+                stale.append(texts);
+            }
+            documents.push((pending, outcome));
+        }
+        let now = Instant::now();
+        let worked = now - std::mem::replace(since, now);
+        self.pipeline.workspace.commit(move |change| {
+            jobs::add_work(change, job, documents.len(), worked)?;
+            for (pending, outcome) in documents {
+                let stored = outcome.and_then(|prepared| match prepared {
+                    Prepared::Unchanged(document) => Ok(Entry::of(document, Status::Unchanged)),
+                    Prepared::Archive => Err(pipeline::is_no_document()),
+                    Prepared::Draft { draft, .. } => {
+                        let stored = change.attempt(|change| documents::put(change, None, &draft))?;
+                        let status = if stored.replaced { Status::Replaced } else { Status::Added };
+                        Ok(Entry::of(stored.document, status))
+                    }
+                });
+                match stored {
+                    // The machine's fault is not the document's: the job stops and goes on later.
+                    Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
+                    Err(error) => {
+                        let failure = item::failure(item::name(&pending.item), &error);
+                        job_items::strike_failed(change, job, &pending, failure)?;
+                    }
+                    Ok(entry) => job_items::strike_done(change, job, &pending, &entry)?,
+                }
+            }
+            job_results::give_up(change)
+        })?;
+        self.pipeline.embedder.forget(&stale);
+        drop(landing);
+        (self.announce)();
+        Ok(())
+    }
+}
