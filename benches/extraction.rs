@@ -207,7 +207,7 @@ fn unpack(megabytes: usize) {
         let mut job: serde_json::Value = sent.error_for_status().unwrap().json().await.unwrap();
         while matches!(job["status"].as_str(), Some("queued" | "running")) {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            readers.fetch_max(children(server.child.id()), std::sync::atomic::Ordering::Relaxed);
+            readers.fetch_max(readers_of(server.child.id()), std::sync::atomic::Ordering::Relaxed);
             let path = format!("{workspace}/jobs/{}", job["id"].as_str().unwrap());
             let asked = client.get(path).bearer_auth("sk_admin_for_benchmarks_only").send().await.unwrap();
             job = asked.json().await.unwrap();
@@ -232,11 +232,15 @@ fn peak(process: u32) -> u64 {
     status(Path::new(&format!("/proc/{process}/status")), "VmHWM:")
 }
 
-/// The most that any child of a process has had resident, in MB, of those that there are.
-fn children(process: u32) -> u64 {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path().join("status")));
-    let own = processes.filter(|path| kilobytes(path, "PPid:") == u64::from(process));
-    own.map(|path| status(&path, "VmHWM:")).max().unwrap_or(0)
+/// The most that any reader of a server has had resident, in MB, of those that there are.
+fn readers_of(server: u32) -> u64 {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let own = processes.filter(|process| kilobytes(&process.join("status"), "PPid:") == u64::from(server));
+    // Until it runs its own program, a child's memory is the server's.
+    let reading = own.filter(|process| {
+        fs::read_to_string(process.join("cmdline")).is_ok_and(|line| line.contains("read-documents"))
+    });
+    reading.map(|process| status(&process.join("status"), "VmHWM:")).max().unwrap_or(0)
 }
 
 fn status(path: &Path, field: &str) -> u64 {

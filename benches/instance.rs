@@ -7,7 +7,8 @@ use carrel::app::{App, DEFAULT_ORGANIZATION, identity};
 use carrel::auth::{Access, Permission, Principal};
 use carrel::config::Config;
 use carrel::tenancy::workspaces::Workspace;
-use carrel::workspace::jobs::{Item, Status};
+use carrel::workspace::job_items::Item;
+use carrel::workspace::jobs::Status;
 use uuid::Uuid;
 
 pub struct Instance {

@@ -81,7 +81,7 @@ enum Command {
     #[command(flatten)]
     Apart(read::Apart),
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
 }
 
 #[derive(Subcommand)]
@@ -222,7 +222,7 @@ pub fn run(cli: Cli) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let code = runtime.block_on(async move {
-        match verb {
+        match *verb {
             Verb::Serve(serve) => serve::run(&options, serve).await,
             Verb::Quickstart(serve) => quickstart::run(&options, serve).await,
             Verb::Ingest(verb) => ingest::run(&options, verb).await,

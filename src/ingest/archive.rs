@@ -56,7 +56,7 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
-    fn take(&mut self, unpacked: Unpacked<'_>) -> Result<()> {
+    fn take(&mut self, unpacked: Unpacked) -> Result<()> {
         match unpacked {
             Unpacked::Entry(sandbox::Entry { name, refused }) => {
                 self.finish_open()?;
@@ -71,7 +71,7 @@ impl Taker<'_> {
                     }
                 }
             }
-            Unpacked::Bytes(bytes) => self.write(bytes),
+            Unpacked::Bytes(bytes) => self.write(&bytes),
             Unpacked::Broken(fault) => match self.open.take() {
                 Some((name, _)) => self.push(name, Err(fault.into())),
                 None => Ok(()),

@@ -6,6 +6,7 @@
 //! what a document may have done to its reader is no other's business. Knows no workspace; a compartment is a
 //! number.
 
+pub mod answer;
 mod confine;
 mod frame;
 mod process;
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+pub use answer::Unpacked;
 pub use confine::{Bounds, Confinement};
-pub use process::Unpacked;
 pub use reader::{Task, run};
 pub use recognition::{Recognizer, become_confined};
 pub use unpacking::Entry;
@@ -176,7 +177,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`Sandbox::extract`], and those of `take`.
-    pub fn unpack(&self, archive: File, take: &mut dyn FnMut(Unpacked<'_>) -> Result<()>) -> Result<()> {
+    pub fn unpack(&self, archive: File, take: &mut dyn FnMut(Unpacked) -> Result<()>) -> Result<()> {
         let _turn = self.reading.take();
         Process::unpack(&self.program, archive, self.limits, take).map(|confinement| self.note(confinement))
     }

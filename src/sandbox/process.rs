@@ -8,20 +8,14 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::answer::{self, Unpacked};
 use super::confine::Confinement;
 use super::frame::{self, Tag};
-use super::reader::{Answer, Request, Task};
-use super::unpacking::Entry;
+use super::reader::{Request, Task};
 use super::{Limits, VERB};
 use crate::error::{Error, Result};
 use crate::extract::{Extracted, Fault, Input};
 
-/// Bytes of what a process says of a document beside its text and pictures.
-const WORDS: u64 = 64 << 20;
-/// Bytes of what a process says at once of an archive, or of itself.
-const PIECE: u64 = 1 << 20;
-/// Bytes of all pictures of a document.
-const PICTURES: u64 = 128 << 20;
 /// How much longer an archive may compute than a document.
 const ARCHIVE_FACTOR: u64 = 20;
 
@@ -33,14 +27,6 @@ pub struct Process {
     pub confinement: Confinement,
     /// How long it has worked.
     pub busy: Duration,
-}
-
-/// What an archive's process tells.
-pub enum Unpacked<'a> {
-    Entry(Entry),
-    Bytes(&'a [u8]),
-    /// The entry whose bytes came breaks off.
-    Broken(Fault),
 }
 
 impl Process {
@@ -72,7 +58,7 @@ impl Process {
             busy: Duration::ZERO,
         };
         let hello = process.within(Duration::from_secs(limits.seconds), |_, output, _| {
-            let words = frame::expect(output, Tag::Hello, PIECE)?;
+            let words = frame::expect(output, Tag::Hello, answer::PIECE)?;
             Ok(serde_json::from_slice(&words)?)
         });
         process.confinement = hello.map_err(|end| not_now(end.said()))?;
@@ -92,22 +78,7 @@ impl Process {
             frame::write(to, Tag::Request, &serde_json::to_vec(&request)?)?;
             frame::write(to, Tag::Bytes, input.bytes)?;
             to.flush()?;
-            let words = frame::expect(from, Tag::Answer, WORDS)?;
-            let (mut document, pictures) = match serde_json::from_slice(&words)? {
-                Answer::Fault(fault) => return Ok(Err(fault)),
-                Answer::Extracted { document, pictures } => (document, pictures),
-            };
-            if pictures != document.scans.len() {
-                return Err(ErrorKind::InvalidData.into());
-            }
-            let content = frame::expect(from, Tag::Content, crate::extract::LONGEST as u64 * 2)?;
-            document.content = String::from_utf8(content).map_err(|_| ErrorKind::InvalidData)?;
-            let mut left = PICTURES;
-            for scan in &mut document.scans {
-                scan.image = frame::expect(from, Tag::Picture, left)?;
-                left -= scan.image.len() as u64;
-            }
-            Ok(Ok(*document))
+            answer::document(from)
         })
     }
 
@@ -117,23 +88,18 @@ impl Process {
         program: &Path,
         archive: File,
         limits: Limits,
-        take: &mut dyn FnMut(Unpacked<'_>) -> Result<()>,
+        take: &mut dyn FnMut(Unpacked) -> Result<()>,
     ) -> Result<Confinement> {
         let mut process = Self::start(program, Task::Archive, limits, Stdio::from(archive))?;
         let mut failure = None;
         let ended = process.within(Duration::from_secs(limits.seconds), |_, output, alive| {
             loop {
-                let Some((tag, payload)) = frame::read(output, PIECE)? else {
-                    return Err(ErrorKind::UnexpectedEof.into());
-                };
+                let next = answer::unpacked(output)?;
                 let _ = alive.send(());
-                let unpacked = match tag {
-                    Tag::Entry => Unpacked::Entry(serde_json::from_slice(&payload)?),
-                    Tag::Bytes => Unpacked::Bytes(&payload),
-                    Tag::Answer => Unpacked::Broken(serde_json::from_slice(&payload)?),
-                    Tag::End if payload.is_empty() => return Ok(None),
-                    Tag::End => return Ok(Some(serde_json::from_slice::<Fault>(&payload)?)),
-                    _ => return Err(ErrorKind::InvalidData.into()),
+                let unpacked = match next {
+                    None => return Ok(None),
+                    Some(Err(fault)) => return Ok(Some(fault)),
+                    Some(Ok(unpacked)) => unpacked,
                 };
                 if let Err(error) = take(unpacked) {
                     failure = Some(error);

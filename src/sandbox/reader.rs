@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::Answer;
 use super::confine::{self, Bounds};
 use super::frame::{self, Tag};
 use super::unpacking;
@@ -25,13 +26,6 @@ pub struct Request {
     pub name: Option<String>,
     pub charset: Option<String>,
     pub wants_scans: bool,
-}
-
-/// What came of it, but for the text and the pictures, which follow.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Answer {
-    Extracted { document: Box<Extracted>, pictures: usize },
-    Fault(Fault),
 }
 
 /// What a process is for.
