@@ -177,6 +177,10 @@ impl Server {
     }
 }
 
+/// Megabytes that an archive of any size may bring the server to, and a reader of its documents.
+const SERVER_BOUND: u64 = 512;
+const READER_BOUND: u64 = 64;
+
 /// Sends an archive of this size, of documents with pictures, and tells what the server and its readers took.
 fn unpack(megabytes: usize) {
     let path = std::env::temp_dir().join(format!("carrel-archive-{}.zip", std::process::id()));
@@ -214,16 +218,18 @@ fn unpack(megabytes: usize) {
         }
         job
     });
+    let (peak_of_server, peak_of_readers) = (peak(server.child.id()), readers.into_inner());
     println!(
         "archive of {} MB: {} documents, {} failed, {:.0} s; the server's peak {} MB (before: {} MB), its readers' {} MB",
         size >> 20,
         job["done"],
         job["failed"],
         started.elapsed().as_secs_f64(),
-        peak(server.child.id()),
+        peak_of_server,
         before,
-        readers.into_inner()
+        peak_of_readers
     );
+    assert!(peak_of_server <= SERVER_BOUND && peak_of_readers <= READER_BOUND, "memory is bounded");
     fs::remove_file(path).unwrap();
 }
 
