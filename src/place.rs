@@ -146,7 +146,7 @@ impl Location {
         if let Place::Page(page) = self.first { Some(page) } else { None }
     }
 
-    /// The cells that it spans on one sheet: `A2:D40`.
+    /// The cells that it spans on one sheet: `A2:D40`, or `A2` where it is one alone.
     pub fn cells(&self) -> Option<String> {
         let (Place::Row { sheet, row: first, columns }, Place::Row { sheet: end, row: last, columns: others }) =
             (&self.first, &self.last)
@@ -154,7 +154,8 @@ impl Location {
             return None;
         };
         let (left, right) = (columns.0.min(others.0), columns.1.max(others.1));
-        (sheet == end).then(|| format!("{}{first}:{}{last}", column(left), column(right)))
+        let (first, last) = (format!("{}{first}", column(left)), format!("{}{last}", column(right)));
+        (sheet == end).then(|| if first == last { first } else { format!("{first}:{last}") })
     }
 }
 

@@ -212,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn a_sheet_of_one_row_is_no_longer_than_that() {
+        let mut workbook = Workbook::default();
+        let mut sheet = Sheet::new("Notes");
+        workbook.take(&mut sheet, (0, 0), "alone".to_owned()).unwrap();
+        workbook.close(sheet).unwrap();
+        let found = workbook.finish("").unwrap();
+        let at = crate::place::locate(&found.marks, &found.content, 0, &(0..found.content.len())).unwrap();
+        assert_eq!(at.to_string(), "Notes!A1");
+    }
+
+    #[test]
     fn a_sheet_is_a_table_with_its_rows_places() {
         let mut workbook = Workbook::default();
         let mut sheet = Sheet::new("Sales");

@@ -178,12 +178,11 @@ impl Table<'_> {
             true => composer.begin(false),
             false => composer.out.push('\n'),
         }
-        if let Some(place) = place {
-            if self.expected.as_ref() != Some(&place) {
+        if let Some(place) = &place {
+            if self.expected.as_ref() != Some(place) {
                 composer.mark(place.clone());
             }
-            // The line that Markdown wants under a header is no row, so the second row is marked again.
-            self.expected = (!is_header).then(|| place.advanced(1));
+            self.expected = Some(place.advanced(1));
         }
         composer.out.push('|');
         for cell in cells.iter().map(String::as_str).chain(std::iter::repeat("")).take(self.columns.max(cells.len())) {
@@ -193,7 +192,10 @@ impl Table<'_> {
         }
         if is_header {
             self.columns = cells.len();
-            composer.out.push_str(&format!("\n|{}", " --- |".repeat(cells.len())));
+            composer.out.push('\n');
+            // The line that Markdown wants under a header is no row of its own.
+            place.into_iter().for_each(|place| composer.mark(place));
+            composer.out.push_str(&format!("|{}", " --- |".repeat(cells.len())));
         }
     }
 
