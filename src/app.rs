@@ -104,6 +104,15 @@ impl App {
             "off" => None,
             languages => Recognizer::find(languages),
         };
+        let recognizer = recognizer.filter(|found| {
+            let reaches = found.reaches(&config.data);
+            if reaches {
+                tracing::warn!(
+                    "text in pictures is not read: what recognizes it could read the data directory where it lies"
+                );
+            }
+            !reaches
+        });
         let (stopping, stopped) = watch::channel(false);
         let app = App {
             directory: directory.clone(),

@@ -120,8 +120,8 @@ fn reads(config: &Config) -> Result<String, String> {
     let Confinement { bounded, walled, filtered } = sandbox.confinement().map_err(|e| e.to_string())?;
     let held = [
         (bounded, "memory and time are bounded"),
-        (walled, "files and network are out of reach"),
-        (filtered, "system calls are filtered"),
+        (walled, "files are out of reach"),
+        (filtered, "system calls are filtered, so there is no network"),
     ];
     let say =
         |wanted: bool| held.iter().filter(|(holds, _)| *holds == wanted).map(|(_, what)| *what).collect::<Vec<_>>();
@@ -141,6 +141,12 @@ fn recognizes(config: &Config) -> Result<String, String> {
     let Some(found) = Recognizer::find(languages) else {
         return Ok("there is no tesseract here: text in pictures and scanned pages is not read".to_owned());
     };
+    if found.reaches(&config.data) {
+        return Err(format!(
+            "{} could read the data directory, as it lies among programs; put it elsewhere",
+            found.program().display()
+        ));
+    }
     let program = found.program().display();
     match found.missing().map_err(|e| e.to_string())?.as_slice() {
         [] => Ok(format!("{program} reads {languages}")),

@@ -248,7 +248,7 @@ pub fn run(cli: Cli) -> Outcome {
     code
 }
 
-/// Prints a line of data.
+/// Prints lines of data.
 fn say(text: &str) -> Outcome<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", text.trim_end_matches('\n'))?;

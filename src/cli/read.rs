@@ -23,9 +23,9 @@ pub enum Apart {
 pub struct ReadDocuments {
     #[command(flatten)]
     bounds: Bounded,
-    /// Take the archive apart that is the standard input
+    /// Take the archive apart that is the standard input, to so many bytes
     #[arg(long)]
-    archive: bool,
+    archive: Option<u64>,
 }
 
 #[derive(Args)]
@@ -61,7 +61,7 @@ impl Bounded {
 pub fn run(apart: Apart) -> Outcome {
     match apart {
         Apart::ReadDocuments(verb) => {
-            let task = if verb.archive { Task::Archive } else { Task::Documents };
+            let task = verb.archive.map_or(Task::Documents, Task::Archive);
             sandbox::run(task, verb.bounds.bounds())?;
             Ok(DONE)
         }

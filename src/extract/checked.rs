@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::composer::LONGEST;
 use super::fault::{Fault, Kind, Warning};
 use super::{Extracted, Scan};
+use crate::place::Place;
 
 /// Characters of a title at most.
 const LONGEST_TITLE: usize = 1024;
@@ -14,6 +15,10 @@ const METADATA: usize = 64 << 10;
 const LONGEST_VALUE: usize = 4096;
 /// Warnings that are kept.
 const WARNINGS: usize = 200;
+/// Characters of a sheet's name at most; Excel allows 31.
+const LONGEST_NAME: usize = 255;
+/// Bytes of a media type at most, as RFC 6838 has it.
+const LONGEST_TYPE: usize = 127;
 
 /// The same, with everything outside its bounds cut off.
 ///
@@ -33,9 +38,25 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
     if !marks || !scans || found.content.contains('\0') {
         return Err(Fault::damaged("its reader lost its place"));
     }
+    found.content = harmless(found.content);
+    for mark in &mut found.marks {
+        if let Place::Row { sheet: Some(name), .. } = &mut mark.place
+            && (name.len() > LONGEST_NAME || name.contains(steers))
+        {
+            *name = cut(name, LONGEST_NAME);
+        }
+    }
+    if !is_media_type(&found.media_type) {
+        "application/octet-stream".clone_into(&mut found.media_type);
+    }
     found.title = found.title.map(|title| cut(title.trim(), LONGEST_TITLE)).filter(|title| !title.is_empty());
     found.warnings.truncate(WARNINGS);
-    found.warnings.iter_mut().for_each(|Warning { message, .. }| *message = cut(message, LONGEST_VALUE));
+    for Warning { code, message, .. } in &mut found.warnings {
+        *message = cut(message, LONGEST_VALUE);
+        if !Kind::is_code(code) {
+            Kind::Damaged.code().clone_into(code);
+        }
+    }
     found.metadata = bounded(found.metadata);
     Ok(found)
 }
@@ -47,26 +68,61 @@ fn bounded(metadata: Map<String, Value>) -> Map<String, Value> {
     for (key, value) in metadata {
         let value = match value {
             Value::String(text) => Value::String(cut(text.trim(), LONGEST_VALUE)),
+            Value::Array(items) => Value::Array(items.into_iter().map(cleaned).collect()),
             other => other,
         };
         let is_empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
         size += key.len() + value.to_string().len();
         if !is_empty && !key.is_empty() && key.len() <= 128 && size <= METADATA {
-            kept.insert(key, value);
+            kept.insert(cut(&key, 128), value);
         }
     }
     kept
 }
 
+fn cleaned(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(cut(&text, LONGEST_VALUE)),
+        other => other,
+    }
+}
+
 fn cut(text: &str, most: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(most).collect()
+    let kept = text.chars().filter(|c| *c != '\0').take(most);
+    kept.map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// Whether a character moves a terminal or turns the writing round, and says nothing.
+fn steers(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text with spaces for characters that steer, byte for byte, so that every offset stays.
+fn harmless(text: String) -> String {
+    if !text.contains(steers) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match steers(c) {
+            true => (0..c.len_utf8()).for_each(|_| out.push(' ')),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+fn is_media_type(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+/".contains(c);
+    text.len() <= LONGEST_TYPE && text.contains('/') && text.chars().all(is_plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::extract::plain;
-    use crate::place::{Mark, Place};
+    use crate::place::Mark;
 
     fn with_marks(at: &[usize]) -> Result<Extracted, Fault> {
         let marks = at.iter().map(|at| Mark { at: *at, place: Place::Page(1) }).collect();
@@ -79,6 +135,28 @@ mod tests {
         for wrong in [&[1][..], &[5], &[2, 0]] {
             assert_eq!(with_marks(wrong).unwrap_err().kind, Kind::Damaged, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_place_has_a_short_name() {
+        let place = Place::Row { sheet: Some("s".repeat(2_000_000)), row: 1, columns: (1, 1) };
+        let found = checked(Extracted { marks: vec![Mark { at: 0, place }], ..plain::extract("x") }).unwrap();
+        assert!(matches!(&found.marks[0].place, Place::Row { sheet: Some(name), .. } if name.len() == LONGEST_NAME));
+    }
+
+    #[test]
+    fn what_steers_a_terminal_becomes_spaces_of_its_length() {
+        let text = "a\u{1b}[2Jb\u{9b}c\u{202e}d\te\n";
+        let mut found = plain::extract(text);
+        found.title = Some("t\u{1b}[2J".into());
+        found.metadata.insert("author".into(), "x\u{1b}y".into());
+        found.warnings = vec![Warning { code: "anything".into(), message: "m\u{7}".into(), page: None }];
+        found.media_type = "text/x\u{1b}".into();
+        let found = checked(found).unwrap();
+        assert_eq!(found.content, "a [2Jb  c   d\te\n");
+        assert_eq!((found.title.as_deref(), &found.metadata["author"]), (Some("t [2J"), &"x y".into()));
+        assert_eq!((found.warnings[0].code.as_str(), found.warnings[0].message.as_str()), ("damaged", "m "));
+        assert_eq!(found.media_type, "application/octet-stream");
     }
 
     #[test]

@@ -60,6 +60,20 @@ impl Fault {
 }
 
 impl Kind {
+    /// Whether some kind has this code.
+    pub fn is_code(code: &str) -> bool {
+        let all = [
+            Kind::Unsupported,
+            Kind::Archive,
+            Kind::Encrypted,
+            Kind::Damaged,
+            Kind::NoText,
+            Kind::NoTextLayer,
+            Kind::TooComplex,
+        ];
+        all.into_iter().any(|kind| kind.code() == code)
+    }
+
     /// The stable code: of errors and of warnings.
     pub fn code(self) -> &'static str {
         match self {

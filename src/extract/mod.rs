@@ -75,7 +75,9 @@ pub enum Structure {
 pub struct Extracted {
     /// Its own title, where it has one.
     pub title: Option<String>,
-    /// Facts about it that it states itself.
+    /// Facts about it that it states itself. Not among the words that its reader writes of it: they have a frame of their
+    /// own, as the warnings have.
+    #[serde(skip)]
     pub metadata: Map<String, Value>,
     /// Its text: offsets of chunks and citations count bytes in this.
     pub content: String,
@@ -83,6 +85,7 @@ pub struct Extracted {
     /// Where `content` came from, in order of their bytes.
     pub marks: Vec<Mark>,
     /// What was left out.
+    #[serde(skip)]
     pub warnings: Vec<Warning>,
     /// Pictures of pages that hold no text, where they were wanted.
     pub scans: Vec<Scan>,

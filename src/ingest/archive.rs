@@ -32,13 +32,33 @@ pub fn is_archive(name: &str) -> bool {
     [".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".mbox"].iter().any(|ending| name.ends_with(ending))
 }
 
+/// Pieces of an archive after which it is asked whether anybody still wants it.
+const LOOK_EVERY: u32 = 64;
+/// Bytes that an archive may have beside its files.
+const MARGIN: u64 = 16 << 20;
+
 /// Takes every file out of the archive.
 ///
 /// # Errors
 /// [`Error::Unreadable`] for what is no archive or breaks off, [`Error::PayloadTooLarge`] beyond the bounds.
-pub fn unpack(sandbox: &Sandbox, file: File, bounds: Bounds, directory: &DataDir) -> Result<Vec<Entry>> {
-    let mut taker = Taker { bounds, directory, left: bounds.bytes, open: None, entries: Vec::new() };
-    sandbox.unpack(file, &mut |unpacked| taker.take(unpacked))?;
+pub fn unpack(
+    sandbox: &Sandbox,
+    file: File,
+    bounds: Bounds,
+    directory: &DataDir,
+    is_over: &dyn Fn() -> Result<bool>,
+) -> Result<Vec<Entry>> {
+    let mut taker = Taker { bounds, directory, left: bounds.bytes, open: None, entries: Vec::new(), clutter: 0 };
+    let mut since = 0u32;
+    // Names, padding and the end of an archive count as little as its files are large.
+    let most = bounds.bytes.saturating_add(bounds.bytes / 8).saturating_add(MARGIN);
+    sandbox.unpack(file, most, &mut |unpacked| {
+        since += 1;
+        if since.is_multiple_of(LOOK_EVERY) && is_over()? {
+            return Err(Error::Conflict("the job was cancelled".into()));
+        }
+        taker.take(unpacked)
+    })?;
     taker.finish_open()?;
     match taker.entries.is_empty() {
         true => Err(Error::invalid("file", "the archive holds no files")),
@@ -53,6 +73,8 @@ struct Taker<'a> {
     /// The file whose bytes come, unless it has failed.
     open: Option<(String, Upload)>,
     entries: Vec<Entry>,
+    /// Entries that nobody misses.
+    clutter: usize,
 }
 
 impl Taker<'_> {
@@ -61,7 +83,8 @@ impl Taker<'_> {
             Unpacked::Entry(sandbox::Entry { name, refused }) => {
                 self.finish_open()?;
                 if is_clutter(&name) {
-                    return Ok(());
+                    self.clutter += 1;
+                    return self.count();
                 }
                 match refused.map_or_else(|| check_name("file", &name), |fault| Err(fault.into())) {
                     Err(error) => self.push(name, Err(error)),
@@ -105,11 +128,15 @@ impl Taker<'_> {
     }
 
     fn push(&mut self, name: String, taken: Result<Uploaded>) -> Result<()> {
-        if self.entries.len() >= self.bounds.files {
-            return Err(Error::PayloadTooLarge(format!("the archive holds more than {} files", self.bounds.files)));
-        }
         self.entries.push(Entry { name, taken });
-        Ok(())
+        self.count()
+    }
+
+    fn count(&self) -> Result<()> {
+        match self.entries.len() + self.clutter > self.bounds.files {
+            true => Err(Error::PayloadTooLarge(format!("the archive holds more than {} files", self.bounds.files))),
+            false => Ok(()),
+        }
     }
 }
 

@@ -28,7 +28,14 @@ pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
 const DEEPEST: u32 = 2;
 
 /// Puts what an archive holds at the end of its job, in the archive's stead. The bounds hold for the job as a whole.
-pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, directory: &DataDir) -> Result<()> {
+pub fn unpack(
+    pipeline: &Pipeline,
+    job: Uuid,
+    pending: Pending,
+    bounds: Bounds,
+    directory: &DataDir,
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<()> {
     let depth = pending.item.depth + 1;
     let unpacked = match depth > DEEPEST {
         true => Err(Error::UnsupportedMediaType(format!("archives are unpacked {DEEPEST} deep, and no deeper"))),
@@ -41,7 +48,9 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
                 bytes: bounds.bytes.saturating_sub(bytes),
                 ..bounds
             };
-            archive::unpack(&pipeline.sandbox, pipeline.workspace.open_item(&pending.item)?, left, directory)
+            let is_over = || Ok(is_stopping() || pipeline.workspace.job(job)?.status.is_final());
+            let file = pipeline.workspace.open_item(&pending.item)?;
+            archive::unpack(&pipeline.sandbox, file, left, directory, &is_over)
         }
     };
     // Files of an archive within another, and messages, which have numbers for names, would not stay apart.
@@ -53,7 +62,9 @@ pub fn unpack(pipeline: &Pipeline, job: Uuid, pending: Pending, bounds: Bounds, 
         let entries = match unpacked {
             Ok(entries) => entries,
             // The machine's fault is not the archive's.
-            Err(error @ (Error::InsufficientStorage | Error::Unavailable(_))) => return Err(error),
+            Err(error @ (Error::InsufficientStorage | Error::Unavailable(_) | Error::Conflict(_))) => {
+                return Err(error);
+            }
             Err(error) => return job_items::strike_failed(change, job, &pending, failure(name(&pending.item), &error)),
         };
         let mut items = Vec::new();

@@ -28,6 +28,7 @@ use super::{background, item, writer};
 use crate::datadir::DataDir;
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::workspace::documents::{Document, Draft};
 use crate::workspace::job_items::Pending;
 
@@ -147,7 +148,7 @@ impl Stages<'_> {
     }
 
     fn unpack(&self, pending: Pending, to: &Reader<'_>) -> Result<bool> {
-        item::unpack(self.pipeline, self.job, pending, self.bounds, self.directory)?;
+        item::unpack(self.pipeline, self.job, pending, self.bounds, self.directory, &|| self.is_stopping())?;
         (self.announce)();
         Ok(to.line.send(Next::Unpacked).is_ok() && !self.is_stopping())
     }
@@ -164,6 +165,7 @@ impl Stages<'_> {
         let mut ahead = to.ahead.enter(None, 1);
         let mut held = to.flight.enter(source, size);
         let incoming = item::read(self.pipeline, &pending.item)?;
+        failpoint::reach("job.reading");
         let (fate, cut_document) = match self.pipeline.draft(incoming) {
             Ok(Prepared::Unchanged(document)) => (Fate::Unchanged(Box::new(document)), None),
             Ok(Prepared::Archive) => {

@@ -7,19 +7,25 @@ use std::ops::Range;
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
 use super::chunk::{Budget, Tokens};
+use crate::extract;
 use crate::place::{Mark, within};
 
 /// A header comes again where it takes at most one part in so many of a chunk.
 const HEADER_SHARE: usize = 3;
+/// Bytes of a header that comes again: a word of any length may be few tokens.
+const LONGEST_HEADER: usize = 1 << 10;
+/// All that is written again takes at most one part in so many of the text.
+const SHARE: usize = 2;
 
 /// The text with the headers of its long tables repeated, and the marks of where it came from.
 pub fn repeat_headers(text: String, marks: Vec<Mark>, budget: Budget, tokens: &dyn Tokens) -> (String, Vec<Mark>) {
     let insertions: Vec<Insertion> =
         tables(&text).into_iter().flat_map(|table| insertions(&text, table, budget, tokens)).collect();
-    if insertions.is_empty() {
+    let more: usize = insertions.iter().map(|insertion| insertion.header.len() + 1).sum();
+    if insertions.is_empty() || more > text.len() / SHARE || text.len() + more > extract::LONGEST {
         return (text, marks);
     }
-    let mut out = String::with_capacity(text.len() + insertions.iter().map(|i| i.header.len() + 1).sum::<usize>());
+    let mut out = String::with_capacity(text.len() + more);
     let mut moved = Vec::with_capacity(marks.len() + 2 * insertions.len());
     let mut from = 0;
     let mut copy = |out: &mut String, range: Range<usize>| {
@@ -89,7 +95,7 @@ fn insertions(text: &str, table: Range<usize>, budget: Budget, tokens: &dyn Toke
     let header = head.start..rule.end;
     let count = |range: &Range<usize>| tokens.count(text.get(range.clone()).unwrap_or_default());
     let weight = count(&header);
-    if weight > budget.target / HEADER_SHARE {
+    if header.len() > LONGEST_HEADER || weight > budget.target / HEADER_SHARE {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -129,6 +135,21 @@ mod tests {
     fn table(rows: u32) -> String {
         let rows = (2..2 + rows).map(|row| format!("| r{row} | x |\n"));
         format!("Before.\n\n| a | b |\n| --- | --- |\n{}\nAfter.\n", rows.collect::<String>())
+    }
+
+    #[test]
+    fn a_header_of_few_tokens_and_many_bytes_does_not_come_again() {
+        let rows = (0..2_000).map(|row| format!("| r{row} | x |\n")).collect::<String>();
+        let text = format!("| {} | b |\n| --- | --- |\n{rows}", "a".repeat(500_000));
+        assert_eq!(repeat_headers(text.clone(), Vec::new(), BUDGET, &Words), (text, Vec::new()));
+    }
+
+    #[test]
+    fn headers_do_not_become_most_of_a_text() {
+        let rows = "| r | x |\n".repeat(2_000);
+        let text = format!("| {} | b |\n| --- | --- |\n{rows}", "a".repeat(900));
+        let (long, _) = repeat_headers(text.clone(), Vec::new(), BUDGET, &Words);
+        assert!(long.len() <= text.len() * 3 / 2, "{} of {}", long.len(), text.len());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use super::turns::Turns;
 use crate::datadir::{DataDir, Uploaded};
 use crate::embed::Cached;
 use crate::error::{Error, Result};
+use crate::extract::Fault;
 use crate::sandbox::Sandbox;
 use crate::workspace::job_items::{self, Item};
 use crate::workspace::jobs::{self, Failure, Job};
@@ -34,6 +35,9 @@ pub use archive::{Bounds, is_archive};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tries after which what a job fails at is given up, where neither room nor time will help.
 const TRIES: u32 = 3;
+
+/// Beginnings of a job after which, where none got further, its first document is given up: it may be what ended each.
+const BEGINNINGS: u32 = 3;
 
 /// How long a job is worked on before it gives way to another workspace's. It then ends with the document or batch that is
 /// under way, so a document of thousands of chunks takes its time.
@@ -228,7 +232,7 @@ impl Jobs {
         opening: &Opening,
         gives_way: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool> {
-        if !workspace.start_job(job)? {
+        if workspace.start_job(job)?.is_none() {
             return Ok(true);
         }
         self.announce(job);
@@ -287,15 +291,17 @@ impl Jobs {
         if workspace.job(job)?.kind == workspace::reindex::KIND {
             return workspace.fail_job(job, item::failure("the workspace".into(), error));
         }
-        let pipeline = opening.pipeline(workspace)?;
-        let Some(first) = pipeline.workspace.pending_items(job, None, 1)?.pop() else { return Ok(()) };
-        let failure = item::failure(item::name(&first.item), error);
-        pipeline.workspace.commit(move |change| job_items::strike_failed(change, job, &first, failure))
+        self.strike_first(&opening.pipeline(workspace)?, job, error)
     }
 
     fn work(&self, pipeline: &Pipeline, job: Uuid, gives_way: &(dyn Fn() -> bool + Sync)) -> Result<bool> {
-        if !pipeline.workspace.start_job(job)? {
-            return Ok(true);
+        match pipeline.workspace.start_job(job)? {
+            None => return Ok(true),
+            Some(begun) if begun > BEGINNINGS => {
+                let why = "each time that it was to be read, the whole program ended";
+                self.strike_first(pipeline, job, &Fault::too_complex(why).into())?;
+            }
+            Some(_) => {}
         }
         self.announce(job);
         let announce = || self.announce(job);
@@ -306,7 +312,17 @@ impl Jobs {
             Err(Error::Conflict(_)) => Ok(true),
             Ok(true) => pipeline.workspace.finish_job(job).map(|()| true),
             // What was told to stop is on file as it stands, and the next start goes on with it.
-            unfinished => unfinished,
+            unfinished => {
+                pipeline.workspace.leave_job(job)?;
+                unfinished
+            }
         }
+    }
+
+    /// Strikes the first thing to do off as failed.
+    fn strike_first(&self, pipeline: &Pipeline, job: Uuid, error: &Error) -> Result<()> {
+        let Some(first) = pipeline.workspace.pending_items(job, None, 1)?.pop() else { return Ok(()) };
+        let failure = item::failure(item::name(&first.item), error);
+        pipeline.workspace.commit(move |change| job_items::strike_failed(change, job, &first, failure))
     }
 }

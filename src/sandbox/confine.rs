@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Confinement {
     /// Memory, processor time and files are bounded.
     pub bounded: bool,
-    /// The file system and the network are out of reach (Landlock).
+    /// The file system is out of reach (Landlock).
     pub walled: bool,
-    /// Only harmless system calls are answered (seccomp).
+    /// Only harmless system calls are answered (seccomp), those of the network not among them.
     pub filtered: bool,
 }
 
@@ -28,7 +28,29 @@ pub struct Bounds {
 
 /// Gives up what the whole process does not need. Before it starts any thread.
 pub fn give_up(bounds: Bounds) -> Confinement {
+    drop_rights();
     Confinement { bounded: bound(bounds).is_ok(), walled: wall(&[]).is_ok_and(|walled| walled), filtered: false }
+}
+
+/// Gives up what a superuser's process may do more than others.
+pub fn drop_rights() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+        let none = CapabilitySet::empty();
+        let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+        if let Err(error) = set_capabilities(None, sets) {
+            tracing::debug!(%error, "a confined process keeps its rights");
+        }
+    }
+}
+
+/// Lets this process end with the thread that started it: for one that does not notice that nobody listens any more.
+pub fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        tracing::debug!(%error, "a confined process may outlive the server");
+    }
 }
 
 /// Bounds memory, processor time and files.
@@ -55,12 +77,15 @@ fn bound(_: Bounds) -> std::io::Result<()> {
 #[cfg(target_os = "linux")]
 pub fn wall(readable: &[std::path::PathBuf]) -> Result<bool, landlock::RulesetError> {
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, path_beneath_rules,
+        ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+        path_beneath_rules,
     };
-    let abi = ABI::V5;
+    // What a kernel does not know of these yet is left out.
+    let abi = ABI::V6;
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
+        .scope(Scope::from_all(abi))?
         .create()?
         .add_rules(path_beneath_rules(readable, AccessFs::from_read(abi)))?
         .restrict_self()?;
@@ -106,12 +131,21 @@ pub fn filter() -> bool {
         SYS_rt_sigreturn,
         SYS_sigaltstack,
         SYS_restart_syscall,
-        SYS_tgkill,
         SYS_exit,
         SYS_exit_group,
     ];
-    let rules = allowed.into_iter().map(|call| (call, Vec::new())).collect();
+    let Some(own) = to_itself() else { return false };
+    let rules = allowed.into_iter().map(|call| (call, Vec::new())).chain([(SYS_tgkill, vec![own])]).collect();
     apply(rules, seccompiler::SeccompAction::Errno(EPERM as u32), seccompiler::SeccompAction::Allow)
+}
+
+/// A call whose first argument is this process.
+#[cfg(target_os = "linux")]
+fn to_itself() -> Option<seccompiler::SeccompRule> {
+    use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
+    let own = u64::from(std::process::id());
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own).ok()?;
+    SeccompRule::new(vec![condition]).ok()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -119,11 +153,14 @@ pub fn filter() -> bool {
     false
 }
 
-/// Refuses this process, and what it becomes, what reaches beyond itself: sockets, other processes, the kernel.
+/// Refuses this process, and what it becomes, what reaches beyond itself: sockets, other processes, the kernel. It can
+/// start threads and no process.
 #[cfg(target_os = "linux")]
 pub fn forbid_reaching_out() -> bool {
     use libc::*;
+    use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
     let forbidden = [
+        // The network.
         SYS_socket,
         SYS_socketpair,
         SYS_connect,
@@ -133,19 +170,69 @@ pub fn forbid_reaching_out() -> bool {
         SYS_accept4,
         SYS_sendto,
         SYS_sendmsg,
+        SYS_sendmmsg,
+        // Other processes.
         SYS_ptrace,
         SYS_process_vm_readv,
         SYS_process_vm_writev,
+        SYS_process_madvise,
         SYS_kill,
+        SYS_tkill,
+        SYS_rt_sigqueueinfo,
+        SYS_rt_tgsigqueueinfo,
+        SYS_pidfd_open,
+        SYS_pidfd_getfd,
+        SYS_pidfd_send_signal,
+        SYS_prlimit64,
+        SYS_setpriority,
+        SYS_sched_setaffinity,
+        SYS_setsid,
+        SYS_setpgid,
+        SYS_unshare,
+        SYS_setns,
+        // Memory that outlives it.
+        SYS_shmget,
+        SYS_shmat,
+        SYS_msgget,
+        SYS_semget,
+        SYS_memfd_create,
+        // The kernel.
         SYS_mount,
         SYS_umount2,
+        SYS_fsopen,
+        SYS_open_tree,
+        SYS_move_mount,
+        SYS_pivot_root,
+        SYS_chroot,
+        SYS_open_by_handle_at,
+        SYS_name_to_handle_at,
         SYS_bpf,
         SYS_perf_event_open,
+        SYS_userfaultfd,
         SYS_keyctl,
+        SYS_add_key,
+        SYS_request_key,
         SYS_io_uring_setup,
+        SYS_init_module,
+        SYS_finit_module,
+        SYS_kexec_load,
+        #[cfg(target_arch = "x86_64")]
+        SYS_fork,
+        #[cfg(target_arch = "x86_64")]
+        SYS_vfork,
     ];
-    let rules = forbidden.into_iter().map(|call| (call, Vec::new())).collect();
-    apply(rules, seccompiler::SeccompAction::Allow, seccompiler::SeccompAction::Errno(EPERM as u32))
+    let (dword, qword) = (SeccompCmpArgLen::Dword, SeccompCmpArgLen::Qword);
+    let own = u64::from(std::process::id());
+    let to_another = SeccompCondition::new(0, dword, SeccompCmpOp::Ne, own);
+    let no_thread = SeccompCondition::new(0, qword, SeccompCmpOp::MaskedEq(CLONE_THREAD as u64), 0);
+    let rule = |condition: Result<SeccompCondition, _>| SeccompRule::new(vec![condition.ok()?]).ok();
+    let (Some(to_another), Some(no_thread)) = (rule(to_another), rule(no_thread)) else { return false };
+    let rules = forbidden.into_iter().map(|call| (call, Vec::new()));
+    let rules = rules.chain([(SYS_tgkill, vec![to_another]), (SYS_clone, vec![no_thread])]).collect();
+    // Its arguments lie in memory, where a filter does not look; the C library then takes the older call.
+    let unknown = std::iter::once((SYS_clone3, Vec::new())).collect();
+    apply(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM as u32))
+        && apply(unknown, SeccompAction::Allow, SeccompAction::Errno(ENOSYS as u32))
 }
 
 #[cfg(target_os = "linux")]

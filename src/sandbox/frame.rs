@@ -15,6 +15,8 @@ pub enum Tag {
     Bytes,
     /// What came of a document, in JSON; its text and pictures follow.
     Answer,
+    /// What a document states of itself, and what was left out of it, in JSON.
+    Facts,
     /// The text of a document.
     Content,
     /// A picture of a page.
@@ -25,8 +27,8 @@ pub enum Tag {
     End,
 }
 
-const TAGS: [Tag; 8] =
-    [Tag::Hello, Tag::Request, Tag::Bytes, Tag::Answer, Tag::Content, Tag::Picture, Tag::Entry, Tag::End];
+const TAGS: [Tag; 9] =
+    [Tag::Hello, Tag::Request, Tag::Bytes, Tag::Answer, Tag::Facts, Tag::Content, Tag::Picture, Tag::Entry, Tag::End];
 
 /// Writes a frame.
 pub fn write(out: &mut impl Write, tag: Tag, payload: &[u8]) -> io::Result<()> {

@@ -3,8 +3,8 @@
 //! A small file can make a parser ask for terabytes, follow itself for ever or fall; here it takes one process with
 //! it and is told apart from the others by an error. The processes are this program again, confined ([`confine`]),
 //! and stay warm: each reads one document after the other, but only ever those of one compartment, so that
-//! what a document may have done to its reader is no other's business. Knows no workspace; a compartment is a
-//! number.
+//! what a document may have done to its reader is no other's business. Within one, a document that has taken its reader
+//! over can see and falsify those that the same process reads after it. Knows no workspace; a compartment is a number.
 
 pub mod answer;
 mod confine;
@@ -62,6 +62,8 @@ pub struct Sandbox {
     limits: Limits,
     recognizer: Option<Recognizer>,
     reading: Turns,
+    /// Archives, which take long, have a turn of their own: documents do not wait for them.
+    unpacking: Turns,
     /// Documents whose pictures are in memory.
     recognizing: Turns,
     /// Processes that have nothing to do; the one that was used last comes last.
@@ -85,6 +87,7 @@ impl Sandbox {
             limits,
             recognizer,
             reading: Turns::new(limits.at_once),
+            unpacking: Turns::new(1),
             recognizing: Turns::new(RECOGNIZED_AT_ONCE),
             idle: Mutex::default(),
             told: AtomicBool::new(false),
@@ -173,13 +176,13 @@ impl Sandbox {
         Ok(answer)
     }
 
-    /// Takes an archive apart; `take` receives its files in turn. Blocks.
+    /// Takes an archive apart, to at most so many bytes; `take` receives its files in turn. Blocks.
     ///
     /// # Errors
     /// As [`Sandbox::extract`], and those of `take`.
-    pub fn unpack(&self, archive: File, take: &mut dyn FnMut(Unpacked) -> Result<()>) -> Result<()> {
-        let _turn = self.reading.take();
-        Process::unpack(&self.program, archive, self.limits, take).map(|confinement| self.note(confinement))
+    pub fn unpack(&self, archive: File, bytes: u64, take: &mut dyn FnMut(Unpacked) -> Result<()>) -> Result<()> {
+        let _turn = self.unpacking.take();
+        Process::unpack(&self.program, archive, bytes, self.limits, take).map(|confinement| self.note(confinement))
     }
 
     /// What reads text in pictures.

@@ -16,7 +16,7 @@ use super::{Limits, VERB};
 use crate::error::{Error, Result};
 use crate::extract::{Extracted, Fault, Input};
 
-/// How much longer an archive may compute than a document.
+/// How much longer an archive may compute, and take, than a document.
 const ARCHIVE_FACTOR: u64 = 20;
 
 /// A process, ready to read.
@@ -36,12 +36,12 @@ impl Process {
     }
 
     fn start(program: &Path, task: Task, limits: Limits, input: Stdio) -> Result<Process> {
-        let factor = if task == Task::Archive { ARCHIVE_FACTOR } else { 2 };
+        let factor = if task == Task::Documents { 2 } else { ARCHIVE_FACTOR };
         let mut command = Command::new(program);
         command.arg(VERB).args(["--memory", &limits.memory.to_string()]);
         command.args(["--seconds", &limits.seconds.saturating_mul(factor).to_string()]);
-        if task == Task::Archive {
-            command.arg("--archive");
+        if let Task::Archive(bytes) = task {
+            command.args(["--archive", &bytes.to_string()]);
         }
         // Nothing of this process's surroundings is any business of a document's.
         command.env_clear().stdin(input).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -82,20 +82,25 @@ impl Process {
         })
     }
 
-    /// Takes an archive apart in a process of its own; `take` receives what comes out of it. Each piece must come
-    /// within `limits.seconds` of the one before.
+    /// Takes an archive apart in a process of its own, to at most so many bytes; `take` receives what comes out of it. Each
+    /// piece must come within `limits.seconds` of the one before, and all within [`ARCHIVE_FACTOR`] times that.
     pub fn unpack(
         program: &Path,
         archive: File,
+        bytes: u64,
         limits: Limits,
         take: &mut dyn FnMut(Unpacked) -> Result<()>,
     ) -> Result<Confinement> {
-        let mut process = Self::start(program, Task::Archive, limits, Stdio::from(archive))?;
+        let mut process = Self::start(program, Task::Archive(bytes), limits, Stdio::from(archive))?;
+        let until = Instant::now() + Duration::from_secs(limits.seconds.saturating_mul(ARCHIVE_FACTOR));
         let mut failure = None;
         let ended = process.within(Duration::from_secs(limits.seconds), |_, output, alive| {
             loop {
                 let next = answer::unpacked(output)?;
                 let _ = alive.send(());
+                if Instant::now() > until {
+                    return Err(ErrorKind::TimedOut.into());
+                }
                 let unpacked = match next {
                     None => return Ok(None),
                     Some(Err(fault)) => return Ok(Some(fault)),

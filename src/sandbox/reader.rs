@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
+use super::answer::{Answer, Facts};
 use super::confine::{self, Bounds};
 use super::frame::{self, Tag};
 use super::unpacking;
@@ -33,8 +33,8 @@ pub struct Request {
 pub enum Task {
     /// Documents, one after the other, each sent as a request.
     Documents,
-    /// The one archive that is the standard input.
-    Archive,
+    /// The one archive that is the standard input, which may unpack to so many bytes.
+    Archive(u64),
 }
 
 /// Reads until the input ends.
@@ -45,6 +45,9 @@ pub fn run(task: Task, bounds: Bounds) -> io::Result<()> {
     // What a document does is told by an answer; what a parser prints of it belongs nowhere.
     std::panic::set_hook(Box::new(|_| {}));
     let archive = standard_input()?;
+    if matches!(task, Task::Archive(_)) {
+        confine::end_with_parent();
+    }
     let mut confinement = confine::give_up(bounds);
     let work = move || {
         confinement.filtered = confine::filter();
@@ -53,7 +56,7 @@ pub fn run(task: Task, bounds: Bounds) -> io::Result<()> {
         out.flush()?;
         match task {
             Task::Documents => documents(&mut io::stdin().lock(), &mut out),
-            Task::Archive => unpacking::send(archive, &mut out),
+            Task::Archive(bytes) => unpacking::send(archive, bytes, &mut out),
         }
     };
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(work)?;
@@ -94,14 +97,17 @@ fn read(request: &Request, bytes: &[u8]) -> Result<Extracted, Fault> {
 }
 
 fn answer(out: &mut impl Write, outcome: Result<Extracted, Fault>) -> io::Result<()> {
-    let mut document = match outcome {
+    let mut document = match outcome.and_then(extract::checked) {
         Err(fault) => return frame::write(out, Tag::Answer, &serde_json::to_vec(&Answer::Fault(fault))?),
         Ok(document) => Box::new(document),
     };
     let content = std::mem::take(&mut document.content);
     let pictures: Vec<Vec<u8>> = document.scans.iter_mut().map(|scan| std::mem::take(&mut scan.image)).collect();
+    let metadata = std::mem::take(&mut document.metadata);
+    let facts = Facts { metadata, warnings: std::mem::take(&mut document.warnings) };
     let words = serde_json::to_vec(&Answer::Extracted { document, pictures: pictures.len() })?;
     frame::write(out, Tag::Answer, &words)?;
+    frame::write(out, Tag::Facts, &serde_json::to_vec(&facts)?)?;
     frame::write(out, Tag::Content, content.as_bytes())?;
     pictures.iter().try_for_each(|picture| frame::write(out, Tag::Picture, picture))
 }

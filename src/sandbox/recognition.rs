@@ -3,11 +3,11 @@
 //! It is a large program that reads hostile files, so it runs confined too: it may read what is installed, and
 //! reach nothing else.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use super::confine::{self, Bounds};
 use super::{Limits, RECOGNITION_VERB};
@@ -18,20 +18,11 @@ const PROGRAM: &str = "tesseract";
 const LANGUAGES_AT: &str = "TESSDATA_PREFIX";
 /// Bytes of text of one page.
 const LONGEST: u64 = 1 << 20;
+/// How often it is asked whether the program has ended, once it has said all.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Where programs and what they need are installed.
-#[cfg(target_os = "linux")]
-const INSTALLED: [&str; 10] = [
-    "/usr",
-    "/lib",
-    "/lib64",
-    "/bin",
-    "/opt",
-    "/nix/store",
-    "/gnu/store",
-    "/etc/ld.so.cache",
-    "/dev/null",
-    "/proc/self",
-];
+const INSTALLED: [&str; 9] =
+    ["/usr", "/lib", "/lib64", "/bin", "/nix/store", "/gnu/store", "/etc/ld.so.cache", "/dev/null", "/proc/self"];
 
 /// Reads pictures.
 #[derive(Debug, Clone)]
@@ -47,6 +38,12 @@ impl Recognizer {
         let name = format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX);
         let program = std::env::split_paths(&paths).map(|path| path.join(&name)).find(|path| path.is_file())?;
         Some(Recognizer { program, languages: languages.to_owned() })
+    }
+
+    /// Whether it may read what lies in a directory, which then is no place for secrets.
+    pub fn reaches(&self, directory: &Path) -> bool {
+        let resolved = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        readable(&self.program).iter().any(|open| resolved.starts_with(open))
     }
 
     /// Where it lies.
@@ -85,32 +82,61 @@ impl Recognizer {
     }
 }
 
-/// Gives a program its input, and takes its output, within a limit.
+/// What the program may read: what is installed, and what belongs to it.
+fn readable(program: &Path) -> Vec<PathBuf> {
+    let installed = if cfg!(target_os = "linux") { INSTALLED.as_slice() } else { &[] };
+    let folder = program.parent();
+    let tree = folder.and_then(Path::parent).filter(|tree| *tree != Path::new("/"));
+    let own = [
+        folder.map(Path::to_owned),
+        tree.map(|tree| tree.join("lib")),
+        tree.map(|tree| tree.join("share")),
+        std::env::var_os(LANGUAGES_AT).map(PathBuf::from),
+    ];
+    installed.iter().map(PathBuf::from).chain(own.into_iter().flatten()).collect()
+}
+
+/// Gives a program its input, and takes its output, within a limit; then it ends, whatever it started.
 fn converse(command: &mut Command, input: &[u8], limit: Duration) -> io::Result<String> {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let until = Instant::now() + limit;
     let mut child = command.spawn()?;
     let (to, from) = (child.stdin.take(), child.stdout.take());
-    let (done, over) = channel::<()>();
-    let (text, status) = std::thread::scope(|scope| {
-        // One that ends early does not want the rest.
-        scope.spawn(move || to.map(|mut to| to.write_all(input)));
-        let reading = scope.spawn(move || {
-            let mut text = Vec::new();
-            let read = from.map_or(Ok(0), |from| from.take(LONGEST).read_to_end(&mut text));
-            drop(done);
-            read.map(|_| text)
-        });
-        if over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            child.kill()?;
-        }
-        let text = reading.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
-        // Whoever says more than is wanted need not finish.
-        let _ = text.as_ref().is_ok_and(|text| text.len() as u64 >= LONGEST).then(|| child.kill());
-        Ok::<_, io::Error>((text, child.wait()?))
-    })?;
-    match status.success() {
-        true => Ok(String::from_utf8_lossy(&text?).into_owned()),
-        false => Err(io::Error::other(status.to_string())),
+    let (told, text) = channel();
+    // Nobody waits for these two longer than for the program.
+    let input = input.to_vec();
+    // One that ends early does not want the rest.
+    std::thread::spawn(move || to.map(|mut to| to.write_all(&input)));
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let read = from.map_or(Ok(0), |from| from.take(LONGEST).read_to_end(&mut text));
+        // Where nobody listens, it took too long.
+        let _ = told.send(read.map(|_| text));
+    });
+    let text = text.recv_timeout(limit);
+    let mut status = child.try_wait()?;
+    while text.is_ok() && status.is_none() && Instant::now() < until {
+        std::thread::sleep(LOOK_EVERY);
+        status = child.try_wait()?;
     }
+    end(&mut child);
+    let status = status.map_or_else(|| child.wait(), Ok)?;
+    match text {
+        Ok(text) if status.success() => Ok(String::from_utf8_lossy(&text?).into_owned()),
+        Ok(_) => Err(io::Error::other(status.to_string())),
+        Err(_) => Err(ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Ends a program with all that it started.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        // One that has ended already is as good.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
 }
 
 /// Becomes the program, confined. Returns only where that fails.
@@ -125,11 +151,12 @@ pub fn become_confined(program: &Path, languages: &str, bounds: Bounds) -> io::E
         command.args(["stdin", "stdout", "-l", languages]).env("OMP_THREAD_LIMIT", "1");
         #[cfg(target_os = "linux")]
         {
-            let own = [program.parent().map(Path::to_owned), std::env::var_os(LANGUAGES_AT).map(PathBuf::from)];
-            let own = own.into_iter().flatten();
-            let readable: Vec<PathBuf> = INSTALLED.iter().map(PathBuf::from).chain(own).collect();
-            if let Err(error) = confine::wall(&readable) {
-                return io::Error::other(error.to_string());
+            confine::end_with_parent();
+            confine::drop_rights();
+            match confine::wall(&readable(program)) {
+                Ok(true) => {}
+                Ok(false) => return io::Error::other("files cannot be kept out of reach on this system"),
+                Err(error) => return io::Error::other(error.to_string()),
             }
             if !confine::forbid_reaching_out() {
                 return io::Error::other("system calls cannot be filtered");
@@ -140,6 +167,6 @@ pub fn become_confined(program: &Path, languages: &str, bounds: Bounds) -> io::E
     #[cfg(not(unix))]
     {
         let _ = (program, languages, bounds);
-        io::ErrorKind::Unsupported.into()
+        ErrorKind::Unsupported.into()
     }
 }

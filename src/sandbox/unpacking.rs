@@ -4,6 +4,7 @@
 //! Its files are sent on as they are unpacked. Names are passed on as they are, and nothing is written anywhere;
 //! whoever receives them bounds their count and size, and judges their names.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
 
@@ -32,12 +33,12 @@ enum Stop {
     Broken(Fault),
 }
 
-/// Sends the files of `archive`.
+/// Sends the files of `archive`, which may unpack to so many bytes, whatever of them is wanted.
 ///
 /// # Errors
 /// Where they cannot be sent.
-pub fn send(archive: File, out: &mut impl Write) -> io::Result<()> {
-    let fault = match (Sender { out }).archive(archive) {
+pub fn send(archive: File, bytes: u64, out: &mut impl Write) -> io::Result<()> {
+    let fault = match (Sender { out, left: bytes }).archive(archive) {
         Ok(()) => None,
         Err(Stop::Broken(fault)) => Some(fault),
         Err(Stop::Gone(error)) => return Err(error),
@@ -49,6 +50,8 @@ pub fn send(archive: File, out: &mut impl Write) -> io::Result<()> {
 
 struct Sender<'a, W> {
     out: &'a mut W,
+    /// Bytes that it may still unpack to.
+    left: u64,
 }
 
 impl<W: Write> Sender<'_, W> {
@@ -97,7 +100,12 @@ impl<W: Write> Sender<'_, W> {
     }
 
     fn tar(&mut self, bytes: impl Read) -> Result<(), Stop> {
-        let mut archive = tar::Archive::new(bytes);
+        let is_beyond = Cell::new(false);
+        let mut archive = tar::Archive::new(Bounded { bytes, left: self.left, is_beyond: &is_beyond });
+        let broken = |cause: io::Error| match is_beyond.get() {
+            true => Stop::Broken(Fault::too_complex("it unpacks to more than is allowed")),
+            false => broken(cause),
+        };
         for entry in archive.entries().map_err(broken)? {
             let entry = entry.map_err(broken)?;
             let kind = entry.header().entry_type();
@@ -156,6 +164,27 @@ impl<W: Write> Sender<'_, W> {
 
     fn frame(&mut self, tag: Tag, payload: &[u8]) -> Result<(), Stop> {
         frame::write(self.out, tag, payload).map_err(Stop::Gone)
+    }
+}
+
+/// What is read through it has an end.
+struct Bounded<'a, R> {
+    bytes: R,
+    left: u64,
+    is_beyond: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        match self.left.checked_sub(count as u64) {
+            Some(left) => self.left = left,
+            None => {
+                self.is_beyond.set(true);
+                return Err(io::Error::other("it unpacks to too much"));
+            }
+        }
+        Ok(count)
     }
 }
 

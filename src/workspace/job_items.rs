@@ -76,7 +76,7 @@ pub fn strike_done(change: &Change<'_>, job: Uuid, pending: &Pending, entry: &En
 /// [`Error::Conflict`] where the job was cancelled.
 pub fn strike_failed(change: &Change<'_>, job: Uuid, pending: &Pending, failure: Failure) -> Result<()> {
     remove(change, job, pending)?;
-    let sql = "UPDATE jobs SET bytes_done = bytes_done + ?2 WHERE id = ?1";
+    let sql = "UPDATE jobs SET bytes_done = bytes_done + ?2, begun = 0 WHERE id = ?1";
     change.db.prepare_cached(sql)?.execute((job.to_string(), pending.item.size as i64))?;
     // An archive was not counted as a document; as a failure it is one.
     let uncounted = if pending.item.archive { 1 } else { 0 };
@@ -91,7 +91,7 @@ pub fn strike_unpacked(change: &Change<'_>, job: Uuid, pending: &Pending) -> Res
     remove(change, job, pending)?;
     // What was not known to be one was counted as a document.
     let counted = if pending.item.archive { 0 } else { 1 };
-    let sql = "UPDATE jobs SET total = total - ?3, bytes_total = bytes_total - ?2 WHERE id = ?1";
+    let sql = "UPDATE jobs SET total = total - ?3, bytes_total = bytes_total - ?2, begun = 0 WHERE id = ?1";
     change.db.execute(sql, (job.to_string(), pending.item.size as i64, counted))?;
     Ok(())
 }

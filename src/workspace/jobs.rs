@@ -138,7 +138,7 @@ pub(super) fn expect_running(change: &Change<'_>, job: Uuid) -> Result<()> {
 
 /// Says that `count` documents, or chunks, of a job were done or failed in the time `worked`.
 pub fn add_work(change: &Change<'_>, job: Uuid, count: usize, worked: Duration) -> Result<()> {
-    let sql = "UPDATE jobs SET worked_count = worked_count + ?2, worked_ms = worked_ms + ?3 WHERE id = ?1";
+    let sql = "UPDATE jobs SET worked_count = worked_count + ?2, worked_ms = worked_ms + ?3, begun = 0 WHERE id = ?1";
     let milliseconds = i64::try_from(worked.as_millis()).unwrap_or(i64::MAX);
     change.db.prepare_cached(sql)?.execute((job.to_string(), count as i64, milliseconds))?;
     Ok(())
@@ -184,12 +184,20 @@ impl Workspace {
         })
     }
 
-    /// Marks a job as running. `false` where it has ended already.
-    pub fn start_job(&self, job: Uuid) -> Result<bool> {
+    /// Marks a job as running, and gives how often it was begun without getting further. `None` where it has ended already.
+    pub fn start_job(&self, job: Uuid) -> Result<Option<u32>> {
         self.write(|tx| {
-            let sql = "UPDATE jobs SET status = 'running', started_at = ifnull(started_at, ?2)
-                       WHERE id = ?1 AND status IN ('queued', 'running')";
-            Ok(tx.execute(sql, (job.to_string(), clock::now()))? > 0)
+            let sql = "UPDATE jobs SET status = 'running', started_at = ifnull(started_at, ?2), begun = begun + 1
+                       WHERE id = ?1 AND status IN ('queued', 'running') RETURNING begun";
+            Ok(tx.query_row(sql, (job.to_string(), clock::now()), |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// Notes that a job was left in good order, so that its next beginning counts as the first.
+    pub fn leave_job(&self, job: Uuid) -> Result<()> {
+        self.write(|tx| {
+            tx.execute("UPDATE jobs SET begun = 0 WHERE id = ?1", [job.to_string()])?;
+            Ok(())
         })
     }
 

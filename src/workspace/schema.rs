@@ -269,6 +269,10 @@ INSERT INTO tallies VALUES ('job_results', 0);
 CREATE TRIGGER job_results_added AFTER INSERT ON job_results BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'job_results'; END;
 CREATE TRIGGER job_results_removed AFTER DELETE ON job_results BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'job_results'; END;
 "#,
+    r#"
+-- How often a job was begun since it got further: what ends the whole program must not end every start of it.
+ALTER TABLE jobs ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+"#,
 ];
 
 /// A table of vectors of all chunks, by the chunk's number; `dimension` numbers each.

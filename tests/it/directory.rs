@@ -589,7 +589,7 @@ pub fn downgrade(directory: &Path) {
     }
     db.execute_batch(
         "DROP TABLE job_results; ALTER TABLE jobs DROP COLUMN bytes_total; ALTER TABLE jobs DROP COLUMN bytes_done;
-         ALTER TABLE jobs DROP COLUMN worked_count; ALTER TABLE jobs DROP COLUMN worked_ms;
+         ALTER TABLE jobs DROP COLUMN worked_count; ALTER TABLE jobs DROP COLUMN begun; ALTER TABLE jobs DROP COLUMN worked_ms;
          DROP TABLE evaluation_runs; DROP TABLE evaluation_questions; DROP TABLE evaluations;
          DROP TABLE tallies; DROP TABLE generations; INSERT INTO meta VALUES ('tombstones_since', 0);
          ALTER TABLE documents DROP COLUMN warnings; ALTER TABLE chunks DROP COLUMN places;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::directory::{copy, downgrade};
-use crate::server::{Home, Server};
+use crate::server::{Home, Server, finish};
 use crate::tenant::{Tenant, id};
 
 fn dying_at(place: &str, home: Arc<Home>) -> Server {
@@ -186,4 +186,28 @@ async fn a_panic_in_the_midst_of_a_commit_is_answered_and_hurts_nobody_else() {
         assert_whole(&tenant).await;
         server.kill();
     }
+}
+
+#[tokio::test]
+async fn a_document_that_ends_the_program_does_not_end_every_start_of_it() {
+    let (tenant, home) = furnished().await;
+    let server = dying_at("job.reading", home);
+    let dying = again(&tenant, &server);
+    let documents =
+        json!({"documents": [{"source": "deadly.md", "content": "One."}, {"source": "good.md", "content": "Two."}]});
+    // The answer may come before the end, or not.
+    dying.client.try_post(&dying.path("/ingest"), &documents).await;
+    let home = server.kill();
+    for _ in 0..5 {
+        let mut command = home.carrel(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(home.data()).env("CARREL_FAILPOINT", "job.reading");
+        assert_eq!(finish(command, "").code, None, "it was ended by a signal");
+    }
+    let server = Server::within(home, &[]);
+    let tenant = again(&tenant, &server);
+    let jobs = tenant.client.get(&tenant.path("/jobs")).await.is(200).json();
+    let job = tenant.finished(&id(&jobs[0])).await;
+    assert_eq!((&job["status"], &job["failed"]), (&json!("succeeded"), &json!(1)), "{job}");
+    assert_eq!((&job["errors"][0]["source"], &job["errors"][0]["code"]), (&json!("deadly.md"), &json!("too_complex")));
+    assert_eq!(found(&tenant, "two").await, 1);
 }

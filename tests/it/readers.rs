@@ -1,5 +1,6 @@
 //! The processes that read documents: what hostile files do to them, and what they cannot do to anything else.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -108,6 +109,34 @@ async fn an_archive_that_unpacks_to_more_than_is_allowed_is_refused() {
     let job = tenant.client.upload("POST", &tenant.path("/ingest"), &[file("b.zip", &bomb)]).await.is(202).json();
     let job = tenant.finished(&id(&job)).await;
     assert_eq!((&job["status"], &job["errors"][0]["code"]), (&json!("failed"), &json!("payload_too_large")), "{job}");
+}
+
+#[tokio::test]
+async fn what_an_archive_unpacks_to_is_bounded_where_nobody_wants_it_too() {
+    let server = Server::with(&[("CARREL_LIMITS_ARCHIVE_BYTES", "1000000")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    // A folder with a body of 100 MB, and a file after it.
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_size(100 << 20);
+    header.set_mode(0o755);
+    tar.append_data(&mut header, "folder/", std::io::repeat(0).take(100 << 20)).unwrap();
+    let bomb = zstd::encode_all(tar.into_inner().unwrap().as_slice(), 3).unwrap();
+    assert!(bomb.len() < 100_000);
+    let job = tenant.client.upload("POST", &tenant.path("/ingest"), &[file("a.tar.zst", &bomb)]).await.is(202).json();
+    let job = tenant.finished(&id(&job)).await;
+    assert_eq!((&job["status"], &job["errors"][0]["code"]), (&json!("failed"), &json!("too_complex")), "{job}");
+}
+
+#[tokio::test]
+async fn a_table_whose_header_is_one_endless_word_is_a_table_like_others() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let text = format!("| {} | b |\n| --- | --- |\n{}", "a".repeat(200_000), "| row | x |\n".repeat(3_000));
+    let stored = tenant.document("table.md", &text).await;
+    let content = tenant.read(&id(&stored)).await["content"].as_str().unwrap().to_owned();
+    assert!(content.len() < text.len() * 2, "{} bytes of {}", content.len(), text.len());
 }
 
 /// The processes that a server reads documents with.

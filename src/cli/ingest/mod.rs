@@ -10,6 +10,7 @@ mod folder;
 mod former;
 mod holdings;
 mod notice;
+mod opening;
 mod plan;
 mod report;
 mod send;

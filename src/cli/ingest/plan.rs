@@ -1,13 +1,13 @@
 //! What has to happen for a workspace to be in step with folders: which files go in, which documents are gone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::folder::{Found, Root, Scan, Stamp};
 use super::holdings::{Held, Holdings};
+use super::opening::open;
 use crate::digest;
 use crate::ingest::is_archive;
 
@@ -63,7 +63,7 @@ impl Hashes {
         {
             return Ok(hash.clone());
         }
-        let (_, hash) = digest::copy(File::open(&file.path)?, std::io::sink())?;
+        let (_, hash) = digest::copy(open(&file.path)?, std::io::sink())?;
         self.0.insert(file.path.clone(), (file.stamp, hash.clone()));
         Ok(hash)
     }

@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use super::super::client::{Client, Reply};
 use super::super::{Failure, Outcome, multipart};
 use super::holdings::{ARCHIVE, ARCHIVE_HASH, FOLDER};
+use super::opening::open;
 use super::plan::{Gone, Step};
 use crate::digest::sha256;
 use crate::ingest::is_archive;
@@ -218,7 +219,7 @@ impl Sender<'_> {
     /// Sends a file as it is read.
     async fn upload(&self, step: &Step, name: &str, place: &str, fields: &[(&str, &str)]) -> Outcome<Reply> {
         let failed = |e: std::io::Error| Failure::Failed(e.to_string());
-        let file = File::open(&step.file.path).await.map_err(failed)?;
+        let file = File::from_std(open(&step.file.path).map_err(failed)?);
         let (kind, body) = multipart::of_open_file(name, file, fields);
         let broken: Arc<Mutex<Option<std::io::Error>>> = Arc::default();
         let noted = broken.clone();
@@ -257,7 +258,7 @@ impl Sender<'_> {
 }
 
 async fn read_small(step: &Step) -> Result<Vec<u8>, String> {
-    let file = File::open(&step.file.path).await.map_err(|e| e.to_string())?;
+    let file = File::from_std(open(&step.file.path).map_err(|e| e.to_string())?);
     let mut bytes = Vec::new();
     file.take(SMALL + 1).read_to_end(&mut bytes).await.map_err(|e| e.to_string())?;
     match bytes.len() as u64 > SMALL {
