@@ -62,6 +62,7 @@ impl Instance {
             upload.write(text.as_bytes()).unwrap();
             let upload = upload.finish().unwrap();
             items.push(Item {
+                within: false,
                 file_name: None,
                 content_type: Some("text/plain".into()),
                 title: Some(title).filter(|title| !title.is_empty()),

@@ -205,12 +205,13 @@ async fn in_form(app: &Arc<App>, request: Request) -> Answer<Batch> {
         let item = Item {
             // Title and source name one document; of many, each has its own.
             title: form.title.clone().filter(|_| single && !archive),
-            source: form.source.clone().filter(|_| single && !archive).or(file.name.clone()),
+            source: form.source.clone().filter(|_| single).or(file.name.clone()),
             file_name: file.name,
             content_type: file.content_type,
             metadata: form.metadata.clone(),
             chunk_tokens: form.chunk_tokens,
             archive,
+            within: archive && single && form.source.is_some(),
             ..Item::default()
         };
         batch.add(item, file.upload);

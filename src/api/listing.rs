@@ -41,6 +41,8 @@ pub fn read(pairs: Vec<(String, String)>, limit: usize, offset: usize) -> Result
                     ranges.entry(key.to_owned()).or_default().least = Some(value);
                 } else if let Some(key) = key.strip_suffix("[lte]") {
                     ranges.entry(key.to_owned()).or_default().most = Some(value);
+                } else if key.ends_with(']') {
+                    return Err(Error::invalid(format!("metadata.{key}"), "a range is given by [gte] or [lte]"));
                 } else {
                     check_key(key)?;
                     listing.filter.metadata.push((key.to_owned(), Comparison::In(meanings(&value))));

@@ -91,15 +91,19 @@ impl Client {
         Client { transport: Transport::Remote { http: reqwest::Client::new(), base }, token }
     }
 
-    /// Looks anew for the server that holds the data directory, which may have come back at another address. A client
-    /// of `--url`, or one that holds the directory itself, stays as it is.
-    pub fn find_again(&mut self, options: &Options) -> Outcome<()> {
+    /// Looks anew for the server that holds the data directory, which may have come back at another address and with
+    /// another key. Whether there is something new; a client of `--url`, or one that holds the directory itself, stays as
+    /// it is.
+    pub fn find_again(&mut self, options: &Options) -> Outcome<bool> {
         let found_by_directory = matches!(self.transport, Transport::Remote { .. }) && options.url.is_none();
         if found_by_directory && let Ok(Some(owner)) = DataDir::owner(&options.quiet_config()?.data) {
             let key = std::env::var("CARREL_API_KEY").ok().filter(|key| !key.is_empty());
-            *self = Client::remote(&owner.url, key.unwrap_or(owner.token));
+            let found = Client::remote(&owner.url, key.unwrap_or(owner.token));
+            let is_new = found.token != self.token;
+            *self = found;
+            return Ok(is_new);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Lets go of the data directory, where this process opened it.

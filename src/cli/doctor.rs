@@ -61,7 +61,14 @@ async fn examine(options: &Options, offline: bool) -> Outcome<Vec<Finding>> {
     let place = config.data.display().to_string();
     if !config.data.join("control.db").exists() {
         findings.push(("embedding", embeds(&config)));
-        findings.push(("data directory", Ok(format!("{place} is empty; the first start fills it"))));
+        let is_free = std::fs::read_dir(&config.data).map_or(true, |mut entries| entries.next().is_none());
+        findings.push((
+            "data directory",
+            match is_free {
+                true => Ok(format!("{place} is empty or not there; the first start fills it")),
+                false => Err(format!("{place} holds other files and is no data directory of Carrel")),
+            },
+        ));
         return Ok(findings);
     }
     if offline && matches!(DataDir::owner(&config.data), Ok(Some(_)) | Err(_)) {

@@ -62,7 +62,8 @@ fn show(hit: &Value, bold: bool) -> String {
     let score = hit["score"].as_f64().unwrap_or(0.0);
     let content = if bold { marked(hit) } else { text("content") };
     let lines: Vec<String> = content.lines().map(|line| format!("      {line}")).collect();
-    format!("{score:.3} {title}  ({})\n{}\n", text("document_source"), lines.join("\n"))
+    let place = hit["location"]["label"].as_str().map(|label| format!(", {label}")).unwrap_or_default();
+    format!("{score:.3} {title}  ({}{place})\n{}\n", text("document_source"), lines.join("\n"))
 }
 
 /// The content with its highlights in bold.

@@ -54,7 +54,8 @@ pub fn unpack(
         }
     };
     // Files of an archive within another, and messages, which have numbers for names, would not stay apart.
-    let prefix = match depth > 1 || name(&pending.item).to_ascii_lowercase().ends_with(".mbox") {
+    let is_apart = pending.item.within || depth > 1 || name(&pending.item).to_ascii_lowercase().ends_with(".mbox");
+    let prefix = match is_apart {
         true => format!("{}/", name(&pending.item)),
         false => String::new(),
     };
@@ -81,6 +82,7 @@ pub fn unpack(
                         metadata: pending.item.metadata.clone(),
                         chunk_tokens: pending.item.chunk_tokens,
                         archive: false,
+                        within: false,
                         depth,
                         sha256: upload.sha256.clone(),
                         size: upload.size,

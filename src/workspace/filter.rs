@@ -50,6 +50,16 @@ impl ToSql for Scalar {
     }
 }
 
+/// An upper bound that takes all of a day in, where it is one: its times sort behind it, and before the next day.
+fn through(bound: &Scalar) -> Scalar {
+    match bound {
+        Scalar::Text(text) if text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10 => {
+            Scalar::Text(format!("{text}U"))
+        }
+        other => other.clone(),
+    }
+}
+
 impl Filter {
     /// Whether every document meets it.
     pub fn is_empty(&self) -> bool {
@@ -104,7 +114,9 @@ impl Comparison {
                 });
                 let parts: Vec<&str> = given.iter().map(|(sql, _)| *sql).chain(kind).collect();
                 let condition = parts.join(" AND ");
-                values.extend(given.iter().map(|(_, bound)| Box::new((*bound).clone()) as Box<dyn ToSql>));
+                let least = least.iter().cloned();
+                let bounds = least.chain(most.iter().map(through));
+                values.extend(bounds.map(|bound| Box::new(bound) as Box<dyn ToSql>));
                 if condition.is_empty() { "1".to_owned() } else { condition }
             }
             Comparison::Any(comparisons) => {

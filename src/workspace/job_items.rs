@@ -29,6 +29,9 @@ pub struct Item {
     /// Whether the bytes are an archive of documents.
     #[serde(default)]
     pub archive: bool,
+    /// Whether what the archive holds is called by the archive's source and its own name.
+    #[serde(default)]
+    pub within: bool,
     /// How many archives it was taken out of.
     #[serde(default)]
     pub depth: u32,

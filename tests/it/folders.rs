@@ -255,6 +255,61 @@ async fn an_archive_in_a_folder_is_a_folder_within() {
     assert_eq!(desk.sources().await, ["a.md"]);
 }
 
+#[tokio::test]
+async fn archives_and_files_with_a_file_of_one_name_stay_apart() {
+    let desk = Desk::with(&["notes.md", "deep/other.md"]).await;
+    let pack = |name: &str, text: &str| {
+        let mut zip = ::zip::ZipWriter::new(std::fs::File::create(desk.folder.join(name)).unwrap());
+        zip.start_file("notes.md", ::zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(text.as_bytes()).unwrap();
+        zip.finish().unwrap();
+    };
+    pack("one.zip", "Of January.");
+    pack("deep/two.zip", "Of February.");
+    assert_eq!(desk.counts(&["--prune"]), [4, 0, 0, 0, 0]);
+    let expected = ["deep/other.md", "deep/two.zip/notes.md", "notes.md", "one.zip/notes.md"];
+    assert_eq!(desk.sources().await, expected);
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 4, 0, 0], "and are at rest");
+    std::fs::remove_file(desk.folder.join("one.zip")).unwrap();
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 3, 1, 0]);
+    assert_eq!(desk.sources().await, ["deep/other.md", "deep/two.zip/notes.md", "notes.md"]);
+}
+
+#[tokio::test]
+async fn folders_do_not_take_each_others_documents() {
+    let desk = Desk::with(&["summary.md"]).await;
+    desk.run(&[]).exits(0);
+    let other = desk.server.home().path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("summary.md"), "Of the other client.").unwrap();
+    std::fs::write(other.join("more.md"), "More of the other client.").unwrap();
+    let ws = desk.tenant.workspace.as_str();
+    let run = |more: &[&str]| desk.server.home().run(&[&["ingest", "--workspace", ws, "other"], more].concat());
+    let planned = run(&["--dry-run"]).exits(0);
+    assert!(planned.stdout.contains("conflict summary.md"), "{planned:?}");
+    let refused = run(&["--prune"]).exits(3);
+    assert!(refused.stderr.contains("summary.md") && refused.stderr.contains("--folder-name papers-"), "{refused:?}");
+    assert_eq!(desk.sources().await, ["more.md", "summary.md"]);
+    let rows = documents(&desk.tenant).await;
+    let summary = rows.iter().find(|row| row["source"] == "summary.md").unwrap();
+    assert!(summary["metadata"]["ingest_folder"].as_str().unwrap().starts_with("papers-"), "{summary}");
+    std::fs::remove_file(other.join("summary.md")).unwrap();
+    run(&["--prune"]).exits(0);
+    assert_eq!(desk.sources().await, ["more.md", "summary.md"]);
+}
+
+#[tokio::test]
+async fn what_was_left_out_of_a_document_is_told() {
+    let desk = Desk::with(&[]).await;
+    let pages = crate::originals::pdf(&[&["A page with words on it."], &[]]);
+    std::fs::write(desk.folder.join("half.pdf"), pages).unwrap();
+    let run = desk.run(&["--json"]).exits(0);
+    assert_eq!(run.json()["warnings"][0]["source"], "half.pdf", "{run:?}");
+    std::fs::write(desk.folder.join("half.pdf"), crate::originals::pdf(&[&["Other words on it."], &[]])).unwrap();
+    let run = desk.run(&[]).exits(0);
+    assert!(run.stderr.contains("partly: half.pdf, page 2"), "{run:?}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn what_cannot_be_read_is_told_and_not_taken_for_gone() {

@@ -70,7 +70,10 @@ impl Run<'_> {
         for step in filed {
             let source = &step.file.source;
             match holdings.documents.get(source).filter(|held| held.hash == step.hash) {
-                Some(held) => report.note(if step.replaces { "replaced" } else { "added" }, source, 1, held.chunks)?,
+                Some(held) => {
+                    report.note(if step.replaces { "replaced" } else { "added" }, source, 1, held.chunks)?;
+                    report.warn(source, &held.warnings)?;
+                }
                 None => report.fail(source, "failed", "the job ended without it, or it was changed since")?,
             }
         }
@@ -103,12 +106,14 @@ fn note(sent: Sent, filed: &mut Vec<Step>, holdings: &mut Holdings, report: &mut
         }
         Sent::Stored { document, how, chunks } => {
             let source = holdings.take(&document).unwrap_or_default();
-            report.note(how, &source, 1, chunks)
+            report.note(how, &source, 1, chunks)?;
+            if how == "unchanged" { Ok(()) } else { report.warn(&source, &document["warnings"]) }
         }
-        Sent::Unpacked { step, documents, errors, unnamed } => {
+        Sent::Unpacked { step, documents, chunks, warnings, errors, unnamed } => {
             holdings.stale = true;
             let how = if step.replaces { "replaced" } else { "added" };
-            report.note(how, &step.file.source, documents, 0)?;
+            report.note(how, &step.file.source, documents, chunks)?;
+            warnings.iter().try_for_each(|(source, warnings)| report.warn(source, warnings))?;
             report.fail_unnamed(unnamed);
             errors.iter().try_for_each(|error| {
                 let text = |name: &str| error[name].as_str().unwrap_or_default();

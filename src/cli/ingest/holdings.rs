@@ -29,6 +29,8 @@ pub struct Held {
     pub folder: Option<Arc<str>>,
     /// The archive that it came out of, and that archive's SHA-256.
     pub archive: Option<(String, String)>,
+    /// What of it was left out.
+    pub warnings: Value,
 }
 
 /// Documents by their sources.
@@ -90,7 +92,8 @@ impl Holdings {
         let folder = said(FOLDER).map(|folder| self.folder(folder));
         let archive = said(ARCHIVE).map(str::to_owned).zip(said(ARCHIVE_HASH).map(str::to_owned));
         let chunks = row["chunk_count"].as_u64().unwrap_or(0);
-        self.documents.insert(source.clone(), Held { id, hash, chunks, folder, archive });
+        let warnings = row["warnings"].clone();
+        self.documents.insert(source.clone(), Held { id, hash, chunks, folder, archive, warnings });
         Some(source)
     }
 

@@ -176,6 +176,7 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, roots: Vec<R
     verb.refuse_emptied(&plan)?;
     tell_elsewhere(&plan);
     plan.unread.iter().try_for_each(|(source, why)| report.fail(source, "unreadable", why))?;
+    plan.foreign.iter().try_for_each(|(source, folder)| report.fail(source, "conflict", &is_foreign(folder)))?;
     report.note_unchanged(plan.unchanged.len() as u64);
     let bar = progress(plan.send.len() as u64, options.json || verb.verbose);
     let gone = if verb.prune { plan.gone.as_slice() } else { &[] };
@@ -211,6 +212,7 @@ async fn dry_run(options: &Options, verb: &Ingest, roots: Vec<Root>) -> Outcome 
     let mut files: Vec<(&str, &str)> = plan.send.iter().map(|step| (how(step.replaces), &*step.file.source)).collect();
     files.extend(plan.unchanged.iter().map(|source| ("unchanged", source.as_str())));
     files.extend(plan.unread.iter().map(|(source, _)| ("unreadable", source.as_str())));
+    files.extend(plan.foreign.iter().map(|(source, _)| ("conflict", source.as_str())));
     files.sort_by(|a, b| a.1.cmp(b.1));
     files.extend(removed.iter().map(|source| ("remove", source.as_str())));
     if options.json {
@@ -218,13 +220,19 @@ async fn dry_run(options: &Options, verb: &Ingest, roots: Vec<Root>) -> Outcome 
             files.iter().map(|(action, source)| json!({"action": action, "source": source})).collect();
         say(&json!({
             "files": list, "add": added, "replace": replaced, "unchanged": plan.unchanged.len(),
-            "remove": removed.len(), "gone": left, "unreadable": plan.unread.len(),
+            "remove": removed.len(), "gone": left, "unreadable": plan.unread.len(), "conflict": plan.foreign.len(),
         })
         .to_string())?;
     } else {
         files.iter().try_for_each(|(action, source)| say(&format!("{action} {source}")))?;
         let (unchanged, removed) = (plan.unchanged.len(), removed.len());
         say(&format!("{added} to add, {replaced} to replace, {unchanged} unchanged, {removed} to remove"))?;
+        for (source, why) in &plan.unread {
+            eprintln!("{source}: {why}");
+        }
+        for (source, folder) in &plan.foreign {
+            eprintln!("{source}: {}", is_foreign(folder));
+        }
         if left > 0 {
             eprintln!("gone from the folder, and still documents: {left} (--prune would remove such)");
         }
@@ -235,6 +243,14 @@ async fn dry_run(options: &Options, verb: &Ingest, roots: Vec<Root>) -> Outcome 
 
 fn how(replaces: bool) -> &'static str {
     if replaces { "replace" } else { "add" }
+}
+
+/// Why a file does not go in that another folder brought in another state.
+fn is_foreign(folder: &str) -> String {
+    format!(
+        "the folder {folder} has brought another document of this name; where this is that folder, moved, go on with \
+         --folder-name {folder}; else name both folders in one run"
+    )
 }
 
 /// [`plan::compare`], which reads files, where it holds nobody up.

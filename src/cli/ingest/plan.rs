@@ -37,6 +37,8 @@ pub struct Plan {
     pub unread: Vec<(String, String)>,
     /// Folders that documents came from and in which there is nothing at all.
     pub emptied: Vec<Arc<str>>,
+    /// Files that another folder brought in another state, and that folder: neither is the other's.
+    pub foreign: Vec<(String, Arc<str>)>,
     /// Folders that unchanged documents were sent from before, and how many of each.
     pub elsewhere: BTreeMap<Arc<str>, u64>,
 }
@@ -102,6 +104,13 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
         } else {
             let held = holdings.documents.get(&file.source);
             let same = held.filter(|held| held.hash == hash);
+            if let Some(Held { folder: Some(other), .. }) = held
+                && same.is_none()
+                && file.folder.as_ref().is_some_and(|folder| folder != other)
+            {
+                plan.foreign.push((file.source, other.clone()));
+                continue;
+            }
             if let Some(Held { folder: Some(other), .. }) = same
                 && file.folder.as_ref().is_some_and(|folder| folder != other)
             {
@@ -122,7 +131,8 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
         let is_there = match &held.archive {
             // What an archive's present state does not hold any more is gone with the state that held it.
             Some((archive, hash)) => {
-                files.contains(archive) && states.get(archive).is_none_or(|state| state == hash)
+                files.contains(source.as_str())
+                    || files.contains(archive) && states.get(archive).is_none_or(|state| state == hash)
                     || is_unread(archive, &plan.unread)
             }
             None => stands_in(source, |name| files.contains(name)) || is_unread(source, &plan.unread),

@@ -23,12 +23,22 @@ pub struct Report {
     /// Failures of which only the number is known.
     unnamed: u64,
     errors: Vec<Value>,
+    /// What was left out of documents that went in.
+    warnings: Vec<Value>,
 }
 
 impl Report {
     pub fn new(lines: Lines) -> Self {
         let started = Instant::now();
-        Report { lines, started, counts: BTreeMap::new(), chunks: 0, unnamed: 0, errors: Vec::new() }
+        Report {
+            lines,
+            started,
+            counts: BTreeMap::new(),
+            chunks: 0,
+            unnamed: 0,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Documents of one file that were `added`, `replaced`, left `unchanged` or `removed`.
@@ -41,6 +51,22 @@ impl Report {
             Lines::Json => say(&json!({"action": how, "source": source, "documents": documents}).to_string()),
             Lines::None => Ok(()),
         }
+    }
+
+    /// What was left out of a document that went in, as the interface tells of it.
+    pub fn warn(&mut self, source: &str, warnings: &Value) -> Outcome<()> {
+        for warning in warnings.as_array().into_iter().flatten() {
+            let (code, message, page) = (&warning["code"], &warning["message"], &warning["page"]);
+            self.warnings.push(json!({"source": source, "code": code, "message": message, "page": page}));
+            let place = page.as_u64().map(|page| format!(", page {page}")).unwrap_or_default();
+            match self.lines {
+                Lines::Json => {
+                    say(&json!({"action": "partly", "source": source, "message": message, "page": page}).to_string())?;
+                }
+                _ => eprintln!("partly: {source}{place}: {}", message.as_str().unwrap_or_default()),
+            }
+        }
+        Ok(())
     }
 
     /// What is in already and was not looked at more closely.
@@ -85,6 +111,7 @@ impl Report {
             say(&json!({
                 "added": added, "replaced": replaced, "unchanged": unchanged, "removed": removed, "gone": gone,
                 "failed": failed, "chunks": chunks, "seconds": seconds, "errors": self.errors,
+                "warnings": self.warnings,
             })
             .to_string())?;
         } else {

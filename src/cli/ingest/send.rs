@@ -22,6 +22,7 @@ use crate::ingest::is_archive;
 
 /// Files that go together at most, and their bytes. The interface names a thousand failures of a job.
 const TOGETHER: usize = 256;
+
 const TOGETHER_BYTES: u64 = 4 << 20;
 /// Bytes of a file that goes with others.
 const SMALL: u64 = 64 << 10;
@@ -29,6 +30,8 @@ const SMALL: u64 = 64 << 10;
 const MANY: usize = 16;
 /// Bytes of a name that the interface takes in a form of many files.
 const LONGEST_NAME: usize = 1024;
+/// Results of a job that are asked for at once.
+const PAGE: usize = 200;
 
 /// What goes in one request.
 pub enum Shipment {
@@ -51,6 +54,9 @@ pub enum Sent {
     Unpacked {
         step: Step,
         documents: u64,
+        chunks: u64,
+        /// What was left out of which document.
+        warnings: Vec<(String, Value)>,
         errors: Vec<Value>,
         unnamed: u64,
     },
@@ -151,9 +157,12 @@ impl Sender<'_> {
     async fn archive(&self, step: Step) -> Outcome<Sent> {
         let (folder, source) = (step.file.folder.as_deref(), &step.file.source);
         let more = [(ARCHIVE, source.as_str()), (ARCHIVE_HASH, step.hash.as_str())];
-        let fields = self.fields(folder, if folder.is_some() { &more } else { &[] });
-        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let job = self.upload(&step, &source.replace('\\', "_"), "ingest", &fields).await?.json().await?;
+        let fields = self.fields(folder, &more);
+        let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
+        // What it holds is called by it, so that two archives with a file of one name are two folders of it.
+        let fields: Vec<(&str, &str)> = fields.chain([("source", source.as_str())]).collect();
+        let name = source.rsplit('/').next().unwrap_or(source).replace('\\', "_");
+        let job = self.upload(&step, &name, "ingest", &fields).await?.json().await?;
         let job = self.followed(job).await?;
         let count = |name: &str| job[name].as_u64().unwrap_or(0);
         let mut errors = job["errors"].as_array().cloned().unwrap_or_default();
@@ -163,7 +172,24 @@ impl Sender<'_> {
             let message = format!("the job did not go through: it is {status}");
             errors.push(json!({"source": source, "code": "failed", "message": message}));
         }
-        Ok(Sent::Unpacked { documents: count("done"), step, errors, unnamed })
+        let (mut chunks, mut warnings, mut offset) = (0, Vec::new(), 0);
+        let id = job["id"].as_str().unwrap_or_default();
+        loop {
+            let path = format!("/workspaces/{}/jobs/{id}/results?limit={PAGE}&offset={offset}", self.workspace);
+            let page = self.client.json(Method::GET, &path, None).await?;
+            let rows = page.as_array().map(Vec::as_slice).unwrap_or_default();
+            for row in rows {
+                chunks += row["chunk_count"].as_u64().unwrap_or(0);
+                if row["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()) {
+                    warnings.push((row["source"].as_str().unwrap_or_default().to_owned(), row["warnings"].clone()));
+                }
+            }
+            offset += rows.len();
+            if rows.len() < PAGE {
+                break;
+            }
+        }
+        Ok(Sent::Unpacked { documents: count("done"), chunks, warnings, step, errors, unnamed })
     }
 
     async fn together(&self, steps: Vec<Step>) -> Outcome<Vec<Sent>> {

@@ -19,7 +19,7 @@ use super::folder::{self, Found, Root, Scan, Stamp};
 use super::holdings::Holdings;
 use super::plan::{Gone, Hashes, Plan};
 use super::report::{Lines, Report};
-use super::{Ingest, compare, notice, tell_elsewhere};
+use super::{Ingest, compare, is_foreign, notice, tell_elsewhere};
 use crate::ingest::is_archive;
 use crate::server;
 
@@ -81,6 +81,10 @@ struct Refused {
     by_its_own_fault: bool,
 }
 
+fn is_locked_out(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused { code, .. } if code == "unauthorized")
+}
+
 impl<'a> Following<'a> {
     fn new(options: &'a Options, verb: &'a Ingest, roots: Vec<Root>) -> Self {
         Following {
@@ -109,7 +113,8 @@ impl<'a> Following<'a> {
                     pause = PAUSE;
                     self.wait(next).await;
                 }
-                Err(failure) if passes(&failure) => {
+                // A server that began anew has another key for this machine.
+                Err(failure) if passes(&failure) || is_locked_out(&failure) && client.find_again(self.options)? => {
                     self.complain(format!("{failure}; trying again"));
                     self.holdings = None;
                     tokio::time::sleep(pause).await;
@@ -188,6 +193,12 @@ impl<'a> Following<'a> {
         for (source, why) in std::mem::take(&mut plan.unread) {
             if self.said.insert(format!("{source}: {why}")) {
                 report.fail(&source, "unreadable", &why)?;
+            }
+        }
+        for (source, folder) in std::mem::take(&mut plan.foreign) {
+            let why = is_foreign(&folder);
+            if self.said.insert(format!("{source}: {why}")) {
+                report.fail(&source, "conflict", &why)?;
             }
         }
         let tried: HashMap<String, String> =
