@@ -71,6 +71,10 @@ async fn measure(folder: &Path, name: &str, chunk: Option<usize>, mut dump: Opti
     });
     instance.fill(&workspace, documents.filter(|(_, _, text)| !text.trim().is_empty())).await;
     let embedder = instance.app.embedder(&workspace.workspace).unwrap();
+    // The graph is a leg, and is read behind the documents.
+    while workspace.workspace.stats().unwrap().facts_pending > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 
     let mut judgments: HashMap<String, HashMap<String, f64>> = HashMap::new();
     for line in std::fs::read_to_string(folder.join("qrels.tsv")).unwrap().lines().skip(1) {

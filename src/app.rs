@@ -10,19 +10,19 @@ use uuid::Uuid;
 use crate::auth::{self, Auth};
 use crate::cache::Cache;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, ProviderKind};
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
 use crate::evaluation;
-use crate::ingest::{Bounds, Jobs, Opening, Pipeline};
-use crate::llm;
+use crate::ingest::{Bounds, Facts, Jobs, OpenWorkspace, Opening, Pipeline, Proposals, Reader};
+use crate::llm::{self, openai::OpenAi};
 use crate::sandbox::{self, Recognizer, Sandbox};
 use crate::sqlite::Access;
 use crate::tenancy::organizations::{Organization, PlanTier};
 use crate::tenancy::{Tenancy, workspaces};
 use crate::workspace::agents::Agent;
-use crate::workspace::{ModelIdentity, Workspace};
+use crate::workspace::{ModelIdentity, Unfinished, Workspace, facts};
 
 /// The organization that the first start makes.
 pub const DEFAULT_ORGANIZATION: Uuid = Uuid::from_u128(1);
@@ -57,6 +57,10 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// Ingestion that goes on after the answer.
     pub jobs: Arc<Jobs>,
+    /// What reads the facts of documents.
+    pub facts: Arc<Facts>,
+    /// What asks a language model for more of them, where one is configured.
+    pub proposals: Option<Arc<Proposals>>,
     /// Whether the instance is about to end: what goes on by itself ends, and nothing new begins.
     stopping: watch::Sender<bool>,
     /// Documents that are taken in at once; the next waits.
@@ -104,6 +108,7 @@ impl App {
             "off" => None,
             languages => Recognizer::find(languages),
         };
+        let graph = facts::Bounds { entities: config.graph.entities, facts: config.graph.facts };
         let recognizer = recognizer.filter(|found| {
             let reaches = found.reaches(&config.data);
             if reaches {
@@ -114,6 +119,7 @@ impl App {
             !reaches
         });
         let (stopping, stopped) = watch::channel(false);
+        let proposals = reader(&config)?.map(|reader| Arc::new(Proposals::new(reader, graph, stopped.clone())));
         let app = App {
             directory: directory.clone(),
             tenancy,
@@ -121,7 +127,9 @@ impl App {
             models,
             sandbox: Arc::new(Sandbox::new(Sandbox::this_program(), readers, recognizer)),
             cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
-            jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped)),
+            jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped.clone())),
+            facts: Arc::new(Facts::new(graph, proposals.clone(), stopped)),
+            proposals,
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
             evaluations: evaluation::Running::default(),
@@ -229,6 +237,7 @@ impl App {
             workspace: access.workspace.clone(),
             sandbox: self.sandbox.clone(),
             chunk_tokens: self.config.ingest.chunk_tokens,
+            facts: self.facts.clone(),
         })
     }
 
@@ -241,12 +250,30 @@ impl App {
             embedder: Box::new(move |workspace, model| embedder(&models, &cache, workspace.id(), model)),
             sandbox: self.sandbox.clone(),
             chunk_tokens: self.config.ingest.chunk_tokens,
+            facts: self.facts.clone(),
             note_model: Box::new(move |workspace, model| tenancy.note_model(workspace, model)),
         };
         self.jobs.start(self.config.ingest.workers, Arc::new(opening));
-        match self.tenancy.unfinished_jobs() {
-            Ok(found) => found.into_iter().for_each(|(workspace, job)| self.jobs.enqueue(workspace, job)),
-            Err(error) => tracing::error!(%error, "jobs from before could not be found"),
+        let auth = self.auth.clone();
+        let open: Arc<OpenWorkspace> = Arc::new(move |id| auth.resume(id));
+        self.facts.start(open.clone());
+        let graph = &self.config.graph;
+        if let (Some(proposals), Some(provider)) = (&self.proposals, self.config.providers.get(&graph.provider)) {
+            let (model, place) = (&graph.model, &provider.base_url);
+            tracing::info!(model, place, "a language model reads facts: what documents say is sent there");
+            proposals.start(open);
+        }
+        match self.tenancy.unfinished() {
+            Ok(found) => {
+                for (workspace, Unfinished { jobs, facts, chunks }) in found {
+                    jobs.into_iter().for_each(|job| self.jobs.enqueue(workspace, job));
+                    if facts {
+                        self.facts.note(workspace);
+                    }
+                    self.proposals.iter().filter(|_| chunks).for_each(|proposals| proposals.note(workspace));
+                }
+            }
+            Err(error) => tracing::error!(%error, "what was left from before could not be found"),
         }
     }
 
@@ -265,7 +292,25 @@ impl App {
         }
         let idle = Duration::from_secs(self.config.memory.idle_seconds);
         self.tenancy.registry().tidy(idle);
+        // However documents came in: with a directory, or before there was a reader of facts.
+        for workspace in self.tenancy.registry().open_ones() {
+            match workspace.has_unread() {
+                Ok(false) => self.ask_about(&workspace),
+                Ok(true) => self.facts.note(workspace.id()),
+                Err(error) => tracing::debug!(workspace.id = %workspace.id(), %error, "what is unread is not known"),
+            }
+        }
         self.sandbox.tidy(idle);
+    }
+
+    /// Has a language model asked about what it was not asked about, where there is one.
+    fn ask_about(&self, workspace: &Workspace) {
+        if let Some(proposals) = &self.proposals
+            && !workspace.is_read_only()
+            && workspace.has_unasked().is_ok_and(|unasked| unasked)
+        {
+            proposals.note(workspace.id());
+        }
     }
 
     /// Reads through the workspace whose turn it is. How long that took; `None` where none is due.
@@ -320,7 +365,15 @@ impl App {
     pub async fn close(self: &Arc<Self>) {
         self.stop();
         let patience = Duration::from_secs(self.config.limits.drain_seconds);
-        if tokio::time::timeout(patience, self.jobs.ended()).await.is_err() {
+        let ended = async {
+            let proposals = async {
+                if let Some(proposals) = &self.proposals {
+                    proposals.ended().await;
+                }
+            };
+            tokio::join!(self.jobs.ended(), self.facts.ended(), proposals)
+        };
+        if tokio::time::timeout(patience, ended).await.is_err() {
             tracing::warn!("a job is still at work; it goes on after the next start");
         }
         let app = self.clone();
@@ -334,6 +387,16 @@ impl App {
 pub fn identity(embedder: &dyn Embedder) -> ModelIdentity {
     let info = embedder.model();
     ModelIdentity { name: info.name.clone(), dimension: info.dimension, sha256: info.sha256.clone() }
+}
+
+/// The language model that reads facts, where the configuration names one.
+fn reader(config: &Config) -> Result<Option<Reader>> {
+    let Some(provider) = config.providers.get(&config.graph.provider) else { return Ok(None) };
+    let ProviderKind::OpenAi = provider.kind;
+    let timeout = Duration::from_secs(provider.timeout_seconds);
+    let client = OpenAi::new(&provider.base_url, provider.key()?.as_deref(), timeout)?;
+    let tokens_per_document = config.graph.tokens_per_document;
+    Ok(Some(Reader { client, model: config.graph.model.clone(), tokens_per_document }))
 }
 
 fn embedder(models: &Models, cache: &Arc<Cache>, workspace: Uuid, remembered: &ModelIdentity) -> Result<Arc<Cached>> {

@@ -28,6 +28,14 @@ pub enum Place {
     },
     /// A line, from 1. Each further line of the text is the next.
     Line(u32),
+    /// In what is attached to the original.
+    Attachment {
+        name: String,
+        /// Where in it, as far as it says.
+        place: Option<Box<Place>>,
+    },
+    /// None that is known: ends the one before.
+    Nowhere,
 }
 
 /// From this byte of the text on, it comes from this place.
@@ -52,8 +60,31 @@ impl Place {
                 Place::Row { sheet: sheet.clone(), row: row.saturating_add(lines), columns: *columns }
             }
             Place::Line(line) => Place::Line(line.saturating_add(lines)),
+            Place::Attachment { name, place } => {
+                let place = place.as_ref().map(|place| Box::new(place.advanced(lines)));
+                Place::Attachment { name: name.clone(), place }
+            }
             other => other.clone(),
         }
+    }
+
+    /// This place of what is attached under `name`.
+    pub fn attached(self, name: &str) -> Place {
+        Place::Attachment {
+            name: name.to_owned(),
+            place: Some(Box::new(self)).filter(|place| **place != Place::Nowhere),
+        }
+    }
+
+    /// The attachments that it lies in, outermost first.
+    fn attachments(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut place = Some(self);
+        while let Some(Place::Attachment { name, place: inner }) = place {
+            names.push(name.as_str());
+            place = inner.as_deref();
+        }
+        names
     }
 }
 
@@ -77,7 +108,14 @@ pub fn locate(marks: &[Mark], text: &str, origin: usize, range: &Range<usize>) -
         let lines = newlines(text, mark.at.saturating_sub(origin)..byte.saturating_sub(origin));
         Some(mark.place.advanced(lines))
     };
-    Some(Location { first: at(range.start)?, last: at(range.end.saturating_sub(1).max(range.start))? })
+    let last = at(range.end.saturating_sub(1).max(range.start)).filter(|place| *place != Place::Nowhere)?;
+    // What stands before the document that the last one is of is headings above it.
+    let begins = |place: &Place| *place != Place::Nowhere && place.attachments() == last.attachments();
+    let first = at(range.start).filter(begins).or_else(|| {
+        let inside = marks.iter().skip(marks.partition_point(|mark| mark.at <= range.start));
+        inside.take_while(|mark| mark.at < range.end).map(|mark| &mark.place).find(|place| begins(place)).cloned()
+    })?;
+    Some(Location { first, last })
 }
 
 fn newlines(text: &str, range: Range<usize>) -> u32 {
@@ -86,7 +124,7 @@ fn newlines(text: &str, range: Range<usize>) -> u32 {
 }
 
 /// `{"page": 3, "page_end": 4, "label": "pages 3–4"}`; the like for slides, rows, cells and lines. An end that is the
-/// beginning is left out.
+/// beginning is left out. In an attachment, its name is with it.
 impl Serialize for Location {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut told = Map::new();
@@ -96,16 +134,19 @@ impl Serialize for Location {
                 told.insert(format!("{word}_end"), json!(last));
             }
         };
-        match (&self.first, &self.last) {
-            (Place::Page(first), Place::Page(last)) => span(&mut told, "page", *first, *last),
-            (Place::Slide(first), Place::Slide(last)) => span(&mut told, "slide", *first, *last),
-            (Place::Line(first), Place::Line(last)) => span(&mut told, "line", *first, *last),
-            (Place::Row { sheet, row: first, .. }, Place::Row { row: last, .. }) => match (sheet, self.cells()) {
-                (Some(sheet), cells) => {
+        if let Some(name) = self.attachment() {
+            told.insert("attachment".to_owned(), json!(name));
+        }
+        match self.innermost() {
+            Some((Place::Page(first), Place::Page(last))) => span(&mut told, "page", *first, *last),
+            Some((Place::Slide(first), Place::Slide(last))) => span(&mut told, "slide", *first, *last),
+            Some((Place::Line(first), Place::Line(last))) => span(&mut told, "line", *first, *last),
+            Some((first @ Place::Row { sheet, row, .. }, last @ Place::Row { row: last_row, .. })) => match sheet {
+                Some(sheet) => {
                     told.insert("sheet".to_owned(), json!(sheet));
-                    cells.map(|cells| told.insert("cells".to_owned(), json!(cells)));
+                    cells(first, last).map(|cells| told.insert("cells".to_owned(), json!(cells)));
                 }
-                (None, _) => span(&mut told, "row", *first, *last),
+                None => span(&mut told, "row", *row, *last_row),
             },
             _ => {}
         }
@@ -114,49 +155,77 @@ impl Serialize for Location {
     }
 }
 
-/// As people say it: `page 12`, `pages 3–4`, `slide 2`, `Sales!A2:D40`, `lines 10–42`.
+/// As people say it: `page 12`, `pages 3–4`, `slide 2`, `Sales!A2:D40`, `lines 10–42`, `two.pdf, page 3`.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = |f: &mut fmt::Formatter<'_>, word: &str, first: u32, last: u32| match first == last {
-            true => write!(f, "{word} {first}"),
-            false => write!(f, "{word}s {first}–{last}"),
-        };
-        match (&self.first, &self.last) {
-            (Place::Page(first), Place::Page(last)) => span(f, "page", *first, *last),
-            (Place::Slide(first), Place::Slide(last)) => span(f, "slide", *first, *last),
-            (Place::Line(first), Place::Line(last)) => span(f, "line", *first, *last),
-            (Place::Row { sheet: None, row: first, .. }, Place::Row { sheet: None, row: last, .. }) => {
-                span(f, "row", *first, *last)
-            }
-            (Place::Row { sheet, .. }, Place::Row { sheet: end, .. }) if sheet == end => {
-                write!(f, "{}!{}", sheet.as_deref().unwrap_or_default(), self.cells().unwrap_or_default())
-            }
-            (Place::Row { sheet, .. }, Place::Row { sheet: end, .. }) => {
-                write!(f, "{} to {}", sheet.as_deref().unwrap_or_default(), end.as_deref().unwrap_or_default())
-            }
-            // Never both kinds in one document.
-            (first, _) => fmt::Display::fmt(&Location { first: first.clone(), last: first.clone() }, f),
+        let attachment = self.attachment();
+        if let Some(name) = &attachment {
+            f.write_str(name)?;
         }
+        let Some((first, last)) = self.innermost() else { return Ok(()) };
+        if attachment.is_some() {
+            f.write_str(", ")?;
+        }
+        say(f, first, last)
+    }
+}
+
+fn say(f: &mut fmt::Formatter<'_>, first: &Place, last: &Place) -> fmt::Result {
+    let span = |f: &mut fmt::Formatter<'_>, word: &str, first: u32, last: u32| match first == last {
+        true => write!(f, "{word} {first}"),
+        false => write!(f, "{word}s {first}–{last}"),
+    };
+    match (first, last) {
+        (Place::Page(first), Place::Page(last)) => span(f, "page", *first, *last),
+        (Place::Slide(first), Place::Slide(last)) => span(f, "slide", *first, *last),
+        (Place::Line(first), Place::Line(last)) => span(f, "line", *first, *last),
+        (Place::Row { sheet: None, row: first, .. }, Place::Row { sheet: None, row: last, .. }) => {
+            span(f, "row", *first, *last)
+        }
+        (Place::Row { sheet, .. }, Place::Row { sheet: end, .. }) if sheet == end => {
+            write!(f, "{}!{}", sheet.as_deref().unwrap_or_default(), cells(first, last).unwrap_or_default())
+        }
+        (Place::Row { sheet, .. }, Place::Row { sheet: end, .. }) => {
+            write!(f, "{} to {}", sheet.as_deref().unwrap_or_default(), end.as_deref().unwrap_or_default())
+        }
+        (Place::Attachment { .. } | Place::Nowhere, _) => Ok(()),
+        // Never both kinds in one document.
+        (first, _) => say(f, first, first),
     }
 }
 
 impl Location {
-    /// The page that it begins on, where it lies on one.
+    /// The page of the original that it begins on, where it lies on one.
     pub fn page(&self) -> Option<u32> {
         if let Place::Page(page) = self.first { Some(page) } else { None }
     }
 
-    /// The cells that it spans on one sheet: `A2:D40`, or `A2` where it is one alone.
-    pub fn cells(&self) -> Option<String> {
-        let (Place::Row { sheet, row: first, columns }, Place::Row { sheet: end, row: last, columns: others }) =
-            (&self.first, &self.last)
-        else {
-            return None;
-        };
-        let (left, right) = (columns.0.min(others.0), columns.1.max(others.1));
-        let (first, last) = (format!("{}{first}", column(left)), format!("{}{last}", column(right)));
-        (sheet == end).then(|| if first == last { first } else { format!("{first}:{last}") })
+    /// The attachment that it lies in; after what that one is attached to, if that is an attachment too: `a.eml › two.pdf`.
+    pub fn attachment(&self) -> Option<String> {
+        let names = self.last.attachments();
+        (!names.is_empty()).then(|| names.join(" › "))
     }
+
+    /// Its ends as the attachment that it lies in counts them; none where that does not say.
+    fn innermost(&self) -> Option<(&Place, &Place)> {
+        let mut ends = (&self.first, &self.last);
+        while let (Place::Attachment { place: first, .. }, Place::Attachment { place: last, .. }) = ends {
+            ends = (first.as_deref()?, last.as_deref()?);
+        }
+        Some(ends)
+    }
+}
+
+/// The cells from one to another on one sheet: `A2:D40`, or `A2` where it is one alone.
+fn cells(first: &Place, last: &Place) -> Option<String> {
+    let (Place::Row { sheet, row: first, columns }, Place::Row { sheet: end, row: last, columns: others }) =
+        (first, last)
+    else {
+        return None;
+    };
+    let (left, right) = (columns.0.min(others.0), columns.1.max(others.1));
+    let (first, last) = (format!("{}{first}", column(left)), format!("{}{last}", column(right)));
+    (sheet == end).then(|| if first == last { first } else { format!("{first}:{last}") })
 }
 
 /// A column's letters: 1 is `A`, 27 is `AA`.
@@ -207,6 +276,34 @@ mod tests {
         let lines = [Mark { at: 0, place: Place::Line(1) }];
         assert_eq!(locate(&lines, text, 0, &(2..5)).unwrap().to_string(), "lines 2–3");
         assert_eq!(within(&marks, text, &(0..1)), []);
+    }
+
+    #[test]
+    fn an_attachment_has_places_of_its_own_and_they_end_with_it() {
+        let text = "# Subject\n## two.pdf\npage one\npage two\n# Next";
+        let at = |needle: &str| text.find(needle).unwrap();
+        let in_pdf = |page| Place::Page(page).attached("two.pdf").attached("a.eml");
+        let marks = [
+            Mark { at: at("## two"), place: in_pdf(1) },
+            Mark { at: at("page two"), place: in_pdf(2) },
+            Mark { at: at("# Next"), place: Place::Nowhere },
+        ];
+        let located = |from: usize, to: &str| locate(&marks, text, 0, &(from..at(to) + to.len()));
+        assert_eq!(located(0, "Subject"), None);
+        assert_eq!(
+            located(0, "page two").unwrap().to_string(),
+            "a.eml › two.pdf, pages 1–2",
+            "with a heading above it"
+        );
+        let told = json!({"attachment": "a.eml › two.pdf", "page": 2, "label": "a.eml › two.pdf, page 2"});
+        let second = located(at("page two"), "page two").unwrap();
+        assert_eq!((serde_json::to_value(&second).unwrap(), second.page()), (told, None));
+        assert_eq!(located(at("page two"), "Next"), None);
+        let unknown = [Mark { at: 0, place: Place::Nowhere.attached("notes.txt") }];
+        let told = json!({"attachment": "notes.txt", "label": "notes.txt"});
+        assert_eq!(serde_json::to_value(locate(&unknown, text, 0, &(0..9))).unwrap(), told);
+        let lines = Place::Line(1).attached("b.md");
+        assert_eq!(lines.advanced(2), Place::Line(3).attached("b.md"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Citation {
     /// Where in the original the quote stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
-    /// The document and the place as people say them: `Handbook.pdf, page 12`.
+    /// The document and the place as people say them: `Handbook.pdf, page 12`, `letter.eml › two.pdf, page 3`.
     pub label: String,
     /// Bytes of the document's content.
     pub start: usize,
@@ -65,7 +65,9 @@ pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<
 fn label(located: &Located, location: Option<&Location>) -> String {
     let file = located.source.rsplit('/').next().filter(|name| name.contains('.') && !name.contains(':'));
     let name = file.unwrap_or(&located.title);
-    location.map_or_else(|| name.to_owned(), |location| format!("{name}, {location}"))
+    let Some(location) = location else { return name.to_owned() };
+    let between = if location.attachment().is_some() { " ›" } else { "," };
+    format!("{name}{between} {location}")
 }
 
 /// A quote as it reads in a message: on one line, a table's row without its bars, and a document's own `[7]` as

@@ -4,6 +4,7 @@
 //! unless its quote stands at its offsets in its document.
 
 mod citations;
+mod entity_tools;
 mod event;
 mod history;
 pub mod templates;

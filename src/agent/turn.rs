@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::event::{Event, ToolUse, Usage};
-use super::{Citation, citations, history, tools};
+use super::{Citation, citations, entity_tools, history, tools};
 use crate::clock;
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
@@ -83,6 +83,20 @@ pub fn take_turn(
         tell(Event::ToolResult { tool_call_id: call.tool_call_id.clone(), summary })?;
         tools_used.push(call);
         searched = Some(search_type);
+    }
+    if let Some(call) = entity_tools::wished(&agent, workspace, &question)? {
+        let told = tool_call(call.tool, call.args.clone());
+        tell(Event::ToolCall(told.clone()))?;
+        let facts = match entity_tools::facts(workspace, &call) {
+            // It has just been forgotten.
+            Err(Error::NotFound(_)) => Vec::new(),
+            facts => facts?,
+        };
+        let summary = format!("{} facts found", facts.len());
+        tell(Event::ToolResult { tool_call_id: told.tool_call_id.clone(), summary })?;
+        let least = hits.last().map_or(1.0, |hit| hit.score);
+        hits.extend(entity_tools::hits(workspace, &facts, &hits, least)?);
+        tools_used.push(told);
     }
 
     let best = hits.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
@@ -192,6 +206,10 @@ fn tool_use(tool: &str, request: &SearchRequest) -> ToolUse {
     if let (SearchType::Hybrid, Some(weight)) = (request.search_type, request.text_weight) {
         args.insert("text_weight".into(), json!(weight));
     }
+    tool_call(tool, args)
+}
+
+fn tool_call(tool: &str, args: Map<String, Value>) -> ToolUse {
     ToolUse { tool_name: tool.to_owned(), args, tool_call_id: format!("call_{}", Uuid::now_v7().simple()) }
 }
 

@@ -43,6 +43,7 @@ permissions!(
     ManageAgents,
     ManageApiKeys,
     ReadDocuments,
+    ReadGraph,
     WriteDocuments,
     ReadJobs,
     Search,

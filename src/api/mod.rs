@@ -13,6 +13,7 @@ mod error;
 mod evaluation_runs;
 mod evaluations;
 mod filter;
+mod graph;
 mod health;
 mod jobs;
 mod legacy;
@@ -96,6 +97,13 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/reindex/confirm", post(reindex::confirm))
         .route("/workspaces/{workspace_id}/reindex/rollback", post(reindex::rollback))
         .route("/workspaces/{workspace_id}/search", post(search::search))
+        .route("/workspaces/{workspace_id}/graph", get(graph::picture))
+        .route("/workspaces/{workspace_id}/graph/entities", get(graph::entities))
+        .route("/workspaces/{workspace_id}/graph/entities/{entity_id}", get(graph::entity))
+        .route("/workspaces/{workspace_id}/graph/entities/{entity_id}/relationships", get(graph::relationships))
+        .route("/workspaces/{workspace_id}/graph/entities/{entity_id}/timeline", get(graph::timeline))
+        .route("/workspaces/{workspace_id}/graph/path", get(graph::path))
+        .route("/workspaces/{workspace_id}/graph/communities", get(graph::communities))
         .route("/workspaces/{workspace_id}/evaluations", get(evaluations::list).post(evaluations::create))
         .route(
             "/workspaces/{workspace_id}/evaluations/{evaluation_id}",
@@ -117,6 +125,7 @@ fn resources() -> Router<Arc<App>> {
 /// Routes that take as long as a workspace is large; their streams are bounded by silence, not by time.
 fn whole_workspaces() -> Router<Arc<App>> {
     Router::new()
+        .route("/workspaces/{workspace_id}/graph/export", get(graph::export))
         .route("/workspaces/{workspace_id}/snapshot", post(snapshots::snapshot))
         .route("/workspaces/{workspace_id}/copy", post(snapshots::copy))
         .route("/workspaces/{workspace_id}/check", post(maintenance::check))

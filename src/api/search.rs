@@ -13,11 +13,13 @@ use super::access::{In, Search};
 use super::body::JsonBody;
 use super::error::{Answer, blocking};
 use super::filter::FilterBody;
+use super::graph::FactView;
 use super::validate::Checks;
 use crate::app::App;
 use crate::auth::Access;
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
+use crate::knowledge::Moment;
 use crate::place::Location;
 use crate::search::{self, Found, Hit, MOST_REORDERED, SearchRequest, SearchType};
 
@@ -43,9 +45,11 @@ pub struct Body {
     diversify: Option<f32>,
     #[serde(default)]
     explain: bool,
-    /// Bears on graph facts, of which there are none yet.
-    #[serde(rename = "as_of")]
-    _as_of: Option<jiff::Timestamp>,
+    /// Facts that were true on that day.
+    #[serde(default, deserialize_with = "super::graph::day")]
+    as_of: Option<jiff::civil::Date>,
+    /// Facts that were known by then.
+    as_known_at: Option<jiff::Timestamp>,
 }
 
 /// A hit as it is told of.
@@ -84,6 +88,7 @@ impl HitView {
             json!({
                 "vector": {"rank": hit.vector_rank, "similarity": hit.vector_similarity},
                 "fulltext": {"rank": hit.text_rank, "similarity": hit.text_similarity},
+                "graph": hit.lift.map(|(weight, through)| json!({"weight": weight, "through": through})),
                 "text_weight": text_weight,
                 "rerank": hit.rerank.map(|rerank| json!({"score": rerank.score, "rank_before": rerank.rank_before})),
             })
@@ -161,6 +166,7 @@ impl Body {
             reranker: None,
             fold_duplicates: self.fold_duplicates.unwrap_or(true),
             diversify,
+            moment: Moment { as_of: self.as_of, as_known_at: self.as_known_at },
         };
         Ok((request, self.explain))
     }
@@ -195,11 +201,11 @@ pub async fn answer(app: Arc<App>, access: Access, request: SearchRequest, expla
             }
         }
     });
-    let Found { hits, legs, text_weight } = found.await?;
+    let Found { hits, facts, legs, text_weight } = found.await?;
     let results: Vec<HitView> = hits.into_iter().map(|hit| HitView::of(hit, explain, text_weight)).collect();
     let mut answer = json!({
         "results": results,
-        "graph_results": [],
+        "graph_results": facts.into_iter().map(|hit| FactView::found(hit.fact, hit.score)).collect::<Vec<_>>(),
         "total_results": results.len(),
         "search_type": search_type,
         "query_time_ms": started.elapsed().as_secs_f64() * 1e3,

@@ -217,17 +217,20 @@ pub async fn delete(Caller(principal): Caller, ids: Ids, State(app): State<Arc<A
 }
 
 /// `GET /workspaces/{workspace_id}/stats`
-pub async fn stats(entered: In<ReadWorkspace>) -> Answer<Response> {
+pub async fn stats(entered: In<ReadWorkspace>, State(app): State<Arc<App>>) -> Answer<Response> {
     let workspace = entered.access.workspace;
     let stats = blocking(move || {
         let stats = workspace.stats()?;
         let model = workspace.model();
+        let chunks_to_ask = if app.proposals.is_some() { workspace.chunks_to_ask()? } else { 0 };
         Ok(json!({
             "documents": stats.documents,
             "chunks": stats.chunks,
             "vectors": stats.vectors,
-            "entities": 0,
-            "relations": 0,
+            "entities": stats.entities,
+            "relations": stats.facts,
+            "facts_pending": stats.facts_pending,
+            "chunks_to_ask": chunks_to_ask,
             "bytes_on_disk": stats.bytes_on_disk,
             "embedding_model": {"name": model.name, "dimension": model.dimension, "sha256": model.sha256},
             "generation": stats.generation,

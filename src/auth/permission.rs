@@ -23,6 +23,8 @@ pub enum Permission {
     ManageAgents,
     ManageApiKeys,
     ReadDocuments,
+    /// See entities and facts.
+    ReadGraph,
     WriteDocuments,
     /// Follow ingestion jobs.
     ReadJobs,
@@ -53,7 +55,7 @@ struct Needs {
 
 impl Permission {
     /// Every permission there is.
-    pub const ALL: [Permission; 17] = [
+    pub const ALL: [Permission; 18] = [
         Permission::ManageInstance,
         Permission::ReadOrganization,
         Permission::ManageOrganization,
@@ -64,6 +66,7 @@ impl Permission {
         Permission::ManageAgents,
         Permission::ManageApiKeys,
         Permission::ReadDocuments,
+        Permission::ReadGraph,
         Permission::WriteDocuments,
         Permission::ReadJobs,
         Permission::Search,
@@ -86,6 +89,7 @@ impl Permission {
             Permission::ManageAgents => (&[Admin], Some(Role::Admin)),
             Permission::ManageApiKeys => (&[Admin], Some(Role::Admin)),
             Permission::ReadDocuments => (&[Read], Some(Role::Viewer)),
+            Permission::ReadGraph => (&[Read], Some(Role::Viewer)),
             Permission::WriteDocuments => (&[Ingest], Some(Role::Member)),
             Permission::ReadJobs => (&[Read, Ingest], Some(Role::Viewer)),
             Permission::Search => (&[Search], Some(Role::Viewer)),
@@ -110,6 +114,7 @@ impl Permission {
             Permission::ManageAgents => "manage the agents of this workspace",
             Permission::ManageApiKeys => "manage the API keys of this workspace",
             Permission::ReadDocuments => "read the documents of this workspace",
+            Permission::ReadGraph => "read the knowledge graph of this workspace",
             Permission::WriteDocuments => "write documents to this workspace",
             Permission::ReadJobs => "read the jobs of this workspace",
             Permission::Search => "search this workspace",

@@ -108,7 +108,8 @@ pub fn cite(citation: &Value) -> String {
     let headings = citation["heading_path"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut parts: Vec<&str> = std::iter::once(text("title")).chain(headings).collect();
     parts.dedup();
-    let location = Some(&citation["location"]).filter(|location| location["line"].is_null());
+    let location =
+        Some(&citation["location"]).filter(|place| place["line"].is_null() || place["attachment"].is_string());
     let place = location.and_then(|location| location["label"].as_str());
     let place = place.map_or_else(String::new, |place| format!(", {place}"));
     format!(

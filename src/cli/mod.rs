@@ -8,6 +8,7 @@ mod chat;
 mod client;
 mod doctor;
 mod eval;
+mod graph;
 mod ingest;
 mod multipart;
 mod questions;
@@ -94,6 +95,9 @@ enum Verb {
     Ingest(ingest::Ingest),
     /// Search a workspace
     Search(search::Search),
+    /// Look into the knowledge graph of a workspace
+    #[command(subcommand)]
+    Graph(graph::Graph),
     /// Measure how well a workspace finds what questions should find
     Eval(eval::Eval),
     /// Talk to an agent
@@ -227,6 +231,7 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Quickstart(serve) => quickstart::run(&options, serve).await,
             Verb::Ingest(verb) => ingest::run(&options, verb).await,
             Verb::Search(verb) => search::run(&options, verb).await,
+            Verb::Graph(verb) => graph::run(&options, verb).await,
             Verb::Eval(verb) => eval::run(&options, verb).await,
             Verb::Chat(verb) => chat::run(&options, verb).await,
             Verb::Org(verb) => verb.run(&options).await,

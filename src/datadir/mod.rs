@@ -169,6 +169,15 @@ impl DataDir {
         self.root.join("tmp")
     }
 
+    /// A file that is gone when it is closed.
+    pub fn scratch_file(&self) -> Result<File> {
+        let path = self.scratch().join(uuid::Uuid::now_v7().to_string());
+        let file = private_file(&path)?;
+        // Its bytes stay for whoever has it open; where they do not, the next start empties the folder.
+        let _ = std::fs::remove_file(&path);
+        Ok(file)
+    }
+
     /// The parent of all workspaces' directories.
     pub fn workspaces(&self) -> PathBuf {
         self.root.join("workspaces")

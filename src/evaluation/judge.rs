@@ -159,18 +159,8 @@ mod tests {
             token_count: 1,
         };
         let source = format!("{document}.md");
-        Hit {
-            located: Located { chunk, title: String::new(), source, metadata: Default::default() },
-            score: 1.0,
-            vector_similarity: None,
-            text_similarity: None,
-            vector_rank: None,
-            text_rank: None,
-            highlights: Vec::new(),
-            surroundings: None,
-            rerank: None,
-            duplicates: Vec::new(),
-        }
+        let located = Located { chunk, title: String::new(), source, metadata: Default::default() };
+        Hit::by_tool(located, 1.0)
     }
 
     /// A hit that copies in `documents` were folded into.

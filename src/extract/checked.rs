@@ -40,10 +40,16 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
     }
     found.content = harmless(found.content);
     for mark in &mut found.marks {
-        if let Place::Row { sheet: Some(name), .. } = &mut mark.place
-            && (name.len() > LONGEST_NAME || name.contains(steers))
-        {
-            *name = cut(name, LONGEST_NAME);
+        let mut place = Some(&mut mark.place);
+        while let Some(within) = place.take() {
+            if let Place::Row { sheet: Some(name), .. } | Place::Attachment { name, .. } = &mut *within
+                && (name.len() > LONGEST_NAME || name.contains(steers))
+            {
+                *name = cut(name, LONGEST_NAME);
+            }
+            if let Place::Attachment { place: inner, .. } = within {
+                place = inner.as_deref_mut();
+            }
         }
     }
     if !is_media_type(&found.media_type) {
@@ -142,6 +148,9 @@ mod tests {
         let place = Place::Row { sheet: Some("s".repeat(2_000_000)), row: 1, columns: (1, 1) };
         let found = checked(Extracted { marks: vec![Mark { at: 0, place }], ..plain::extract("x") }).unwrap();
         assert!(matches!(&found.marks[0].place, Place::Row { sheet: Some(name), .. } if name.len() == LONGEST_NAME));
+        let place = Place::Page(1).attached("\u{202E}b").attached(&"a".repeat(2_000_000));
+        let found = checked(Extracted { marks: vec![Mark { at: 0, place }], ..plain::extract("x") }).unwrap();
+        assert_eq!(found.marks[0].place, Place::Page(1).attached(" b").attached(&"a".repeat(LONGEST_NAME)));
     }
 
     #[test]

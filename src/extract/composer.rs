@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::fault::{Fault, Warning};
-use super::{Extracted, Scan, Structure};
-use crate::place::{Mark, Place};
+use super::{Extracted, Scan, Structure, lowered};
+use crate::place::{Mark, Place, within};
 
 /// Bytes of text that one document may come to.
 pub const LONGEST: usize = 64 << 20;
@@ -114,13 +114,30 @@ impl Composer {
         }
     }
 
-    /// Adds what was made of another document, a message's attachment say, one level below.
-    pub fn append(&mut self, other: &Extracted) {
-        if !other.content.trim().is_empty() {
-            self.begin(false);
-            self.out.push_str(other.content.trim());
-        }
+    /// Adds the Markdown that was made of another document, with its headings below `level`. Of what is attached under a
+    /// name, the places come along.
+    pub fn append(&mut self, other: &Extracted, level: usize, attachment: Option<&str>) {
         self.warnings.extend(other.warnings.iter().cloned());
+        let text = other.content.trim_end();
+        let blank = text.len() - text.trim_start().len();
+        if blank == text.len() {
+            return;
+        }
+        // The first line keeps its indentation: it may be code by it.
+        let mut from = text.get(..blank).and_then(|blank| blank.rfind('\n')).map_or(0, |end| end + 1);
+        self.begin(false);
+        let marks = attachment.map(|_| within(&other.marks, text, &(from..text.len()))).unwrap_or_default();
+        let mut marks = marks.into_iter().peekable();
+        let edits = lowered::edits(text, level);
+        for (range, new) in edits.into_iter().chain([(text.len()..text.len(), String::new())]) {
+            while let Some(mark) = marks.next_if(|mark| mark.at <= range.start) {
+                let at = self.out.len() + mark.at.saturating_sub(from);
+                self.mark(at, mark.place.attached(attachment.unwrap_or_default()));
+            }
+            self.out.push_str(text.get(from..range.start).unwrap_or_default());
+            self.out.push_str(&new);
+            from = range.end;
+        }
     }
 
     /// The document.
@@ -144,12 +161,11 @@ impl Composer {
         }
         self.in_list = in_list;
         if let Some(place) = self.place.take() {
-            self.mark(place);
+            self.mark(self.out.len(), place);
         }
     }
 
-    fn mark(&mut self, place: Place) {
-        let at = self.out.len();
+    fn mark(&mut self, at: usize, place: Place) {
         // A row or line moves on with the lines of the text, so the same one again is news.
         let moves_on = place.advanced(1) != place;
         if moves_on || self.marks.last().is_none_or(|last| last.place != place) {
@@ -180,7 +196,7 @@ impl Table<'_> {
         }
         if let Some(place) = &place {
             if self.expected.as_ref() != Some(place) {
-                composer.mark(place.clone());
+                composer.mark(composer.out.len(), place.clone());
             }
             self.expected = Some(place.advanced(1));
         }
@@ -194,7 +210,7 @@ impl Table<'_> {
             self.columns = cells.len();
             composer.out.push('\n');
             // The line that Markdown wants under a header is no row of its own.
-            place.into_iter().for_each(|place| composer.mark(place));
+            place.into_iter().for_each(|place| composer.mark(composer.out.len(), place));
             composer.out.push_str(&format!("|{}", " --- |".repeat(cells.len())));
         }
     }

@@ -45,7 +45,7 @@ fn append(composer: &mut Composer, chapter: Extracted) {
     if let Some(title) = title.filter(|_| !has_heading && !chapter.content.trim().is_empty()) {
         composer.heading(1, title);
     }
-    composer.append(&chapter);
+    composer.append(&chapter, 0, None);
 }
 
 /// The name of the part that says what the book is made of.

@@ -105,6 +105,11 @@ impl Format {
             || self.media_type() == media_type
     }
 
+    /// Whether a text of this name and media type is a program.
+    pub fn is_code(name: &str, media_type: &str) -> bool {
+        [by_name(name), by_media_type(media_type)].contains(&Some(Format::Code))
+    }
+
     /// Whether its text is read as it stands, so that nothing in it is parsed.
     pub fn is_verbatim(self) -> bool {
         matches!(self, Format::Plain | Format::Markdown | Format::Code | Format::Image)

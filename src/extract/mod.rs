@@ -17,6 +17,7 @@ mod format;
 mod front_matter;
 mod html;
 mod json;
+mod lowered;
 mod mail;
 mod markdown;
 mod nesting;

@@ -82,6 +82,8 @@ impl Taker<'_> {
         match unpacked {
             Unpacked::Entry(sandbox::Entry { name, refused }) => {
                 self.finish_open()?;
+                // As some programs pack, against the rules of their format.
+                let name = name.replace('\\', "/");
                 if is_clutter(&name) {
                     self.clutter += 1;
                     return self.count();

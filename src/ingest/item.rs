@@ -1,11 +1,14 @@
 //! One thing of a job: what it becomes a document or more things by, and how its failure is told.
 
+use std::io::Read;
+
 use uuid::Uuid;
 
 use super::archive::{self, Bounds};
 use super::pipeline::{Incoming, Pipeline};
 use crate::datadir::DataDir;
 use crate::error::{Error, Result};
+use crate::workspace::Workspace;
 use crate::workspace::job_items::{self, Item, Pending};
 use crate::workspace::jobs::{self, Failure};
 
@@ -21,6 +24,22 @@ pub fn read(pipeline: &Pipeline, item: &Item) -> Result<Incoming> {
         source: item.source.clone(),
         metadata: item.metadata.clone(),
         chunk_tokens: item.chunk_tokens,
+    })
+}
+
+/// Whether an item is to be unpacked, by its first bytes and its name. A zip of a document's size may be a document that is
+/// packed as one, which its reader tells.
+pub fn holds_others(workspace: &Workspace, item: &Item, bounds: Bounds) -> Result<bool> {
+    let called_mailbox = name(item).to_ascii_lowercase().ends_with(".mbox");
+    if !item.archive && !called_mailbox {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    workspace.open_item(item)?.take(5).read_to_end(&mut start)?;
+    Ok(match start.as_slice() {
+        b"From " => true,
+        [b'P', b'K', ..] => item.size > bounds.file_bytes,
+        _ => item.archive && !called_mailbox,
     })
 }
 

@@ -6,10 +6,14 @@
 mod archive;
 mod background;
 mod chunk;
+mod facts;
 mod flight;
 mod item;
+mod midway;
 mod pipeline;
+mod proposals;
 mod reindex;
+mod round;
 mod source;
 mod stages;
 mod tables;
@@ -18,6 +22,8 @@ mod turns;
 mod worker;
 mod writer;
 
+pub use facts::{Facts, OpenWorkspace};
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
+pub use proposals::{Proposals, Reader};
 pub use source::check_name;
 pub use worker::{Bounds, Jobs, Opening, is_archive};

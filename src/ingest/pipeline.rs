@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::chunk::{self, Budget, Tokens};
+use super::facts::Facts;
 use super::{source, tables};
 use crate::datadir::Uploaded;
 use crate::digest::sha256 as sha256_of;
@@ -57,6 +58,8 @@ pub struct Pipeline {
     pub sandbox: Arc<Sandbox>,
     /// Tokens that a chunk aims at.
     pub chunk_tokens: usize,
+    /// What reads the facts of what came in.
+    pub facts: Arc<Facts>,
 }
 
 impl Pipeline {
@@ -72,6 +75,7 @@ impl Pipeline {
                     change.keep_file(&upload)?;
                     documents::put(change, target, &draft)
                 })?;
+                self.facts.note(self.workspace.id());
                 self.embedder.forget(&stale);
                 Ok(Outcome::Stored(stored))
             }

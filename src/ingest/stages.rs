@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::archive::Bounds;
 use super::flight::{Flight, Held};
+use super::midway::Marks;
 use super::pipeline::{Pipeline, Prepared};
 use super::texts::{Cut, Reply, Texts};
 use super::{background, item, writer};
@@ -54,6 +55,8 @@ pub struct Stages<'a> {
     pub stopping: &'a watch::Receiver<bool>,
     /// Whether what is still to do is to be left for another turn.
     pub gives_way: &'a (dyn Fn() -> bool + Sync),
+    /// How far the documents were that jobs gave way within.
+    pub marks: &'a Marks,
     /// Called after each step forward.
     pub announce: &'a (dyn Fn() + Sync),
 }
@@ -68,6 +71,8 @@ struct Reader<'f> {
     cut: SyncSender<Cut<'f>>,
     /// To the writer.
     line: SyncSender<Next<'f>>,
+    /// Turns true when the writer has ended.
+    over: &'f AtomicBool,
 }
 
 /// What the reader tells the writer, in the order of the job.
@@ -95,7 +100,7 @@ pub(super) enum Fate {
 
 impl Stages<'_> {
     /// Works the job off. `false` where it was told to stop or gave way: then the rest is still to do. A job that gives
-    /// way has got further, whatever its next document is.
+    /// way has got further, whatever its next document is: a document is done, or more of one is embedded and remembered.
     ///
     /// # Errors
     /// [`Error::Conflict`] where the job was cancelled; else what keeps the first thing to do from being done.
@@ -112,7 +117,7 @@ impl Stages<'_> {
             }
             // With the last of its threads the texts go, and the reader knows that it reads for nobody.
             drop(texts);
-            let reader = Reader { flight: &flight, ahead: &ahead, cut, line: told };
+            let reader = Reader { flight: &flight, ahead: &ahead, cut, line: told, over: &over };
             spawn(scope, "read", move || self.read(&reader))?;
             let writer = spawn(scope, "write", || {
                 let _over = Over(&over);
@@ -134,9 +139,10 @@ impl Stages<'_> {
             let Some(end) = page.last() else { return };
             last = Some(end.position);
             for pending in page {
-                let read = match pending.item.archive {
-                    true => self.unpack(pending, to),
-                    false => self.read_document(pending, to),
+                let read = match item::holds_others(&self.pipeline.workspace, &pending.item, self.bounds) {
+                    Ok(true) => self.unpack(pending, to),
+                    Ok(false) => self.read_document(pending, to),
+                    Err(error) => Err(error),
                 };
                 match read {
                     Ok(true) => {}
@@ -164,6 +170,9 @@ impl Stages<'_> {
         }
         let mut ahead = to.ahead.enter(None, 1);
         let mut held = to.flight.enter(source, size);
+        if to.over.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let incoming = item::read(self.pipeline, &pending.item)?;
         failpoint::reach("job.reading");
         let (fate, cut_document) = match self.pipeline.draft(incoming) {

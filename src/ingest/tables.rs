@@ -10,19 +10,20 @@ use super::chunk::{Budget, Tokens};
 use crate::extract;
 use crate::place::{Mark, within};
 
-/// A header comes again where it takes at most one part in so many of a chunk.
+/// A header that takes more than one part in so many of what a chunk aims at lets chunks become as long as they may be,
+/// and one that takes more than two thirds of that does not come again.
 const HEADER_SHARE: usize = 3;
 /// Bytes of a header that comes again: a word of any length may be few tokens.
 const LONGEST_HEADER: usize = 1 << 10;
-/// All that is written again takes at most one part in so many of the text.
-const SHARE: usize = 2;
+/// All that is written again is at most so many times as long as the text.
+const GROWTH: usize = 2;
 
 /// The text with the headers of its long tables repeated, and the marks of where it came from.
 pub fn repeat_headers(text: String, marks: Vec<Mark>, budget: Budget, tokens: &dyn Tokens) -> (String, Vec<Mark>) {
     let insertions: Vec<Insertion> =
         tables(&text).into_iter().flat_map(|table| insertions(&text, table, budget, tokens)).collect();
     let more: usize = insertions.iter().map(|insertion| insertion.header.len() + 1).sum();
-    if insertions.is_empty() || more > text.len() / SHARE || text.len() + more > extract::LONGEST {
+    if insertions.is_empty() || more > text.len() * GROWTH || text.len() + more > extract::LONGEST {
         return (text, marks);
     }
     let mut out = String::with_capacity(text.len() + more);
@@ -95,14 +96,15 @@ fn insertions(text: &str, table: Range<usize>, budget: Budget, tokens: &dyn Toke
     let header = head.start..rule.end;
     let count = |range: &Range<usize>| tokens.count(text.get(range.clone()).unwrap_or_default());
     let weight = count(&header);
-    if header.len() > LONGEST_HEADER || weight > budget.target / HEADER_SHARE {
+    if header.len() > LONGEST_HEADER || weight > budget.most * 2 / 3 {
         return Vec::new();
     }
+    let room = if weight > budget.target / HEADER_SHARE { budget.most } else { budget.target };
     let mut found = Vec::new();
     let mut sum = weight;
     for row in lines {
         let tokens = count(&row);
-        if sum > weight && sum + tokens > budget.target {
+        if sum > weight && sum + tokens > room {
             found.push(Insertion { at: row.start, header: header.clone() });
             sum = weight;
         }
@@ -149,7 +151,7 @@ mod tests {
         let rows = "| r | x |\n".repeat(2_000);
         let text = format!("| {} | b |\n| --- | --- |\n{rows}", "a".repeat(900));
         let (long, _) = repeat_headers(text.clone(), Vec::new(), BUDGET, &Words);
-        assert!(long.len() <= text.len() * 3 / 2, "{} of {}", long.len(), text.len());
+        assert!(long.len() <= text.len() * 3, "{} of {}", long.len(), text.len());
     }
 
     #[test]

@@ -15,7 +15,9 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::archive;
+use super::facts::Facts;
 use super::item;
+use super::midway::Marks;
 use super::pipeline::Pipeline;
 use super::reindex;
 use super::stages::Stages;
@@ -39,8 +41,7 @@ const TRIES: u32 = 3;
 /// Beginnings of a job after which, where none got further, its first document is given up: it may be what ended each.
 const BEGINNINGS: u32 = 3;
 
-/// How long a job is worked on before it gives way to another workspace's. It then ends with the document or batch that is
-/// under way, so a document of thousands of chunks takes its time.
+/// How long a job is worked on before it gives way to another workspace's, as soon as what it has done is not lost.
 const SLICE: Duration = Duration::from_secs(2);
 
 /// Opens a workspace by its id.
@@ -58,6 +59,8 @@ pub struct Opening {
     pub sandbox: Arc<Sandbox>,
     /// Tokens that a chunk aims at.
     pub chunk_tokens: usize,
+    /// What reads the facts of what came in.
+    pub facts: Arc<Facts>,
     /// Told of the model that a workspace's searches use from now on.
     pub note_model: Box<NoteModel>,
 }
@@ -65,8 +68,8 @@ pub struct Opening {
 impl Opening {
     fn pipeline(&self, workspace: Arc<Workspace>) -> Result<Pipeline> {
         let embedder = (self.embedder)(&workspace, &workspace.model())?;
-        let sandbox = self.sandbox.clone();
-        Ok(Pipeline { workspace, embedder, sandbox, chunk_tokens: self.chunk_tokens })
+        let (sandbox, facts) = (self.sandbox.clone(), self.facts.clone());
+        Ok(Pipeline { workspace, embedder, sandbox, chunk_tokens: self.chunk_tokens, facts })
     }
 }
 
@@ -81,6 +84,7 @@ pub struct Jobs {
     bounds: Bounds,
     /// How often each job that has not gone through was tried.
     tried: Mutex<HashMap<Uuid, u32>>,
+    marks: Marks,
     /// Turns true when no further batch is to be begun.
     stopping: watch::Receiver<bool>,
     workers: Mutex<Vec<JoinHandle<()>>>,
@@ -97,6 +101,7 @@ impl Jobs {
             directory,
             bounds,
             tried: Mutex::default(),
+            marks: Marks::default(),
             stopping,
             workers: Mutex::default(),
         }
@@ -263,6 +268,7 @@ impl Jobs {
             match &outcome {
                 Ok(_) | Err(Error::NotFound(_)) => {
                     tried.remove(&job);
+                    self.marks.forget(job);
                     return None;
                 }
                 Err(_) => {
@@ -306,7 +312,8 @@ impl Jobs {
         self.announce(job);
         let announce = || self.announce(job);
         let (bounds, directory, stopping) = (self.bounds, self.directory.as_ref(), &self.stopping);
-        let stages = Stages { pipeline, job, bounds, directory, stopping, gives_way, announce: &announce };
+        let marks = &self.marks;
+        let stages = Stages { pipeline, job, bounds, directory, stopping, gives_way, marks, announce: &announce };
         match stages.work_off() {
             // Cancelled meanwhile: what was on its way has left no trace.
             Err(Error::Conflict(_)) => Ok(true),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::flight::Held;
 use super::item;
+use super::midway::Midway;
 use super::pipeline::{self, Prepared};
 use super::stages::{Fate, Next, Stages};
 use super::texts::Reply;
@@ -38,6 +39,7 @@ impl Stages<'_> {
         let mut fresh = Vec::new();
         let mut since = Instant::now();
         let mut has_moved = false;
+        let mut waiting = Instant::now();
         for next in line {
             let mut is_due = false;
             has_moved |= matches!(next, Next::Document { .. } | Next::Unpacked);
@@ -46,11 +48,17 @@ impl Stages<'_> {
                     let outcome = match fate {
                         Fate::Unchanged(document) => Ok(Prepared::Unchanged(*document)),
                         Fate::Refused(error) => Err(error),
-                        Fate::Embedding(replies) => match self.collect(&replies, &mut fresh) {
-                            Some(outcome) => outcome,
-                            // Told to stop before it was whole.
-                            None => break,
-                        },
+                        Fate::Embedding(replies) => {
+                            let mut midway = Midway::new(waiting, self.marks.of(self.job, pending.position));
+                            match self.collect(&replies, &mut fresh, &mut midway) {
+                                Some(outcome) => outcome,
+                                None => {
+                                    self.commit(batch, &mut fresh, &mut since)?;
+                                    self.leave(pending.position, &midway, since)?;
+                                    return Ok(false);
+                                }
+                            }
+                        }
                     };
                     bytes += held.bytes();
                     batch.push(Finished { pending: *pending, held, outcome });
@@ -71,19 +79,26 @@ impl Stages<'_> {
                 self.commit(std::mem::take(&mut batch), &mut fresh, &mut since)?;
                 bytes = 0;
             }
+            waiting = Instant::now();
         }
         self.commit(batch, &mut fresh, &mut since)?;
         Ok(!self.is_stopping())
     }
 
-    /// A document with its vectors; `None` where they will not come.
-    fn collect(&self, replies: &Receiver<Reply>, fresh: &mut Vec<Remembered>) -> Option<Result<Prepared>> {
+    /// A document with its vectors; `None` where the job stops or gives way before it is whole.
+    fn collect(
+        &self,
+        replies: &Receiver<Reply>,
+        fresh: &mut Vec<Remembered>,
+        midway: &mut Midway,
+    ) -> Option<Result<Prepared>> {
         let mut vectors = Vec::new();
         let mut whole = None;
         loop {
             match replies.recv().ok()? {
                 Reply::Vector(place, Ok(passage)) => {
                     vectors.push((place, passage.vector));
+                    midway.count(passage.fresh.is_some(), Instant::now());
                     fresh.extend(passage.fresh);
                     if fresh.len() >= REMEMBERED {
                         self.pipeline.embedder.remember(std::mem::take(fresh));
@@ -100,16 +115,27 @@ impl Stages<'_> {
                 }
                 return Some(Ok(Prepared::Draft { draft, stale }));
             }
+            // Asked last: a job that was told to give way has to.
+            if midway.may_be_left(Instant::now()) && (self.gives_way)() {
+                return None;
+            }
         }
+    }
+
+    /// Leaves a document before it is whole; the job was worked on `since` then.
+    fn leave(&self, position: u32, midway: &Midway, since: Instant) -> Result<()> {
+        self.marks.set(self.job, position, midway.vectors());
+        let (job, worked) = (self.job, since.elapsed());
+        self.pipeline.workspace.commit(move |change| jobs::add_work(change, job, 0, worked))
     }
 
     /// Commits documents together with what became of them; the job was worked on `since` then.
     fn commit(&self, batch: Vec<Finished<'_>>, fresh: &mut Vec<Remembered>, since: &mut Instant) -> Result<()> {
+        // Before the commit: what is deleted after it must be there to be forgotten.
+        self.pipeline.embedder.remember(std::mem::take(fresh));
         if batch.is_empty() {
             return Ok(());
         }
-        // Before the commit: what is deleted after it must be there to be forgotten.
-        self.pipeline.embedder.remember(std::mem::take(fresh));
         let job = self.job;
         let mut stale = Vec::new();
         let mut landing = Vec::with_capacity(batch.len());
@@ -147,6 +173,8 @@ impl Stages<'_> {
             }
             job_results::give_up(change)
         })?;
+        self.pipeline.facts.note(self.pipeline.workspace.id());
+        self.pipeline.facts.note(self.pipeline.workspace.id());
         self.pipeline.embedder.forget(&stale);
         drop(landing);
         (self.announce)();

@@ -3,6 +3,7 @@
 //! Knows questions and evidence as text; no workspace, no session.
 
 mod extractive;
+pub mod openai;
 
 pub use extractive::{Answer, Passage, Quote, answer};
 

@@ -12,7 +12,7 @@ pub fn matching(asked: &Asked, limit: usize, allowed: Option<&RoaringBitmap>) ->
 }
 
 /// `ranking` and the similarities of those in `others` that it lacks and that match at all.
-pub fn completed(asked: &Asked, ranking: &Ranking, others: &Ranking) -> Result<Ranking> {
+pub fn completed(asked: &Asked, ranking: &Ranking, others: &[(u32, f32)]) -> Result<Ranking> {
     let known: RoaringBitmap = ranking.iter().map(|(chunk, _)| *chunk).collect();
     let missing: RoaringBitmap =
         others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(*chunk)).collect();

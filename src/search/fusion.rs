@@ -9,6 +9,8 @@ use std::collections::HashMap;
 const TEXT_WEIGHT: f32 = 0.5;
 /// The same for a question in a writing that the embedding model does not read: its vector says little.
 const TEXT_WEIGHT_UNREAD: f32 = 0.8;
+/// How far the graph lifts a chunk that is about what the question names.
+const GRAPH_WEIGHT: f32 = 0.6;
 /// Tokens for a letter within which a model reads words. Above, it spells them out; below, it has no token for them.
 const READ: std::ops::RangeInclusive<f32> = 0.1..=0.85;
 
@@ -56,6 +58,18 @@ pub fn weighted_sum(vector: &[(u32, f32)], text: &[(u32, f32)], text_weight: f32
     for hit in &mut ranking {
         hit.score =
             (1.0 - text_weight) * relative(hit.vector, best_vector) + text_weight * relative(hit.text, best_text);
+    }
+    sorted(ranking)
+}
+
+/// The same with each `lift` (a chunk and its weight `0..=1`) taking its chunk a part of the way from its score to 1. So
+/// it counts most where the legs say least, and a chunk that both legs are sure of is not overtaken.
+pub fn lifted(mut ranking: Vec<Fused>, lifts: &[(u32, f32)]) -> Vec<Fused> {
+    let weights: HashMap<u32, f32> = lifts.iter().copied().collect();
+    for hit in &mut ranking {
+        if let Some(weight) = weights.get(&hit.chunk) {
+            hit.score += GRAPH_WEIGHT * weight.clamp(0.0, 1.0) * (1.0 - hit.score);
+        }
     }
     sorted(ranking)
 }

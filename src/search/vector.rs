@@ -21,6 +21,11 @@ impl<'a> Query<'a> {
         Query { text, embedder, vector: std::cell::OnceCell::new() }
     }
 
+    /// What is asked.
+    pub fn text(&self) -> &str {
+        self.text
+    }
+
     /// What the text leg weighs for this question, as far as the model reads it.
     pub fn text_weight(&self) -> f32 {
         let letters = self.text.chars().filter(|c| c.is_alphanumeric()).count();
@@ -47,7 +52,7 @@ impl<'a> Query<'a> {
     }
 
     /// `ranking` and the similarities of those in `others` that it lacks.
-    pub fn completed(&self, workspace: &Workspace, ranking: &Ranking, others: &Ranking) -> Result<Ranking> {
+    pub fn completed(&self, workspace: &Workspace, ranking: &Ranking, others: &[(u32, f32)]) -> Result<Ranking> {
         let known: HashSet<u32> = ranking.iter().map(|(chunk, _)| *chunk).collect();
         let missing: Vec<u32> = others.iter().map(|(chunk, _)| *chunk).filter(|chunk| !known.contains(chunk)).collect();
         let mut completed = ranking.clone();

@@ -219,12 +219,16 @@ impl Registry {
         }
     }
 
+    /// The workspaces open now, but for those that are being opened or closed.
+    pub fn open_ones(&self) -> Vec<Arc<Workspace>> {
+        let slots: Vec<Arc<Slot>> = lock(&self.slots).values().cloned().collect();
+        slots.iter().filter_map(|slot| slot.state.try_lock().ok()?.workspace()).collect()
+    }
+
     /// Workspaces open now, and how many of them are making their full-text index anew. One that is being opened or
     /// closed just now is not counted.
     pub fn state(&self) -> (usize, usize) {
-        let slots: Vec<Arc<Slot>> = lock(&self.slots).values().cloned().collect();
-        let open: Vec<Arc<Workspace>> =
-            slots.iter().filter_map(|slot| slot.state.try_lock().ok()?.workspace()).collect();
+        let open = self.open_ones();
         (open.len(), open.iter().filter(|workspace| workspace.index_state() == IndexState::Rebuilding).count())
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Tenancy, id, json};
 use crate::error::{Error, Result};
 use crate::sqlite::{conflict, read_file};
-use crate::workspace::{self, Manifest, ModelIdentity};
+use crate::workspace::{self, Manifest, ModelIdentity, Unfinished};
 
 /// What the register says of a workspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,16 +181,16 @@ impl Tenancy {
         Ok(report)
     }
 
-    /// Every live workspace with its jobs that wait or were cut off.
-    pub fn unfinished_jobs(&self) -> Result<Vec<(Uuid, Uuid)>> {
+    /// Every live workspace with what it has still to do.
+    pub fn unfinished(&self) -> Result<Vec<(Uuid, Unfinished)>> {
         let live: Vec<Uuid> = self.db.read(|db| {
             let mut query = db.prepare(&format!("SELECT w.id FROM {LIVE}"))?;
             Ok(query.query_map([], |row| id(row, "id"))?.collect::<rusqlite::Result<_>>()?)
         })?;
         let mut found = Vec::new();
         for workspace in live {
-            match workspace::Workspace::peek_unfinished_jobs(&self.directory_of(workspace)) {
-                Ok(jobs) => found.extend(jobs.into_iter().map(|job| (workspace, job))),
+            match workspace::Workspace::peek_unfinished(&self.directory_of(workspace)) {
+                Ok(unfinished) => found.push((workspace, unfinished)),
                 Err(error) => tracing::error!(workspace.id = %workspace, %error, "the workspace cannot be read"),
             }
         }

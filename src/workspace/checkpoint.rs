@@ -148,6 +148,7 @@ impl Workspace {
             self.fulltext().purge()?;
             self.fulltext().rest();
             self.rest_vectors()?;
+            self.rest_network()?;
             failpoint::reach("checkpoint.purged");
             self.remove_unreferenced_files();
             self.db.reclaim()?;

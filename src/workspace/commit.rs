@@ -5,7 +5,7 @@
 //! and searchable. Each group that touches chunks raises the generation by one; if the index then fails to follow,
 //! nothing is lost, and the next group or the next opening catches up.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -13,7 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::{Workspace, follow, meta, set_meta};
+use super::facts::Touched;
+use super::{Workspace, follow, meta, network, set_meta};
 use crate::datadir::{Uploaded, make_durable};
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -27,6 +28,8 @@ pub struct Change<'a> {
     workspace: &'a Workspace,
     next: u64,
     touched: Cell<bool>,
+    /// What of the graph changes.
+    graph: RefCell<Touched>,
     /// Originals that were moved to their place, with their hashes.
     kept: RefCell<Vec<(PathBuf, String)>>,
 }
@@ -66,6 +69,11 @@ impl Change<'_> {
     pub(super) fn generation(&self) -> i64 {
         self.touched.set(true);
         self.next as i64
+    }
+
+    /// What of the graph this change touches.
+    pub(super) fn graph(&self) -> RefMut<'_, Touched> {
+        self.graph.borrow_mut()
     }
 
     /// Moves an upload to its place among the originals. One that is there already is replaced: a power cut may have
@@ -132,12 +140,24 @@ impl Workspace {
         }
         let mut reports = Vec::with_capacity(group.len());
         let mut kept = Vec::new();
+        let mut graph = Touched::default();
         let committed = self.db.write(|tx| {
             let next = meta(tx, "generation")? + 1;
-            let change = Change { db: tx, workspace: self, next, touched: Cell::new(false), kept: RefCell::default() };
+            let change = Change {
+                db: tx,
+                workspace: self,
+                next,
+                touched: Cell::new(false),
+                graph: RefCell::default(),
+                kept: RefCell::default(),
+            };
             reports.extend(group.drain(..).map(|run| run(Ok(&change))));
             let touched = change.touched.get();
             kept = change.kept.take();
+            graph = change.graph.take();
+            if !graph.is_empty() {
+                network::raise_stamp(tx)?;
+            }
             // A row must not outlive its file, so the files become durable first, all of the group together.
             let files: Vec<PathBuf> = kept.iter().map(|(place, _)| place.clone()).collect();
             failpoint::reach("commit.moved");
@@ -159,6 +179,9 @@ impl Workspace {
                 failpoint::reach("commit.released");
                 if touched {
                     self.follow_commit();
+                }
+                if !graph.is_empty() {
+                    self.follow_graph(&graph);
                 }
                 failpoint::reach("commit.followed");
                 reports.into_iter().for_each(|report| report(None));

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Workspace, chunks, id, json, sessions, to_json};
+use super::{Change, Workspace, chunks, facts, id, json, sessions, to_json};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
@@ -75,6 +75,7 @@ pub fn put(change: &Change<'_>, target: Option<Uuid>, draft: &Draft) -> Result<S
     let now = clock::now();
     let (id, created_at) = match &previous {
         Some((number, document)) => {
+            facts::remember(db, *number, document.id)?;
             delete_row(change, *number, &document.content_hash)?;
             (document.id, document.created_at.clone())
         }
@@ -129,7 +130,11 @@ pub fn edit_metadata(
     edit: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
 ) -> Result<Document> {
     let (number, mut found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;
+    let told = facts::date_of(&found.metadata);
     edit(&mut found.metadata)?;
+    if facts::date_of(&found.metadata) != told {
+        facts::read_again(change.db, number)?;
+    }
     found.updated_at = clock::now();
     let sql = "UPDATE documents SET metadata = ?2, updated_at = ?3 WHERE number = ?1";
     change.db.prepare_cached(sql)?.execute((number, to_json(&found.metadata)?, &found.updated_at))?;
@@ -140,11 +145,13 @@ pub fn edit_metadata(
 pub fn delete(change: &Change<'_>, document: Uuid) -> Result<u64> {
     let (number, found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;
     delete_row(change, number, &found.content_hash)?;
+    facts::forget_recorded(change.db, document)?;
     sessions::forget_quotes(change.db, document)?;
     Ok(found.chunk_count)
 }
 
 fn delete_row(change: &Change<'_>, number: i64, content_hash: &str) -> Result<()> {
+    facts::forget(change, number)?;
     chunks::delete_of(change, number)?;
     change.db.prepare_cached("DELETE FROM documents WHERE number = ?1")?.execute([number])?;
     change.release_file(content_hash)

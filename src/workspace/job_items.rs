@@ -68,8 +68,10 @@ pub fn add(change: &Change<'_>, job: Uuid, items: &[Item]) -> Result<()> {
 /// [`Error::Conflict`] where the job was cancelled.
 pub fn strike_done(change: &Change<'_>, job: Uuid, pending: &Pending, entry: &Entry) -> Result<()> {
     remove(change, job, pending)?;
-    let sql = "UPDATE jobs SET done = done + 1, bytes_done = bytes_done + ?2 WHERE id = ?1";
-    change.db.prepare_cached(sql)?.execute((job.to_string(), pending.item.size as i64))?;
+    // What looked like an archive was not counted as a document.
+    let uncounted = i64::from(pending.item.archive);
+    let sql = "UPDATE jobs SET total = total + ?3, done = done + 1, bytes_done = bytes_done + ?2 WHERE id = ?1";
+    change.db.prepare_cached(sql)?.execute((job.to_string(), pending.item.size as i64, uncounted))?;
     job_results::add(change, job, entry)
 }
 

@@ -136,9 +136,11 @@ pub(super) fn expect_running(change: &Change<'_>, job: Uuid) -> Result<()> {
     }
 }
 
-/// Says that `count` documents, or chunks, of a job were done or failed in the time `worked`.
+/// Says that `count` documents, or chunks, of a job were done or failed in the time `worked`. With none of them the job is no
+/// further than when it was begun.
 pub fn add_work(change: &Change<'_>, job: Uuid, count: usize, worked: Duration) -> Result<()> {
-    let sql = "UPDATE jobs SET worked_count = worked_count + ?2, worked_ms = worked_ms + ?3, begun = 0 WHERE id = ?1";
+    let sql = "UPDATE jobs SET worked_count = worked_count + ?2, worked_ms = worked_ms + ?3,
+                   begun = iif(?2 > 0, 0, begun) WHERE id = ?1";
     let milliseconds = i64::try_from(worked.as_millis()).unwrap_or(i64::MAX);
     change.db.prepare_cached(sql)?.execute((job.to_string(), count as i64, milliseconds))?;
     Ok(())
@@ -193,10 +195,11 @@ impl Workspace {
         })
     }
 
-    /// Notes that a job was left in good order, so that its next beginning counts as the first.
+    /// Notes that a job was left in good order, so that this beginning does not count. Those that ended badly still do: what
+    /// ended them may come further on in the document.
     pub fn leave_job(&self, job: Uuid) -> Result<()> {
         self.write(|tx| {
-            tx.execute("UPDATE jobs SET begun = 0 WHERE id = ?1", [job.to_string()])?;
+            tx.execute("UPDATE jobs SET begun = max(begun - 1, 0) WHERE id = ?1", [job.to_string()])?;
             Ok(())
         })
     }

@@ -105,6 +105,11 @@ impl Layout {
         self.root.join("index/vectors")
     }
 
+    /// What is derived.
+    pub fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
     /// The original with this SHA-256: `files/ab/cdef…`.
     pub fn file(&self, sha256: &str) -> Result<PathBuf> {
         match (sha256.get(..2), sha256.get(2..)) {

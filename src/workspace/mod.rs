@@ -14,6 +14,8 @@ mod commit;
 pub mod documents;
 pub mod evaluation_runs;
 pub mod evaluations;
+pub mod evidence;
+pub mod facts;
 mod filter;
 mod follow;
 pub mod job_items;
@@ -23,7 +25,9 @@ mod layout;
 pub mod listing;
 mod models;
 mod nearest;
+mod network;
 mod pace;
+pub mod proposals;
 mod rebuild;
 pub mod reindex;
 mod schema;
@@ -61,10 +65,22 @@ pub struct Workspace {
     fulltext: RwLock<Arc<Fulltext>>,
     index: follow::Following,
     vectors: RwLock<Arc<nearest::VectorIndex>>,
+    loaded: network::Loaded,
     commits: commit::Queue,
     activity: Arc<checkpoint::Activity>,
     /// What was found wrong with the database, where something was: then nothing of it is told any more.
     damage: OnceLock<String>,
+}
+
+/// What a workspace has still to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Jobs that wait or were cut off.
+    pub jobs: Vec<Uuid>,
+    /// Whether there are documents whose facts are to be read.
+    pub facts: bool,
+    /// Whether there are chunks that a language model could be asked about.
+    pub chunks: bool,
 }
 
 /// Counts and sizes of a workspace.
@@ -73,6 +89,10 @@ pub struct Stats {
     pub documents: u64,
     pub chunks: u64,
     pub vectors: u64,
+    pub entities: u64,
+    pub facts: u64,
+    /// Documents whose facts are still to be read.
+    pub facts_pending: u64,
     pub bytes_on_disk: u64,
     /// Raised by each commit that changes knowledge.
     pub generation: u64,
@@ -132,6 +152,7 @@ impl Workspace {
             fulltext: RwLock::new(Arc::new(fulltext)),
             index: follow::Following::default(),
             vectors: RwLock::new(Arc::new(vectors)),
+            loaded: network::Loaded::default(),
             commits: commit::Queue::default(),
             activity: Arc::new(checkpoint::Activity::new(clean, as_left)),
             damage: OnceLock::new(),
@@ -152,9 +173,14 @@ impl Workspace {
         crate::knn::code_bytes(&Layout::new(root).vectors())
     }
 
-    /// Whether the workspace at `root` has jobs that wait or were cut off, without opening it.
-    pub fn peek_unfinished_jobs(root: &Path) -> Result<Vec<Uuid>> {
-        sqlite::peek(&Layout::new(root).database(), jobs::unfinished)
+    /// What the workspace at `root` has still to do, without opening it.
+    pub fn peek_unfinished(root: &Path) -> Result<Unfinished> {
+        sqlite::peek(&Layout::new(root).database(), |db| {
+            // A file of an earlier version has not been read for facts.
+            let facts = facts::pending(db).is_ok_and(|documents| documents == 0);
+            let chunks = proposals::to_ask(db).is_ok_and(|chunks| chunks > 0);
+            Ok(Unfinished { jobs: jobs::unfinished(db)?, facts: !facts, chunks })
+        })
     }
 
     pub fn id(&self) -> Uuid {
@@ -231,6 +257,7 @@ impl Workspace {
         let bytes_on_disk = self.layout.size_bytes();
         self.read(|db| {
             let count = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0));
+            let [entities, facts, facts_pending] = network::counts(db)?;
             Ok(Stats {
                 documents: count("SELECT count(*) FROM documents")?,
                 chunks: count("SELECT count(*) FROM chunks")?,
@@ -239,6 +266,9 @@ impl Workspace {
                     [vectors.set.number],
                     |row| row.get(0),
                 )?,
+                entities,
+                facts,
+                facts_pending,
                 bytes_on_disk,
                 generation: meta(db, "generation")?,
                 fulltext_generation,

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::sqlite;
 
 /// Tables whose rows are counted as they come and go.
-pub const COUNTED: [&str; 11] = [
+pub const COUNTED: [&str; 16] = [
     "documents",
     "chunks",
     "agents",
@@ -20,6 +20,11 @@ pub const COUNTED: [&str; 11] = [
     "evaluations",
     "evaluation_questions",
     "evaluation_runs",
+    "entities",
+    "entity_names",
+    "mentions",
+    "facts",
+    "evidence",
 ];
 
 /// SQL that brings a file from each version to the next.
@@ -272,6 +277,97 @@ CREATE TRIGGER job_results_removed AFTER DELETE ON job_results BEGIN UPDATE tall
     r#"
 -- How often a job was begun since it got further: what ends the whole program must not end every start of it.
 ALTER TABLE jobs ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+"#,
+    r#"
+-- What the documents say. Which version of the reader of facts has read a document; 0 is none.
+ALTER TABLE documents ADD COLUMN facts_read INTEGER NOT NULL DEFAULT 0;
+-- How many of its chunks a language model was asked about.
+ALTER TABLE documents ADD COLUMN chunks_asked INTEGER NOT NULL DEFAULT 0;
+-- And how many tokens that took.
+ALTER TABLE documents ADD COLUMN tokens_used INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX documents_to_ask_about ON documents (number, facts_read, chunk_count, chunks_asked)
+    WHERE chunks_asked < chunk_count;
+-- The key of the entity that its title names.
+ALTER TABLE documents ADD COLUMN subject TEXT;
+CREATE INDEX documents_by_subject ON documents (subject);
+CREATE INDEX documents_by_facts_read ON documents (facts_read);
+-- The commit of facts that a network in memory or on disk reflects; its mark tells it from another history's.
+INSERT INTO meta VALUES ('graph_generation', 0), ('graph_mark', random());
+
+-- An entity lives as long as a document names it. Its name and kind are what most of them say.
+CREATE TABLE entities (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL UNIQUE
+) STRICT;
+-- The names that a document has for an entity, how often each, and which is the fullest.
+CREATE TABLE entity_names (
+    document INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    is_fullest INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (document, entity, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entity_names_by_entity ON entity_names (entity);
+-- Where a chunk names an entity, in bytes of the document's content.
+CREATE TABLE mentions (
+    chunk INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
+    PRIMARY KEY (chunk, start, entity)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_by_entity ON mentions (entity, chunk);
+
+-- A fact lives as long as a document says it.
+CREATE TABLE facts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    subject INTEGER NOT NULL,
+    predicate TEXT NOT NULL,
+    object INTEGER NOT NULL,
+    exclusive TEXT NOT NULL,
+    valid_at TEXT,
+    invalid_at TEXT
+) STRICT;
+-- The sentence that says it, in bytes of the document's content.
+CREATE TABLE evidence (
+    document INTEGER NOT NULL,
+    fact INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    -- The language model that read it; none where no model was asked.
+    model TEXT,
+    stated_at TEXT,
+    recorded_at TEXT NOT NULL,
+    PRIMARY KEY (document, fact, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX evidence_by_fact ON evidence (fact);
+-- When what a document said was recorded, until its next state has been read.
+CREATE TABLE recorded_facts (
+    document TEXT NOT NULL,
+    fact TEXT NOT NULL,
+    recorded_at TEXT NOT NULL,
+    PRIMARY KEY (document, fact)
+) STRICT, WITHOUT ROWID;
+INSERT INTO tallies VALUES ('entities', 0);
+CREATE TRIGGER entities_added AFTER INSERT ON entities BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'entities'; END;
+CREATE TRIGGER entities_removed AFTER DELETE ON entities BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'entities'; END;
+INSERT INTO tallies VALUES ('entity_names', 0);
+CREATE TRIGGER entity_names_added AFTER INSERT ON entity_names BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'entity_names'; END;
+CREATE TRIGGER entity_names_removed AFTER DELETE ON entity_names BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'entity_names'; END;
+INSERT INTO tallies VALUES ('mentions', 0);
+CREATE TRIGGER mentions_added AFTER INSERT ON mentions BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'mentions'; END;
+CREATE TRIGGER mentions_removed AFTER DELETE ON mentions BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'mentions'; END;
+INSERT INTO tallies VALUES ('facts', 0);
+CREATE TRIGGER facts_added AFTER INSERT ON facts BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'facts'; END;
+CREATE TRIGGER facts_removed AFTER DELETE ON facts BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'facts'; END;
+INSERT INTO tallies VALUES ('evidence', 0);
+CREATE TRIGGER evidence_added AFTER INSERT ON evidence BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evidence'; END;
+CREATE TRIGGER evidence_removed AFTER DELETE ON evidence BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evidence'; END;
 "#,
 ];
 

@@ -27,6 +27,7 @@ const ROOMS: &[&str] = &[
     "tenancy", // state
     "backup",  // of all state
     "auth",
+    "knowledge",
     "search",
     "evaluation",
     "ingest",
@@ -47,6 +48,9 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("sqlite_vec", &["sqlite"]),
     ("tantivy", &["fulltext"]),
     ("sled", &["cache"]),
+    ("petgraph", &["graph"]),
+    ("postcard", &["graph"]),
+    ("rapidfuzz", &["graph"]),
     ("ort", &["embed"]),
     ("fastembed", &["embed"]),
     ("tokenizers", &["embed"]),
@@ -65,7 +69,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("cfb", &["extract"]),
     ("hayro_interpret", &["extract"]),
     ("mail_parser", &["extract"]),
-    ("quick_xml", &["extract"]),
+    ("quick_xml", &["extract", "graph"]),
     ("html5ever", &["extract"]),
     ("pulldown_cmark", &["extract", "ingest"]),
 ];

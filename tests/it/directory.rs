@@ -24,6 +24,8 @@ pub fn copy(from: &Path, to: &Path, mut pause: impl FnMut(&Path)) {
 
 /// Waits until the manifest says that the directory is at rest.
 pub async fn at_rest(tenant: &Tenant, directory: &Path) {
+    // Reading facts is a change, too.
+    tenant.facts_read().await;
     for _ in 0..2_000 {
         let manifest = std::fs::read_to_string(directory.join("workspace.json")).unwrap_or_default();
         let manifest: Value = serde_json::from_str(&manifest).unwrap_or_default();
@@ -588,7 +590,12 @@ pub fn downgrade(directory: &Path) {
         db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
     db.execute_batch(
-        "DROP TABLE job_results; ALTER TABLE jobs DROP COLUMN bytes_total; ALTER TABLE jobs DROP COLUMN bytes_done;
+        "DROP TABLE recorded_facts; DROP TABLE evidence; DROP TABLE facts; DROP TABLE mentions; DROP TABLE entity_names;
+         DROP TABLE entities; DELETE FROM meta WHERE key LIKE 'graph%'; DROP INDEX documents_by_subject;
+         DROP INDEX documents_by_facts_read; DROP INDEX documents_to_ask_about; ALTER TABLE documents DROP COLUMN subject;
+         ALTER TABLE documents DROP COLUMN chunks_asked; ALTER TABLE documents DROP COLUMN tokens_used;
+         ALTER TABLE documents DROP COLUMN facts_read;
+         DROP TABLE job_results; ALTER TABLE jobs DROP COLUMN bytes_total; ALTER TABLE jobs DROP COLUMN bytes_done;
          ALTER TABLE jobs DROP COLUMN worked_count; ALTER TABLE jobs DROP COLUMN begun; ALTER TABLE jobs DROP COLUMN worked_ms;
          DROP TABLE evaluation_runs; DROP TABLE evaluation_questions; DROP TABLE evaluations;
          DROP TABLE tallies; DROP TABLE generations; INSERT INTO meta VALUES ('tombstones_since', 0);

@@ -154,6 +154,12 @@ async fn a_table_longer_than_a_chunk_says_its_header_again_wherever_it_came_from
     let location = &holding(&chunks, "| berth 150 |")["location"];
     let (first, last) = (location["row"].as_u64().unwrap(), location["row_end"].as_u64().unwrap());
     assert!(first <= 150 && 150 <= last && last - first < 60, "{location}");
+    let wide = "Order ID,Customer Name,Order Date,Ship Date,Ship Mode,City,Region,Category,Product Name,Sales,Quantity,Discount,Profit";
+    let row = |n: u32| format!("{n},Ada Brandt,2024-01-02,2024-01-05,First,Oslo,North,Paper,Pad,12.50,3,0.1,4.20\n");
+    let csv = format!("{wide}\n{}", (1..200).map(row).collect::<String>());
+    let (_, chunks) = taken_in(&tenant, "orders.csv", csv.as_bytes()).await;
+    assert!(chunks.len() > 10);
+    assert!(chunks.iter().all(|chunk| chunk["content"].as_str().unwrap().contains("| Order ID |")), "{chunks:?}");
     let markdown: String = rows.iter().map(|(n, name)| format!("| {n} | {name} |\n")).collect();
     let text = format!("# Berths\n\n| Number | Berth |\n| --- | --- |\n{markdown}\nThe end of the berths.\n");
     let (_, chunks) = taken_in(&tenant, "berths.md", text.as_bytes()).await;
@@ -220,6 +226,38 @@ async fn a_message_brings_its_attachment_and_its_sender() {
 }
 
 #[tokio::test]
+async fn an_attachment_is_cited_with_its_name_and_page() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let attached = pdf(&[
+        &["The lighthouse keeper winds the clock every Tuesday."],
+        &["The ferry to the island leaves at half past seven."],
+    ]);
+    let head = "From: Kim Berger <kim@example.com>\r\nSubject: The harbour\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=frontier\r\n\r\n\
+        --frontier\r\nContent-Type: text/html\r\n\r\n<h1>Greetings</h1><p>Everything is attached.</p>\r\n\
+        --frontier\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=two.pdf\r\n\
+        Content-Transfer-Encoding: binary\r\n\r\n";
+    let mail = [head.as_bytes(), &attached, b"\r\n--frontier--\r\n"].concat();
+    let (_, chunks) = taken_in(&tenant, "letters/att.eml", &mail).await;
+    let own = holding(&chunks, "Everything is attached");
+    assert_eq!((&own["location"], &own["heading_path"]), (&Value::Null, &json!(["The harbour", "Greetings"])));
+    let chunk = holding(&chunks, "ferry");
+    let path: Vec<&str> = chunk["heading_path"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(path.starts_with(&["The harbour", "Attachment: two.pdf"]), "{path:?}");
+    let location = &chunk["location"];
+    assert_eq!(location["attachment"], "two.pdf");
+    assert!(location["page"] == 2 || location["page_end"] == 2, "{location}");
+    assert_eq!(chunk["page"], Value::Null, "the mail has no pages");
+    let answer = tenant.ask("When does the ferry to the island leave?").await;
+    tenant.check_citations(&answer).await;
+    let citation = &answer["citations"][0];
+    let second = json!({"attachment": "two.pdf", "page": 2, "label": "two.pdf, page 2"});
+    assert_eq!((&citation["location"], &citation["label"]), (&second, &json!("att.eml › two.pdf, page 2")));
+    assert!(citation["file"].as_str().unwrap().ends_with("/file"), "{citation}");
+}
+
+#[tokio::test]
 async fn content_beats_the_name_that_a_file_came_with() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
@@ -262,4 +300,26 @@ async fn what_cannot_be_read_says_why() {
         .await
         .problem(415, "unsupported_media_type");
     assert_eq!(tenant.document_count().await, 0);
+}
+
+#[tokio::test]
+async fn what_is_called_an_archive_is_read_as_what_it_is() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let report = docx(&paragraph(None, "The report is a document."));
+    let parts = [file("report.zip", &report)];
+    let job = tenant.client.upload("POST", &tenant.path("/ingest"), &parts).await.is(202).json();
+    let job = tenant.finished(&id(&job)).await;
+    assert_eq!((&job["total"], &job["done"], &job["failed"]), (&json!(1), &json!(1), &json!(0)), "{job}");
+    let list = tenant.client.get(&tenant.path("/documents")).await.is(200).json();
+    assert_eq!(list["documents"][0]["source"], "report.zip");
+    let mbox = "From a@x Mon Jan  1 00:00:00 2024\nSubject: One\n\nThe first.\n\nFrom a@x Mon Jan  1 00:00:00 2024\nSubject: Two\n\nThe second.\n";
+    let zip = package(&[("box\\mail.mbox", mbox), ("notes.txt", "Beside it.")]);
+    let job = tenant.client.upload("POST", &tenant.path("/ingest"), &[file("all.zip", &zip)]).await.is(202).json();
+    let job = tenant.finished(&id(&job)).await;
+    assert_eq!((&job["done"], &job["failed"]), (&json!(3), &json!(0)), "{job}");
+    let list = tenant.client.get(&tenant.path("/documents?sort=source")).await.is(200).json();
+    let sources: Vec<&str> =
+        list["documents"].as_array().unwrap().iter().filter_map(|row| row["source"].as_str()).collect();
+    assert!(sources.contains(&"box/mail.mbox/00001.eml") && sources.contains(&"notes.txt"), "{sources:?}");
 }

@@ -600,3 +600,73 @@ async fn workspaces_take_turns_with_the_only_worker() {
     let report = big.admin.send("POST", &big.path("/check"), None).await.is(200).json();
     assert_eq!(report["whole"], true, "{report}");
 }
+
+/// One document of about so many kilobytes, no sentence of it like another.
+fn long_document(kilobytes: usize) -> Value {
+    let mut document = numbered(0..1, kilobytes * 11).remove(0);
+    document["title"] = json!("Long");
+    document
+}
+
+/// Takes `document` in with a job, and meanwhile small ones in another workspace until they have gone before it `times` times or
+/// it is in. Gives how often they did, and the workspace.
+async fn pass(server: &Server, document: &Value, times: usize) -> (usize, Tenant) {
+    let big = Tenant::new(&server.admin()).await;
+    let small = Tenant::within(&big.admin, &big.organization).await;
+    let job = id(&big.client.post(&big.path("/ingest"), &json!({"documents": [document]})).await.is(202).json());
+    let path = big.path(&format!("/jobs/{job}"));
+    let mut events = big.client.stream("GET", &format!("{path}/events"), None).await;
+    while events.next().await.unwrap()["status"] == "queued" {}
+    let mut passed = 0;
+    while passed < times {
+        let ended = small.ingest(&numbered(passed..passed + 1, 1)).await;
+        assert_eq!((&ended["status"], &ended["done"]), (&json!("succeeded"), &json!(1)));
+        // A job may give way, too, when its last document is in.
+        if big.client.get(&path).await.is(200).json()["done"] != 0 {
+            break;
+        }
+        passed += 1;
+    }
+    let ended = big.finished(&job).await;
+    assert_eq!((&ended["status"], &ended["done"], &ended["failed"]), (&json!("succeeded"), &json!(1), &json!(0)));
+    let report = big.admin.send("POST", &big.path("/check"), None).await.is(200).json();
+    assert_eq!(report["whole"], true, "{report}");
+    (passed, big)
+}
+
+#[tokio::test]
+async fn a_job_gives_way_midway_through_a_document() {
+    // One thread, so that the document takes several turns on a machine of many cores, too.
+    let server = Server::with(&[("CARREL_INGEST_WORKERS", "1"), ("CARREL_MEMORY_EMBEDDING_THREADS", "1")]);
+    let document = long_document(350);
+    let (passed, tenant) = pass(&server, &document, 2).await;
+    assert_eq!(passed, 2, "it gives way in each of its turns");
+    // As it is when nobody waits.
+    let mut again = document.clone();
+    again["source"] = json!("again.md");
+    tenant.ingest(&[again]).await;
+    let listed = tenant.client.get(&tenant.path("/documents")).await.is(200).json();
+    let [copy, original] = &listed["documents"].as_array().unwrap()[..] else { panic!("{listed}") };
+    assert_eq!(copy["chunk_count"], original["chunk_count"]);
+    let stats = tenant.client.get(&tenant.path("/stats")).await.is(200).json();
+    assert_eq!(
+        (&stats["vectors"], stats["chunks"].as_u64()),
+        (&stats["chunks"], original["chunk_count"].as_u64().map(|n| 2 * n))
+    );
+    let read = tenant.read(&id(original)).await;
+    assert_eq!(read["content"].as_str().unwrap().trim(), document["content"].as_str().unwrap().trim());
+}
+
+#[tokio::test]
+async fn a_document_whose_vectors_cannot_be_remembered_ends_all_the_same() {
+    let home = Server::start().stop();
+    let cache = home.data().join("cache");
+    std::fs::remove_dir_all(&cache).unwrap();
+    std::fs::write(&cache, "in the way").unwrap();
+    let only_worker = [("CARREL_INGEST_WORKERS", "1"), ("CARREL_MEMORY_EMBEDDING_THREADS", "1")];
+    let server = Server::within(home, &only_worker);
+    let (passed, tenant) = pass(&server, &long_document(120), usize::MAX).await;
+    assert!(server.home().log().contains("there is no cache"));
+    assert!(passed <= 1, "once it is begun anew, it is not left before it is whole");
+    assert_eq!(tenant.document_count().await, 1);
+}

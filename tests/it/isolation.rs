@@ -17,7 +17,7 @@ const SECRET: &str = "marmaladefish";
 async fn furnished(admin: &Client) -> (Tenant, Ids) {
     let tenant = Tenant::new(admin).await;
     let name = format!("{CANARY} {SECRET}");
-    let content = format!("# {name}\n\nThe {CANARY} opens with the word {SECRET}.\n");
+    let content = format!("# {name}\n\nThe {CANARY} opens with the word {SECRET}. Orla Quimby was born in Leeds.\n");
     let body =
         json!({"source": format!("{SECRET}.md"), "title": name, "content": content, "metadata": {"word": SECRET}});
     let document = id(&tenant.client.post(&tenant.path("/documents"), &body).await.is(201).json());
@@ -36,7 +36,11 @@ async fn furnished(admin: &Client) -> (Tenant, Ids) {
     let set = id(&tenant.client.post(&tenant.path("/evaluations"), &body).await.is(201).json());
     let runs = tenant.path(&format!("/evaluations/{set}/runs"));
     let run = tenant.client.post(&runs, &json!({})).await.is(201).json();
+    tenant.facts_read().await;
+    let entities = tenant.client.get(&tenant.path("/graph/entities?q=Orla%20Quimby")).await.is(200).json();
+    assert_eq!(entities[0]["name"], "Orla Quimby", "{entities}");
     let ids = Ids::from([
+        ("entity", id(&entities[0])),
         ("evaluation", set),
         ("question", run["questions"][0]["question_id"].as_str().unwrap().to_owned()),
         ("run", id(&run)),

@@ -2,12 +2,13 @@
 //!
 //! `server` starts it in a directory of its own and ends it with a check of its log; `client` speaks to it; `tenant`
 //! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say,
-//! `originals` writes them in other formats. All other
+//! `originals` writes them in other formats, `provider` answers for a language model. All other
 //! modules are subjects. Nothing here sleeps: tests wait on a job's events or on what the program prints.
 
 mod client;
 mod handbook;
 mod originals;
+mod provider;
 mod routes;
 mod server;
 mod tenant;
@@ -31,12 +32,14 @@ mod faults;
 mod faulty;
 mod folders;
 mod formats;
+mod graph;
 mod hits;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
 #[cfg(target_os = "linux")]
 mod machine;
+mod model_facts;
 mod nearest;
 mod operations;
 mod organizations;

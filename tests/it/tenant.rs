@@ -83,6 +83,30 @@ impl Tenant {
         self.client.get(&self.path(&format!("/jobs/{job}"))).await.is(200).json()
     }
 
+    /// Waits until the facts of all documents have been read.
+    pub async fn facts_read(&self) {
+        for _ in 0..3_000 {
+            let stats = self.admin.get(&self.path("/stats")).await.is(200).json();
+            if stats["facts_pending"] == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the facts were not read");
+    }
+
+    /// The same tenant on another server of its directory.
+    pub fn on(&self, server: &crate::server::Server) -> Tenant {
+        let key = self.client.token();
+        Tenant {
+            admin: server.admin(),
+            organization: self.organization.clone(),
+            workspace: self.workspace.clone(),
+            agent: self.agent.clone(),
+            client: server.admin().with_token(key),
+        }
+    }
+
     /// How many documents there are.
     pub async fn document_count(&self) -> u64 {
         self.client.get(&self.path("/documents?limit=1")).await.is(200).json()["total"].as_u64().unwrap()

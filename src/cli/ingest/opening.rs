@@ -38,10 +38,11 @@ fn without_links(path: &Path) -> io::Result<File> {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn a_link_that_took_the_place_of_a_file_leads_nowhere() {
         let folder = tempfile::tempdir().unwrap();

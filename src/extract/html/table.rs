@@ -8,6 +8,8 @@ use super::attribute;
 const SPAN: usize = 100;
 /// Cells of a row that others can be added to by spanning.
 const CELLS: usize = 1_000;
+/// Cells of a table that only spans make; beyond, they span no more.
+const FILLERS: usize = 20_000;
 /// Bytes of a text that is said again in every row that it spans.
 const REPEATED: usize = 100;
 
@@ -16,6 +18,8 @@ pub struct Row {
     cells: Vec<Cell>,
     /// Cells of rows before that reach into this one, and the rows that they still reach: by column.
     from_above: Vec<Option<(String, usize)>>,
+    /// Cells that spans have made so far.
+    fillers: usize,
 }
 
 #[derive(Default)]
@@ -48,8 +52,10 @@ impl Row {
         for cell in cells {
             self.fill(&mut out);
             let text = cell.text.trim().to_owned();
-            let columns = if out.len() < CELLS { cell.columns } else { 1 };
-            if cell.rows > 1 && out.len() < CELLS {
+            let may_span = out.len() < CELLS && self.fillers < FILLERS;
+            let columns = if may_span { cell.columns } else { 1 };
+            self.fillers += columns - 1;
+            if cell.rows > 1 && may_span {
                 let repeated = if text.len() <= REPEATED { text.clone() } else { String::new() };
                 let until = out.len() + columns;
                 if self.from_above.len() < until {
@@ -65,6 +71,9 @@ impl Row {
             out.extend(std::iter::repeat_n(String::new(), columns - 1));
         }
         self.fill(&mut out);
+        if self.fillers >= FILLERS {
+            self.from_above.clear();
+        }
         for column in &mut self.from_above {
             *column = column.take().map(|(text, rows)| (text, rows - 1)).filter(|(_, rows)| *rows > 0);
         }
@@ -75,9 +84,10 @@ impl Row {
     }
 
     /// Puts in what reaches into the next columns from above.
-    fn fill(&self, out: &mut Vec<String>) {
+    fn fill(&mut self, out: &mut Vec<String>) {
         while let Some(Some((text, _))) = self.from_above.get(out.len()) {
             out.push(text.clone());
+            self.fillers += 1;
         }
     }
 }

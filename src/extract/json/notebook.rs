@@ -33,7 +33,7 @@ pub fn extract(node: &Node) -> Result<Option<Extracted>, Fault> {
             Some("markdown") => {
                 let prose = markdown::extract(&source);
                 composer.title = composer.title.take().or_else(|| prose.title.clone());
-                composer.append(&prose);
+                composer.append(&prose, 0, None);
             }
             _ => composer.paragraph(&source),
         }

@@ -9,8 +9,12 @@ use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart, MimeHe
 use super::composer::{Composer, folded};
 use super::fault::{Fault, Kind, Warning};
 use super::{Extracted, Format, Input, Structure, encoding, extract_within, html};
+use crate::place::Place;
 pub use mailbox::messages;
 
+/// Levels of the headings: a message's subject, and the name of what is attached to it.
+const SUBJECT: usize = 1;
+const ATTACHMENT: usize = 2;
 /// Documents that may lie within each other.
 const DEEPEST: usize = 3;
 /// Attachments of one message that are read, and their bytes.
@@ -103,8 +107,7 @@ fn facts(message: &Message<'_>, composer: &mut Composer) {
 
 /// Writes a message: its headers, its text, then its attachments. `untitled` is the heading of one without a subject.
 fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Composer) -> Result<(), Fault> {
-    let level = 1 + depth.min(2);
-    composer.heading(level, message.subject().filter(|subject| !subject.trim().is_empty()).unwrap_or(untitled));
+    composer.heading(SUBJECT, message.subject().filter(|subject| !subject.trim().is_empty()).unwrap_or(untitled));
     let mut headers = String::new();
     for (name, people) in [("From", people(message.from())), ("To", people(message.to())), ("Cc", people(message.cc()))]
     {
@@ -118,7 +121,7 @@ fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Com
     composer.paragraph(&headers);
     for part in message.text_body.iter().filter_map(|id| message.part(*id)) {
         match &part.body {
-            PartType::Html(_) => append(&html::extract(&said(message, part)), composer),
+            PartType::Html(_) => append(&html::extract(&said(message, part)), SUBJECT, None, composer),
             PartType::Text(_) => paragraphs(&said(message, part), composer),
             _ => {}
         }
@@ -139,8 +142,13 @@ fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Com
         };
         match read {
             Ok(found) => {
-                composer.heading(level + 1, &format!("Attachment: {name}"));
-                append(&found, composer);
+                // Of a text whose white space is folded, no line is where it was.
+                let marked = found.marks.first().filter(|mark| mark.at == 0 && found.structure == Structure::Markdown);
+                let place = marked.map_or(Place::Nowhere, |mark| mark.place.clone());
+                composer.place(place.attached(&name));
+                composer.heading(ATTACHMENT, &format!("Attachment: {name}"));
+                append(&found, ATTACHMENT, Some(&name), composer);
+                composer.place(Place::Nowhere);
             }
             // Nothing is lost with pictures in a signature.
             Err(fault) if fault.kind == Kind::NoText => {}
@@ -189,10 +197,10 @@ fn said<'a>(message: &'a Message<'_>, part: &'a MessagePart<'_>) -> Cow<'a, str>
     Cow::Borrowed(text)
 }
 
-/// Adds what was made of a part.
-fn append(found: &Extracted, composer: &mut Composer) {
+/// Adds what was made of a part, its headings below `level`.
+fn append(found: &Extracted, level: usize, attachment: Option<&str>, composer: &mut Composer) {
     match found.structure {
-        Structure::Markdown => composer.append(found),
+        Structure::Markdown => composer.append(found, level, attachment),
         Structure::Plain => {
             paragraphs(&found.content, composer);
             composer.warnings.extend(found.warnings.iter().cloned());
@@ -286,7 +294,7 @@ mod tests {
         let found = read(REPORT.as_bytes());
         let expected = "# Pump\n\nFrom: Jürgen <j@example.com>\nTo: a@example.com, B <b@example.com>\n\
             Date: Fri, 23 Dec 2022 12:08:48 -0600\n\n\\# Grüße\n\nIt stands still.\n\n## Attachment: hours.csv\n\n\
-            | Pump | Hours |\n| --- | --- |\n| A | 9 |\n\n## Attachment: Inner\n\n## Inner\n\nFrom: c@example.com\n\nForwarded words.";
+            | Pump | Hours |\n| --- | --- |\n| A | 9 |\n\n## Attachment: Inner\n\n### Inner\n\nFrom: c@example.com\n\nForwarded words.";
         assert_eq!(found.content, expected);
         assert_eq!(found.title.as_deref(), Some("Pump"));
         let facts = json!({"author": "Jürgen <j@example.com>", "to": ["a@example.com", "B <b@example.com>"],
@@ -295,6 +303,32 @@ mod tests {
         let warnings: Vec<&str> = found.warnings.iter().map(|warning| warning.code.as_str()).collect();
         assert_eq!(warnings, ["unsupported_media_type"]);
         assert!(found.warnings[0].message.starts_with("a.exe was left out"), "{:?}", found.warnings);
+    }
+
+    #[test]
+    fn what_is_attached_keeps_its_places_and_stands_below_the_subject() {
+        let inner = "Content-Type: message/rfc822\nContent-Disposition: attachment; filename=a.eml\n\n\
+            Subject: Inner\nContent-Type: multipart/mixed; boundary=y\n\n--y\n\nForwarded words.\n\
+            --y\nContent-Type: text/markdown\nContent-Disposition: attachment; filename=b.md\n\n\
+            \n    # code\n\nTitle\n===\nsixth line\n\n```\n# open\n--y--\n";
+        let notes = "Content-Type: text/plain\nContent-Disposition: attachment; filename=c.txt\n\nNotes.\n";
+        let mailbox = format!(
+            "From a@x Sat Jan  3 01:05:34 1996\nSubject: Outer\nContent-Type: multipart/mixed; boundary=x\n\n\
+             --x\nContent-Type: text/html\n\n<h1>Page</h1><p>Body.</p>\n--x\n{inner}--x\n{notes}--x--\n\n\
+             From b@x Sat Jan  3 01:05:35 1996\nSubject: Next\n\nIts text.\n"
+        );
+        let found = extract_mailbox(mailbox.as_bytes(), 0).unwrap();
+        let expected = "# Outer\n\n## Page\n\nBody.\n\n## Attachment: a.eml\n\n### Inner\n\nForwarded words.\n\n\
+            #### Attachment: b.md\n\n    # code\n\n##### Title\n\nsixth line\n\n```\n# open\n```\n\n## Attachment: c.txt\n\nNotes.\n\n# Next\n\nIts text.";
+        assert_eq!(found.content, expected);
+        let place = |text: &str| {
+            let at = expected.find(text).unwrap();
+            crate::place::locate(&found.marks, expected, 0, &(at..at + text.len())).map(|place| place.to_string())
+        };
+        let at = |place: &str| Some(place.to_owned());
+        assert_eq!([place("Body."), place("Its text.")], [None, None]);
+        assert_eq!([place("Forwarded"), place("Notes.")], [at("a.eml"), at("c.txt")]);
+        assert_eq!(place("sixth line"), at("a.eml › b.md, line 6"));
     }
 
     #[test]

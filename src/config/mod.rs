@@ -1,8 +1,12 @@
 //! Every setting, documented, with its default: flags > environment > `carrel.toml` > defaults.
 //!
 //! The environment's name of a setting is `CARREL_` and its path in capitals (`limits.upload_bytes` is
-//! `CARREL_LIMITS_UPLOAD_BYTES`). Knows nothing of what the settings are for.
+//! `CARREL_LIMITS_UPLOAD_BYTES`); a table whose names are the operator's has none. Knows nothing of what the settings are
+//! for.
 
+mod providers;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +14,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
+
+pub use providers::{Provider, ProviderKind};
+
+/// What is shown in place of a secret.
+const HIDDEN: &str = "(hidden)";
 
 /// The effective configuration of a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +40,10 @@ pub struct Config {
     pub limits: Limits,
     /// How documents become chunks.
     pub ingest: Ingest,
+    /// How large the knowledge graph of a workspace may become, and the language model that reads facts for it.
+    pub graph: Graph,
+    /// Where language models are asked, by names of the operator's. In the file alone.
+    pub providers: BTreeMap<String, Provider>,
     /// How much is kept in memory.
     pub memory: Memory,
     /// What is written to the log.
@@ -63,6 +76,23 @@ pub struct Limits {
     pub request_seconds: u64,
     /// Seconds that open requests have to end after a signal to stop.
     pub drain_seconds: u64,
+}
+
+/// How large the knowledge graph of a workspace may become, which is in memory while it is asked: about a kilobyte for an
+/// entity and a third of one for a fact. Documents beyond are found as all others, and say no facts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Graph {
+    /// Entities of a workspace.
+    pub entities: u64,
+    /// Facts of a workspace.
+    pub facts: u64,
+    /// The provider whose model reads facts too, sent chunk by chunk; empty is none.
+    pub provider: String,
+    /// That model, as the provider names it.
+    pub model: String,
+    /// Tokens, in and out, after which the model is asked no more about a document.
+    pub tokens_per_document: u64,
 }
 
 /// How documents become chunks.
@@ -126,6 +156,8 @@ impl Default for Config {
             admin_key: String::new(),
             limits: Limits::default(),
             ingest: Ingest::default(),
+            graph: Graph::default(),
+            providers: BTreeMap::new(),
             memory: Memory::default(),
             log: Log::default(),
         }
@@ -158,6 +190,18 @@ impl Default for Ingest {
             reader_bytes: 1 << 30,
             reader_seconds: 120,
             ocr_languages: "eng".into(),
+        }
+    }
+}
+
+impl Default for Graph {
+    fn default() -> Self {
+        Graph {
+            entities: 500_000,
+            facts: 1_000_000,
+            provider: String::new(),
+            model: String::new(),
+            tokens_per_document: 20_000,
         }
     }
 }
@@ -234,6 +278,18 @@ impl Config {
         if !self.admin_key.is_empty() && self.admin_key.len() < 8 {
             return Err(Error::invalid("admin_key", "must have at least 8 characters"));
         }
+        self.providers.iter().try_for_each(|(name, provider)| provider.check(name))?;
+        if !self.graph.provider.is_empty() {
+            if !self.providers.contains_key(&self.graph.provider) {
+                return Err(Error::invalid(
+                    "graph.provider",
+                    format!("there is no [providers.{}]", self.graph.provider),
+                ));
+            }
+            if self.graph.model.is_empty() {
+                return Err(Error::invalid("graph.model", "must name the provider's model"));
+            }
+        }
         Ok(())
     }
 
@@ -241,8 +297,9 @@ impl Config {
     pub fn to_toml(&self) -> Result<String> {
         let mut shown = self.clone();
         if !shown.admin_key.is_empty() {
-            shown.admin_key = "(hidden)".into();
+            shown.admin_key = HIDDEN.into();
         }
+        shown.providers = shown.providers.into_iter().map(|(name, provider)| (name, provider.shown())).collect();
         toml::to_string_pretty(&shown).map_err(|e| Error::internal("configuration", e))
     }
 }

@@ -1,0 +1,141 @@
+//! Where language models are asked: only what an operator wrote into the configuration's file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A place where language models are asked, `[providers.NAME]`. Nothing is ever sent anywhere else.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// What it speaks.
+    pub kind: ProviderKind,
+    /// Where it is: `http://127.0.0.1:11434/v1`.
+    pub base_url: String,
+    /// Its key; or else the file that holds it, or the variable of the environment. At most one of the three.
+    #[serde(default)]
+    pub api_key: String,
+    #[serde(default)]
+    pub api_key_file: String,
+    #[serde(default)]
+    pub api_key_env: String,
+    /// Seconds that an answer may take.
+    #[serde(default = "timeout_seconds")]
+    pub timeout_seconds: u64,
+}
+
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// The chat completions of OpenAI, as Ollama, llama.cpp, vLLM, LM Studio and many others have them.
+    OpenAi,
+}
+
+fn timeout_seconds() -> u64 {
+    120
+}
+
+impl Provider {
+    /// The same without its key.
+    pub(super) fn shown(self) -> Self {
+        let api_key = if self.api_key.is_empty() { String::new() } else { super::HIDDEN.into() };
+        Provider { api_key, ..self }
+    }
+
+    pub(super) fn check(&self, name: &str) -> Result<()> {
+        let field = |field: &str| format!("providers.{name}.{field}");
+        let is_web = ["http://", "https://"].iter().any(|scheme| self.base_url.starts_with(scheme));
+        if !is_web || self.base_url.contains(['@', '?', '#']) {
+            let message = "must begin with http:// or https://, and have no user, query or fragment";
+            return Err(Error::invalid(field("base_url"), message));
+        }
+        if self.timeout_seconds == 0 {
+            return Err(Error::invalid(field("timeout_seconds"), "must be at least 1"));
+        }
+        let keys = [&self.api_key, &self.api_key_file, &self.api_key_env];
+        if keys.iter().filter(|key| !key.is_empty()).count() > 1 {
+            return Err(Error::invalid(
+                field("api_key"),
+                "only one of api_key, api_key_file and api_key_env may be set",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Its key, wherever that is kept.
+    ///
+    /// # Errors
+    /// Where the file or the variable is missing.
+    pub fn key(&self) -> Result<Option<String>> {
+        let key = if !self.api_key_file.is_empty() {
+            let read = std::fs::read_to_string(&self.api_key_file);
+            read.map_err(|e| Error::invalid("api_key_file", format!("{}: {e}", self.api_key_file)))?
+        } else if !self.api_key_env.is_empty() {
+            let read = std::env::var(&self.api_key_env);
+            read.map_err(|e| Error::invalid("api_key_env", format!("{}: {e}", self.api_key_env)))?
+        } else {
+            self.api_key.clone()
+        };
+        let key = key.trim();
+        Ok((!key.is_empty()).then(|| key.to_owned()))
+    }
+}
+
+/// Without the key, which must not come into a log.
+impl std::fmt::Debug for Provider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Provider").field("kind", &self.kind).field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    fn load(text: &str) -> crate::error::Result<Config> {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path), std::iter::empty(), &[])
+    }
+
+    const LOCAL: &str = "[providers.local]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:11434/v1\"\n";
+
+    #[test]
+    fn a_provider_is_chosen_by_its_name_and_its_key_stays_hidden() {
+        let text = format!("{LOCAL}api_key = \"sk-0123456789\"\n[graph]\nprovider = \"local\"\nmodel = \"small\"\n");
+        let config = load(&text).unwrap();
+        assert_eq!(config.providers["local"].key().unwrap().as_deref(), Some("sk-0123456789"));
+        let shown = config.to_toml().unwrap();
+        assert!(shown.contains("[providers.local]") && !shown.contains("0123456789"), "{shown}");
+        assert!(!format!("{config:?}").contains("0123456789"));
+    }
+
+    #[test]
+    fn a_key_can_lie_in_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "sk-0123456789\n").unwrap();
+        let config = load(&format!("{LOCAL}api_key_file = {:?}\n", file.path())).unwrap();
+        assert_eq!(config.providers["local"].key().unwrap().as_deref(), Some("sk-0123456789"));
+        drop(file);
+        assert!(config.providers["local"].key().unwrap_err().to_string().contains("api_key_file"));
+        assert_eq!(load(LOCAL).unwrap().providers["local"].key().unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        let refusals = [
+            ("[graph]\nprovider = \"other\"\nmodel = \"small\"", "graph.provider"),
+            ("[graph]\nprovider = \"local\"", "graph.model"),
+            ("api_key = \"a\"\napi_key_env = \"B\"", "providers.local.api_key"),
+            ("timeout_seconds = 0", "providers.local.timeout_seconds"),
+            ("flavour = \"mild\"", "flavour"),
+        ];
+        for (text, field) in refusals {
+            let error = load(&format!("{LOCAL}{text}\n")).unwrap_err().to_string();
+            assert!(error.contains(field), "{text}: {error}");
+        }
+        let error = load(&LOCAL.replace("http://", "http://user:secret@")).unwrap_err().to_string();
+        assert!(error.contains("providers.local.base_url") && !error.contains("secret"), "{error}");
+    }
+}
