@@ -9,6 +9,8 @@ const FEWEST_ROWS: usize = 3;
 const MOST_COLUMNS: usize = 64;
 /// Letters in a table's typical cell; longer ones are prose in columns.
 const LONGEST_CELL: f64 = 40.0;
+/// Letters in a typical line of a narrow column of prose.
+const SHORTEST_LINE: f64 = 20.0;
 
 /// Rows of a block: lines that are read on, or the cells of a table.
 pub enum Rows {
@@ -49,6 +51,57 @@ pub fn split(rows: Vec<Vec<Segment>>) -> Vec<Rows> {
         found.push(Rows::Lines(lines));
     }
     found
+}
+
+/// Whether rows are those of tables, nearly all of them, and not lines of prose that stand in columns.
+pub fn are_tables(rows: Vec<Vec<Segment>>) -> bool {
+    let count = rows.len();
+    let inside = |rows: Rows| match rows {
+        Rows::Table(table) if !has_prose(&table) => table.len(),
+        _ => 0,
+    };
+    let inside: usize = split(rows).into_iter().map(inside).sum();
+    inside > 0 && 10 * inside >= 8 * count
+}
+
+/// What stands in tables among the first and last of a page's rows, those that have cells in all columns but the first.
+pub fn edges(rows: &[Vec<Segment>], lines: usize) -> Vec<&Segment> {
+    let windows = || rows.windows(FEWEST_ROWS);
+    let edges = windows().take(lines).chain(windows().rev().take(lines));
+    edges.flat_map(whole).flatten().collect()
+}
+
+/// The rows of a table without gaps, where these are one.
+fn whole(rows: &[Vec<Segment>]) -> Vec<&Vec<Segment>> {
+    let found = split(Vec::from(rows));
+    let [Rows::Table(table)] = found.as_slice() else { return Vec::new() };
+    if has_prose(table) {
+        return Vec::new();
+    }
+    let is_whole = |row: &Vec<String>| row.iter().skip(1).all(|cell| !cell.is_empty());
+    rows.iter().zip(table).filter(|(_, cells)| is_whole(cells)).map(|(row, _)| row).collect()
+}
+
+/// Whether prose stands in a column of a table.
+fn has_prose(table: &[Vec<String>]) -> bool {
+    let width = table.first().map_or(0, Vec::len);
+    let column = |at: usize| table.iter().filter_map(move |row| row.get(at)).filter(|cell| !cell.is_empty());
+    (0..width).any(|at| is_prose(&column(at).collect::<Vec<_>>()))
+}
+
+/// Whether lines are filled as those of prose are, and begin within sentences, with ever other words.
+fn is_prose(lines: &[&String]) -> bool {
+    let usual = median(lines.iter().map(|line| letters(line)).collect());
+    let longest = lines.iter().map(|line| letters(line)).fold(1.0, f64::max);
+    // Scripts without spaces say more in fewer letters, and have no capitals.
+    let is_unspaced = lines.iter().flat_map(|line| line.chars()).all(|c| c > '\u{2E80}');
+    let is_long = usual >= SHORTEST_LINE || (is_unspaced && usual >= 8.0);
+    let begun = lines.iter().filter(|line| line.starts_with(|c: char| c.is_uppercase() || c.is_numeric())).count();
+    let mut words: Vec<Option<&str>> = lines.iter().map(|line| line.split(' ').next()).collect();
+    words.sort_unstable();
+    let same = words.chunk_by(|one, next| one == next).map(<[_]>::len).max().unwrap_or(0);
+    let is_flowing = 2 * begun < lines.len() && 2 * same < lines.len();
+    usual > LONGEST_CELL || (is_long && usual >= 0.8 * longest && is_flowing)
 }
 
 /// The columns with one more row, unless a cell of it stands in two of them.
@@ -101,8 +154,7 @@ fn table(run: &[Vec<Segment>], columns: &[(f64, f64)]) -> Option<Vec<Vec<String>
         table.push(cells);
     }
     let filled: Vec<&String> = table.iter().flatten().filter(|cell| !cell.is_empty()).collect();
-    let letters = |cell: &&String| f64::from(u32::try_from(cell.chars().count()).unwrap_or(u32::MAX));
-    let is_short = median(filled.iter().map(letters).collect()) <= LONGEST_CELL;
+    let is_short = median(filled.iter().map(|cell| letters(cell)).collect()) <= LONGEST_CELL;
     let is_full = 10 * filled.len() >= 6 * table.len() * columns.len();
     // Two columns are labels and values as often; figures tell.
     let figures = table.iter().filter(|row| row.last().is_some_and(|cell| is_figure(cell))).count();
@@ -111,6 +163,10 @@ fn table(run: &[Vec<Segment>], columns: &[(f64, f64)]) -> Option<Vec<Vec<String>
     let is_list =
         table.iter().all(|row| row.first().is_some_and(|cell| cell.chars().count() <= 4)) && columns.len() == 2;
     (is_short && is_full && is_wide && !is_list).then_some(table)
+}
+
+fn letters(cell: &str) -> f64 {
+    f64::from(u32::try_from(cell.chars().count()).unwrap_or(u32::MAX))
 }
 
 fn is_figure(cell: &str) -> bool {

@@ -1,6 +1,7 @@
 //! The order in which a page is read: bands from the top down, the columns of a band from left to right.
 
-use super::segments::Segment;
+use super::aligned;
+use super::segments::{Segment, rows};
 
 /// Columns within columns that are told apart.
 const DEEPEST: usize = 6;
@@ -83,7 +84,9 @@ fn close(
     plain: &mut Vec<Segment>,
     blocks: &mut Vec<Vec<Segment>>,
 ) {
-    let Some(gutter) = gutter(&band, covered) else {
+    // The cells of a table may say as much as prose.
+    let gutter = gutter(&band, covered).filter(|_| !aligned::are_tables(rows(&mut band.clone())));
+    let Some(gutter) = gutter else {
         plain.extend(band);
         return;
     };

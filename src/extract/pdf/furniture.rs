@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::aligned;
 use super::glyphs::whole;
-use super::segments::Segment;
+use super::segments::{Segment, rows};
 
 /// How much of a page's height its edges are at most, and how many of its lines.
 const EDGE: f64 = 0.3;
@@ -47,6 +48,7 @@ pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
         }
     }
     for ((_, segments), mut dropped) in pages.iter_mut().zip(dropped) {
+        keep_tables(segments, &mut dropped);
         dropped.sort_unstable();
         let declared = |segment: &Segment| segment.is_furniture;
         // A page that would have nothing left is no page of headers.
@@ -60,6 +62,16 @@ pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
             !is_dropped
         });
     }
+}
+
+/// Takes rows of tables out of what is dropped: a header is repeated where its table goes on, and so are values.
+fn keep_tables(segments: &[Segment], dropped: &mut Vec<usize>) {
+    if dropped.is_empty() {
+        return;
+    }
+    let rows = rows(&mut segments.to_vec());
+    let kept = aligned::edges(&rows, LINES);
+    dropped.retain(|at| segments.get(*at).is_some_and(|segment| !kept.contains(&segment)));
 }
 
 /// Down to where the upper edge of a page reaches, and from where the lower one does.

@@ -89,6 +89,51 @@ fn columns_are_read_one_after_the_other() {
 }
 
 #[test]
+fn prose_in_three_level_columns_is_no_table() {
+    let columns = [
+        [
+            "Foxes live in woods near to",
+            "towns, where berries, mice",
+            "and hens are to be had, and",
+            "are seldom seen by day.",
+        ],
+        [
+            "Their young are born in the",
+            "spring and stay with both",
+            "of their parents until they",
+            "can hunt, which is in fall.",
+        ],
+        [
+            "Nobody knows how many there",
+            "are, since those who would",
+            "count them are asleep while",
+            "they go about their things.",
+        ],
+    ];
+    let mut lines = Vec::new();
+    for (x, column) in [50, 220, 390].into_iter().zip(columns) {
+        lines.extend([700, 686, 672, 658].into_iter().zip(column).map(|(y, line)| (x, y, 10, line)));
+    }
+    assert_eq!(content(&pages(&[text(&lines)])), columns.map(|lines| lines.join(" ")).join("\n\n"));
+}
+
+#[test]
+fn cells_that_say_as_much_as_prose_stay_in_their_rows() {
+    let header = [(50, 714, 12, "Name of the thing"), (220, 714, 12, "Yield"), (350, 714, 12, "Who looks after it")];
+    let mut page = text(&header);
+    let mut expected = "| Name of the thing | Yield | Who looks after it |\n| --- | --- | --- |".to_owned();
+    for (fruit, row) in ["apples", "pears", "plums", "cherries"].into_iter().zip(1..) {
+        let (name, figure, remark) =
+            (format!("Machine for {fruit}"), format!("{row}.00"), format!("the department of {fruit}"));
+        let y = 714 - 18 * row;
+        page.push_str(&text(&[(50, y, 12, &name), (220, y, 12, &figure), (350, y, 12, &remark)]));
+        expected.push_str(&format!("\n| {name} | {figure} | {remark} |"));
+    }
+    page.push_str("50 710 m 500 710 l S\n");
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
 fn divided_words_are_whole_again() {
     let lines = [
         (50, 700, 12, "This is about infor-"),
@@ -109,6 +154,28 @@ fn running_headers_and_page_numbers_go() {
     let content = content(&pages(&(1..=5).map(page).collect::<Vec<_>>()));
     assert!(!content.contains("Handbook") && !content.contains("of 5"), "{content}");
     assert!(content.contains("What page 3 has to say. Total 153"), "{content}");
+}
+
+#[test]
+fn the_rows_of_a_table_are_no_running_header() {
+    let page = |number: u32| {
+        let mut page = text(&[
+            (50, 780, 9, "Handbook of everything"),
+            (50, 740, 12, "Article"),
+            (200, 740, 12, "State"),
+            (350, 740, 12, "Price"),
+        ]);
+        for row in 1..=30 {
+            let (name, price, y) =
+                (format!("Thing {number}-{row}"), format!("{}.50", 17 * number * row), 740 - 18 * row);
+            page.push_str(&text(&[(50, y, 12, &name), (200, y, 12, "open"), (350, y, 12, &price)]));
+        }
+        page
+    };
+    let content = content(&pages(&(1..=4).map(page).collect::<Vec<_>>()));
+    assert!(!content.contains("Handbook"), "{content}");
+    assert_eq!(content.matches("| Article | State | Price |\n| --- | --- | --- |\n| Thing").count(), 4, "{content}");
+    assert_eq!(content.matches(" | open | ").count(), 4 * 30, "{content}");
 }
 
 #[test]
