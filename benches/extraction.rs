@@ -2,7 +2,7 @@
 //! large archive takes.
 //!
 //! `cargo bench --bench extraction -- [DIR…] [--archive MB]`: `DIR`s hold documents (real ones, hostile ones).
-//! Without any, documents are made here. Nothing asserts a time; a figure is told beside its baseline.
+//! Without any, documents are made here. Where `expected.jsonl` lies beside a `DIR`, what is not as it says is told. Nothing asserts a time; a figure is told beside its baseline.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Write};
@@ -15,10 +15,13 @@ use carrel::sandbox::{Limits, Sandbox};
 use uuid::Uuid;
 use zip::write::SimpleFileOptions;
 
+#[path = "expected.rs"]
+mod expected;
 #[path = "random.rs"]
 #[allow(dead_code, reason = "others draw vectors, too")]
 mod random;
 
+use expected::Expected;
 use random::Random;
 
 /// How long each document is read over and over.
@@ -34,8 +37,9 @@ fn main() {
             directory => directories.push(PathBuf::from(directory)),
         }
     }
-    let mut documents = made();
+    let (mut documents, mut expected) = (made(), Expected::default());
     for directory in directories {
+        expected.add(&directory);
         let mut found: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
         found.sort();
         documents.extend(
@@ -50,8 +54,9 @@ fn main() {
     println!("| document | bytes | text | MB/s | apart : here | outcome |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for (name, bytes) in &documents {
-        row(&sandbox, name, bytes);
+        row(&sandbox, name, bytes, &expected);
     }
+    println!("{} documents have an expectation beside them", expected.count());
     if let Some(megabytes) = archive {
         unpack(megabytes);
     }
@@ -66,7 +71,7 @@ fn starting(sandbox: &Sandbox) -> f64 {
     started.elapsed().as_secs_f64() * 1e3 / 20.0
 }
 
-fn row(sandbox: &Sandbox, name: &str, bytes: &[u8]) {
+fn row(sandbox: &Sandbox, name: &str, bytes: &[u8], expected: &Expected) {
     let megabytes = bytes.len() as f64 / 1e6;
     let format = match Format::detect(bytes, Some(name), None) {
         Ok(format) => format,
@@ -89,6 +94,7 @@ fn row(sandbox: &Sandbox, name: &str, bytes: &[u8]) {
                 count => format!(", {count} warnings"),
             };
             println!("| {name} | {} | {text} | {rate:.1} | {ratio:.2} | ok{left_out} |", bytes.len());
+            expected.misses(name, &found).iter().for_each(|miss| println!("miss: {name} {miss}"));
         }
     }
 }
