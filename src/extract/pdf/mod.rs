@@ -32,6 +32,8 @@ use headings::Headings;
 use hyphens::Words;
 use paragraphs::{Marker, Paragraph, Part};
 
+/// Bytes at the end of a file in which its end is looked for.
+const TAIL: usize = 4 << 10;
 /// Pages that are read of one document.
 const MOST_PAGES: usize = 20_000;
 /// Time in which pages are begun; those that are left when it is over are left out.
@@ -59,6 +61,10 @@ pub fn extract(bytes: &[u8], wants_scans: bool) -> Result<Extracted, Fault> {
         composer.warnings.push(Warning::new(Kind::TooComplex, None, text));
     }
     missing(&pdf, &mut composer);
+    if breaks_off(bytes) {
+        let text = "the file breaks off: what could be found of it was read";
+        composer.warnings.push(Warning::new(Kind::Damaged, None, text));
+    }
 
     let pages = read(&pdf, &mut composer);
     compose(&pdf, pages, outline, wants_scans, &mut composer)?;
@@ -75,6 +81,12 @@ fn open(bytes: &[u8]) -> Result<Pdf, Fault> {
         }
         Ok(Err(LoadPdfError::Invalid)) | Err(_) => Err(Fault::damaged("its pages cannot be found")),
     }
+}
+
+/// Whether the end is missing that every document has (ISO 32000-2, 7.5.5), within the bytes that readers look in.
+fn breaks_off(bytes: &[u8]) -> bool {
+    let tail = bytes.get(bytes.len().saturating_sub(TAIL)..).unwrap_or(bytes);
+    !tail.windows(5).any(|part| part == b"%%EOF")
 }
 
 /// Tells of pages that the document counts and that are not there.
