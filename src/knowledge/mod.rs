@@ -1,7 +1,7 @@
 //! Questions to the knowledge graph of a workspace, answered with the evidence of every fact.
 //!
-//! [`fact`] and [`entity`] are what is told, [`relations`] asks what is around an entity, when, and what leads from one to
-//! another, [`overview`] about the graph as a whole. Knows no HTTP and asks nobody's permission.
+//! [`mod@fact`] and [`mod@entity`] are what is told, [`mod@relations`] asks what is around an entity, when, and what leads from one to
+//! another, [`mod@overview`] about the graph as a whole. Knows no HTTP and asks nobody's permission.
 
 mod entity;
 mod fact;

@@ -32,6 +32,8 @@ async fn furnished() -> (Tenant, Arc<Home>) {
     let tenant = Tenant::new(&server.admin()).await;
     tenant.handbook().await;
     tenant.document("changes.md", "The kestrel hovers over the first version.").await;
+    // Or the commit that is to be cut off would be that of its facts.
+    tenant.facts_read().await;
     (tenant, server.stop())
 }
 
