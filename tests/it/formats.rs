@@ -56,6 +56,8 @@ async fn a_citation_of_a_pdf_names_its_page_and_opens_there() {
     assert_eq!(citation["file"], link);
     let original = tenant.client.get(link.split('#').next().unwrap()).await.is(200);
     assert_eq!((original.header("content-type"), &original.bytes[..]), ("application/pdf", &bytes[..]));
+    // A viewer is kept out by a sandbox.
+    assert_eq!(original.header("content-security-policy"), "default-src 'none'; frame-ancestors 'self'");
     assert!(
         original.header("content-disposition").starts_with("inline; "),
         "{}",
