@@ -46,47 +46,40 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves `app` on `listener` until the process is told to stop, then lets open requests end and closes.
+/// Serves `app` on `listener` until `signals` tell the process to stop, then lets open requests end and closes.
 ///
 /// A second signal, or the end of the time to drain, ends it at once.
-pub async fn run(app: Arc<App>, listener: TcpListener) -> Result<()> {
+pub async fn run(app: Arc<App>, listener: TcpListener, mut signals: Signals) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     app.announce(format!("http://{}", reachable(listener.local_addr()?)));
     app.start_workers();
     let (tidy, inspection) = (tokio::spawn(tidy(app.clone())), tokio::spawn(inspect(app.clone())));
-    let drained = {
-        let mut stopping = app.stopping();
-        let drain = Duration::from_secs(app.config.limits.drain_seconds);
-        async move {
-            // The sender outlives this, so an error is the same as the signal.
-            let _ = stopping.wait_for(|stop| *stop).await;
-            tokio::select! {
-                () = tokio::time::sleep(drain) => tracing::warn!("requests are still open; closing all the same"),
-                () = signal() => tracing::warn!("told to stop twice; closing at once"),
-            }
-        }
-    };
-    let mut graceful = app.stopping();
+    let mut stopping = app.stopping();
     let serving = axum::serve(listener, api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>());
     let serving = serving.with_graceful_shutdown(async move {
-        let _ = graceful.wait_for(|stop| *stop).await;
+        // The sender outlives this, so an error is the same as the signal.
+        let _ = stopping.wait_for(|stop| *stop).await;
     });
-    let signalled = async {
-        signal().await;
+    let drained = async {
+        signals.next().await;
         tracing::info!("stopping");
         app.stop();
-        std::future::pending::<()>().await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(app.config.limits.drain_seconds)) => {
+                tracing::warn!("requests are still open; closing all the same");
+            }
+            () = signals.next() => tracing::warn!("told to stop twice; closing at once"),
+        }
     };
     tokio::select! {
         served = serving => served?,
         () = drained => {}
-        () = signalled => {}
     }
     tidy.abort();
     inspection.abort();
     tokio::select! {
         () = app.close() => {}
-        () = signal() => tracing::warn!("told to stop twice; closing at once"),
+        () = signals.next() => tracing::warn!("told to stop twice; closing at once"),
     }
     Ok(())
 }
@@ -144,25 +137,41 @@ async fn inspect(app: Arc<App>) {
     }
 }
 
-/// Resolves when the process is told to stop.
-pub async fn signal() {
-    let interrupt = async {
-        // Without a handler the signal ends the process, which is what was asked for.
-        let _ = tokio::signal::ctrl_c().await;
-    };
+/// The signals that tell the process to stop. From the first of these on, none ends it by itself.
+pub struct Signals {
     #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Catches them, within a runtime.
+    ///
+    /// # Errors
+    /// Where the machine does not let it.
+    #[cfg(unix)]
+    pub fn catch() -> Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
     #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+    pub fn catch() -> Result<Signals> {
+        Ok(Signals {})
+    }
+
+    /// Waits for the next.
+    #[cfg(unix)]
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
     }
 }

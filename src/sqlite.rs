@@ -4,11 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
@@ -19,6 +21,11 @@ const IDLE_READERS: usize = 4;
 
 /// `PRAGMA auto_vacuum` of a file that can give pages back.
 const INCREMENTAL: i64 = 2;
+
+/// A set of numbers as a query takes it for `rarray(?)`.
+pub fn array(numbers: impl IntoIterator<Item = impl Into<i64>>) -> Rc<Vec<Value>> {
+    Rc::new(numbers.into_iter().map(|number| Value::from(number.into())).collect())
+}
 
 /// What is said of a database that cannot be believed.
 pub const DAMAGED: &str =

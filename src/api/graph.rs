@@ -205,7 +205,7 @@ pub async fn entity(entered: In<ReadGraph>, ids: Ids, Params(when): Params<When>
         let entity = knowledge::entity(&workspace, id)?;
         let (facts, total_facts) = knowledge::facts(&workspace, id, &when.into(), page.limit, page.offset)?;
         let (mentions, _) = workspace.mentions(entity.number, page.limit, page.offset)?;
-        let rank = workspace.whole_graph()?.ranks.get(&entity.number).copied();
+        let rank = workspace.ranks()?.get(&entity.number).copied();
         let mut told = json!(EntityView::from(entity));
         if let Some(told) = told.as_object_mut() {
             told.insert("rank".into(), json!(rank));
@@ -222,18 +222,19 @@ pub async fn entity(entered: In<ReadGraph>, ids: Ids, Params(when): Params<When>
 pub struct Reach {
     depth: Option<i64>,
     limit: Option<i64>,
-    #[serde(default, deserialize_with = "day")]
-    as_of: Option<Date>,
-    as_known_at: Option<Timestamp>,
 }
 
 /// `GET …/graph/entities/{entity_id}/relationships`
-pub async fn relationships(entered: In<ReadGraph>, ids: Ids, Params(reach): Params<Reach>) -> Answer<Json<Value>> {
+pub async fn relationships(
+    entered: In<ReadGraph>,
+    ids: Ids,
+    Params(reach): Params<Reach>,
+    Params(when): Params<When>,
+) -> Answer<Json<Value>> {
     let (workspace, id) = (entered.access.workspace, ids.get("entity_id", "entity")?);
     let depth = within("depth", reach.depth.unwrap_or(1), 1, 4)?;
     let limit = within("limit", reach.limit.unwrap_or(50), 1, 500)?;
-    let moment = Moment { as_of: reach.as_of, as_known_at: reach.as_known_at };
-    let ask = Ask { depth: u8::try_from(depth).unwrap_or(1), limit, moment };
+    let ask = Ask { depth: u8::try_from(depth).unwrap_or(1), limit, moment: when.into() };
     let picture = blocking(move || knowledge::relationships(&workspace, id, &ask)).await?;
     Ok(Json(drawn(picture)))
 }
@@ -250,13 +251,17 @@ pub struct Days {
     start_date: Option<Date>,
     #[serde(default, deserialize_with = "day")]
     end_date: Option<Date>,
-    as_known_at: Option<Timestamp>,
 }
 
 /// `GET …/graph/entities/{entity_id}/timeline`
-pub async fn timeline(entered: In<ReadGraph>, ids: Ids, Params(days): Params<Days>) -> Answer<Json<Value>> {
+pub async fn timeline(
+    entered: In<ReadGraph>,
+    ids: Ids,
+    Params(days): Params<Days>,
+    Params(when): Params<When>,
+) -> Answer<Json<Value>> {
     let (workspace, id) = (entered.access.workspace, ids.get("entity_id", "entity")?);
-    let moment = Moment { as_of: None, as_known_at: days.as_known_at };
+    let moment = Moment { as_of: None, ..when.into() };
     let between = (days.start_date, days.end_date);
     let facts = blocking(move || knowledge::timeline(&workspace, id, between, &moment, TIMELINE)).await?;
     Ok(Json(json!(views::<_, FactView>(facts))))
@@ -266,16 +271,16 @@ pub async fn timeline(entered: In<ReadGraph>, ids: Ids, Params(days): Params<Day
 pub struct Ends {
     from: Uuid,
     to: Uuid,
-    #[serde(default, deserialize_with = "day")]
-    as_of: Option<Date>,
-    as_known_at: Option<Timestamp>,
 }
 
 /// `GET …/graph/path`
-pub async fn path(entered: In<ReadGraph>, Params(ends): Params<Ends>) -> Answer<Json<Value>> {
+pub async fn path(
+    entered: In<ReadGraph>,
+    Params(ends): Params<Ends>,
+    Params(when): Params<When>,
+) -> Answer<Json<Value>> {
     let workspace = entered.access.workspace;
-    let moment = Moment { as_of: ends.as_of, as_known_at: ends.as_known_at };
-    let found = blocking(move || knowledge::path(&workspace, ends.from, ends.to, &moment)).await?;
+    let found = blocking(move || knowledge::path(&workspace, ends.from, ends.to, &when.into())).await?;
     Ok(Json(match found {
         Some(path) => json!({
             "found": true,
@@ -306,17 +311,17 @@ pub async fn communities(entered: In<ReadGraph>, page: Page) -> Answer<Json<Valu
 pub struct View {
     focus: Option<Uuid>,
     limit: Option<i64>,
-    #[serde(default, deserialize_with = "day")]
-    as_of: Option<Date>,
-    as_known_at: Option<Timestamp>,
 }
 
 /// `GET …/graph`
-pub async fn picture(entered: In<ReadGraph>, Params(view): Params<View>) -> Answer<Json<Value>> {
+pub async fn picture(
+    entered: In<ReadGraph>,
+    Params(view): Params<View>,
+    Params(when): Params<When>,
+) -> Answer<Json<Value>> {
     let workspace = entered.access.workspace;
     let limit = within("limit", view.limit.unwrap_or(100), 1, 1000)?;
-    let moment = Moment { as_of: view.as_of, as_known_at: view.as_known_at };
-    let picture = blocking(move || knowledge::picture(&workspace, view.focus, limit, moment)).await?;
+    let picture = blocking(move || knowledge::picture(&workspace, view.focus, limit, when.into())).await?;
     Ok(Json(drawn(picture)))
 }
 

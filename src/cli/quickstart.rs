@@ -12,7 +12,7 @@ use super::client::Client;
 use super::serve::{self, Serve};
 use super::{DONE, Options, Outcome, multipart, say};
 use crate::app::{App, DEFAULT_AGENT, DEFAULT_WORKSPACE};
-use crate::server;
+use crate::server::{self, Signals};
 
 /// A small handbook of a clinic that does not exist.
 static HANDBOOK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/handbook");
@@ -25,8 +25,9 @@ pub async fn run(options: &Options, verb: Serve) -> Outcome {
     fill(&client).await?;
     ask(&client).await?;
     invite(&app, &url)?;
+    let signals = Signals::catch()?;
     say(&format!("listening on {url}"))?;
-    server::run(app, listener).await?;
+    server::run(app, listener, signals).await?;
     Ok(DONE)
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{DONE, Failure, Options, Outcome, say};
 use crate::app::App;
 use crate::config::Config;
-use crate::server;
+use crate::server::{self, Signals};
 
 #[derive(Args)]
 pub struct Serve {
@@ -41,7 +41,9 @@ pub fn show_admin_key(app: &App) -> Outcome<()> {
 pub async fn run(options: &Options, serve: Serve) -> Outcome {
     let (app, listener) = open(options, &serve, false).await?;
     show_admin_key(&app)?;
+    // Before it is told that it listens: whoever knows may tell it to stop.
+    let signals = Signals::catch()?;
     say(&format!("listening on http://{}", listener.local_addr()?))?;
-    server::run(app, listener).await?;
+    server::run(app, listener, signals).await?;
     Ok(DONE)
 }

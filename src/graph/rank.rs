@@ -73,19 +73,6 @@ impl Network {
         reached.into_iter().map(|(mass, chunk)| (chunk, mass.0 as f64 / MASS)).collect()
     }
 
-    /// The entities that matter most to `seeds`, themselves among them, as [`Network::chunks_from`] has it for chunks.
-    pub fn entities_from(&self, seeds: &[(i64, f64)], limit: usize) -> Vec<(i64, f64)> {
-        let reached = self.walk(seeds);
-        let reached = reached.into_iter().filter_map(|(place, mass)| {
-            let row = &self.graph.node_weight(NodeIndex::new(place))?.row;
-            Some((Reverse(mass), row.id, row.number))
-        });
-        let mut reached: Vec<_> = reached.collect();
-        reached.sort_unstable();
-        reached.truncate(limit);
-        reached.into_iter().map(|(mass, _, entity)| (entity, mass.0 as f64 / MASS)).collect()
-    }
-
     /// The mass that each place has in the end.
     fn walk(&self, seeds: &[(i64, f64)]) -> Vec<(usize, u64)> {
         let entities = self.bound();

@@ -216,7 +216,7 @@ fn answers(network: &Network) -> impl PartialEq + std::fmt::Debug + use<> {
         let asked = Around { depth: 3, limit: 4, moment: EVER, associations: true };
         let timeline =
             network.timeline(number, None, None, &EVER).iter().map(|dated| dated.fact.number).collect::<Vec<_>>();
-        let walk = (network.chunks_from(&[(number, 1.0), (1, 0.3)], 9), network.entities_from(&[(number, 1.0)], 9));
+        let walk = network.chunks_from(&[(number, 1.0), (1, 0.3)], 9);
         (network.around(number, &asked), network.path(number, 1, &EVER), timeline, walk, network.degree(number))
     });
     let names =

@@ -23,11 +23,21 @@ use crate::workspace::facts::{self, Bounds, Unread};
 /// Documents of one batch, and bytes of their text but for the first: some tenths of a second's work.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 256 << 10;
-/// How long a workspace waits whose facts could not be stored.
+/// How long a workspace waits whose facts could not be stored, and one that has no room for more.
 const PAUSE: Duration = Duration::from_secs(10);
+const LONG_PAUSE: Duration = Duration::from_secs(600);
 
 /// Opens a workspace by its id.
 pub type OpenWorkspace = dyn Fn(Uuid) -> Result<Arc<Workspace>> + Send + Sync;
+
+/// What became of a workspace's turn.
+enum Turn {
+    /// There may be more documents to read.
+    More,
+    Done,
+    /// Its graph can take no more.
+    Full,
+}
 
 /// The workspaces whose documents have facts to be read.
 pub struct Facts {
@@ -62,33 +72,43 @@ impl Facts {
         while let Some(workspace) = self.round.next().await {
             let (facts, open) = (self.clone(), open.clone());
             let read = tokio::task::spawn_blocking(move || facts.read(&*open(workspace)?)).await;
-            let more = read.unwrap_or_else(|panic| Err(Error::internal("a panic", panic)));
-            match more {
-                Ok(true) => self.round.give_back(workspace),
-                Ok(false) | Err(Error::NotFound(_)) => {
+            match read.unwrap_or_else(|panic| Err(Error::internal("a panic", panic))) {
+                Ok(Turn::More) => self.round.give_back(workspace),
+                Ok(Turn::Done) | Err(Error::NotFound(_)) => {
                     self.round.end(workspace);
                     self.proposals.iter().for_each(|proposals| proposals.note(workspace));
                 }
+                Ok(Turn::Full) => {
+                    tracing::warn!(workspace.id = %workspace, "the knowledge graph is full; no more facts are read");
+                    self.give_back_after(workspace, LONG_PAUSE);
+                }
                 Err(error) => {
                     tracing::warn!(workspace.id = %workspace, %error, "facts could not be read; they are read later");
-                    self.round.end(workspace);
-                    let facts = self.clone();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(PAUSE).await;
-                        facts.note(workspace);
-                    });
+                    self.give_back_after(workspace, PAUSE);
                 }
             }
         }
     }
 
-    /// Reads the next documents of a workspace. `false` where there are none left.
-    fn read(&self, workspace: &Workspace) -> Result<bool> {
-        let documents = workspace.unread(BATCH, BATCH_BYTES)?;
-        if documents.is_empty() || workspace.is_read_only() {
-            return Ok(false);
+    /// Gives a workspace its next turn after a while. Meanwhile, nobody else can give it one.
+    fn give_back_after(self: &Arc<Self>, workspace: Uuid, pause: Duration) {
+        let facts = self.clone();
+        tokio::spawn(async move {
+            if facts.round.unless_stopped(tokio::time::sleep(pause)).await.is_some() {
+                facts.round.give_back(workspace);
+            }
+        });
+    }
+
+    /// Reads the next documents of a workspace.
+    fn read(&self, workspace: &Workspace) -> Result<Turn> {
+        if workspace.is_read_only() || !workspace.has_unread()? {
+            return Ok(Turn::Done);
         }
-        workspace.has_room_for_facts(self.bounds)?;
+        if !workspace.has_room_for_facts(self.bounds)? {
+            return Ok(Turn::Full);
+        }
+        let documents = workspace.unread(BATCH, BATCH_BYTES)?;
         let thread = std::thread::Builder::new().name("facts".into());
         let reading = thread.spawn(move || {
             background::step_back();
@@ -99,7 +119,7 @@ impl Facts {
         workspace.commit(move |change| {
             read.iter().try_for_each(|(said, document)| facts::put(change, document, said, is_all))
         })?;
-        Ok(true)
+        Ok(Turn::More)
     }
 }
 

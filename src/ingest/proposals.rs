@@ -126,7 +126,7 @@ impl Proposals {
     async fn next_chunk(self: Arc<Self>, workspace: Uuid, open: Arc<OpenWorkspace>) -> Result<Option<Unasked>> {
         blocking(move || {
             let workspace = open(workspace)?;
-            if workspace.is_read_only() || workspace.has_room_for_facts(self.bounds).is_err() {
+            if workspace.is_read_only() || !workspace.has_room_for_facts(self.bounds)? {
                 return Ok(None);
             }
             workspace.unasked()

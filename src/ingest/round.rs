@@ -32,6 +32,7 @@ impl Round {
     /// Puts the workspace whose turn it was behind those that wait.
     pub fn give_back(&self, workspace: Uuid) {
         self.turns().give_back(workspace, workspace);
+        self.added.notify_waiters();
     }
 
     /// Takes the workspace out whose turn it was.

@@ -174,7 +174,6 @@ impl Stages<'_> {
             job_results::give_up(change)
         })?;
         self.pipeline.facts.note(self.pipeline.workspace.id());
-        self.pipeline.facts.note(self.pipeline.workspace.id());
         self.pipeline.embedder.forget(&stale);
         drop(landing);
         (self.announce)();

@@ -48,9 +48,9 @@ pub fn picture(workspace: &Workspace, focus: Option<Uuid>, limit: usize, moment:
 
 /// The communities, the largest first.
 pub fn communities(workspace: &Workspace, limit: usize) -> Result<Vec<Community>> {
-    let found = workspace.whole_graph()?;
+    let found = workspace.communities()?;
     workspace.network(|network| {
-        let communities = found.communities.iter().take(limit).map(|community| Community {
+        let communities = found.iter().take(limit).map(|community| Community {
             size: community.entities.len(),
             facts: community.facts,
             words: community.words.clone(),

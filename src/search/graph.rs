@@ -43,7 +43,7 @@ pub struct FactHit {
 }
 
 /// An entity to begin with, and the chunk that named it where it was not the question.
-struct Seed {
+pub struct Seed {
     entity: i64,
     name: String,
     weight: f32,
@@ -62,7 +62,7 @@ fn seeds(network: &Network, question: &str, best: &[(u32, f32)]) -> Vec<Seed> {
         let named = network.named_by(i64::from(*chunk)).into_iter();
         seeds.extend(named.filter_map(|(entity, _)| seed(entity, *weight, Some(*chunk))));
     }
-    seeds.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.entity.cmp(&b.entity)));
+    seeds.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
     seeds.truncate(SEEDS);
     seeds
 }
@@ -106,24 +106,25 @@ pub fn lifts(
     Ok(lifts)
 }
 
-/// Facts about what the question names (or, where it names nothing, the `best` chunks), and the chunks that state them or
-/// to which the graph leads from there; both best first.
+/// What the question names or, where it names nothing, what the `best` chunks name.
+pub fn start(workspace: &Workspace, question: &str, best: impl FnOnce() -> Result<Ranking>) -> Result<Vec<Seed>> {
+    let named = workspace.network(|network| seeds(network, question, &[]))?;
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let best = best()?;
+    workspace.network(|network| seeds(network, question, &best))
+}
+
+/// Facts about the entities to begin with, as a question wants them, best first.
 pub fn facts(
     workspace: &Workspace,
     question: &str,
-    best: impl FnOnce() -> Result<Ranking>,
+    seeds: &[Seed],
     moment: &Moment,
     allowed: Option<&RoaringBitmap>,
-    depth: usize,
-) -> Result<(Vec<FactHit>, Ranking)> {
-    let mut seeds = workspace.network(|network| seeds(network, question, &[]))?;
-    if seeds.is_empty() {
-        let best = best()?;
-        seeds = workspace.network(|network| self::seeds(network, question, &best))?;
-    }
-    let walk: Vec<(i64, f64)> = seeds.iter().map(|seed| (seed.entity, f64::from(seed.weight))).collect();
-    let (found, walked) =
-        workspace.network(|network| (facts_of(network, &seeds, moment), network.chunks_from(&walk, depth)))?;
+) -> Result<Vec<FactHit>> {
+    let found = workspace.network(|network| facts_of(network, seeds, moment))?;
     let fulltext = workspace.fulltext();
     let analyzer = fulltext.analyzer();
     let wanted: Vec<String> = analyzer.content_words(question).into_iter().map(|word| word.term).collect();
@@ -144,8 +145,21 @@ pub fn facts(
         hits.push(FactHit { fact, score });
     }
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.fact.id.cmp(&b.fact.id)));
+    Ok(hits)
+}
+
+/// The chunks that state the facts found, and those to which the graph leads from where they were looked for; best first.
+pub fn ranking(
+    workspace: &Workspace,
+    seeds: &[Seed],
+    hits: &[FactHit],
+    allowed: Option<&RoaringBitmap>,
+    depth: usize,
+) -> Result<Ranking> {
+    let walk: Vec<(i64, f64)> = seeds.iter().map(|seed| (seed.entity, f64::from(seed.weight))).collect();
+    let walked = workspace.network(|network| network.chunks_from(&walk, depth))?;
     let mut ranking: HashMap<u32, f32> = HashMap::new();
-    for hit in &hits {
+    for hit in hits {
         for passage in &hit.fact.evidence {
             let score = ranking.entry(passage.chunk).or_default();
             *score = score.max(hit.score);
@@ -162,7 +176,7 @@ pub fn facts(
     let mut ranking: Ranking = ranking.into_iter().collect();
     ranking.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranking.truncate(depth);
-    Ok((hits, ranking))
+    Ok(ranking)
 }
 
 /// The facts of the seeds, each once with the greatest weight of its seeds; the best evidenced where there are too many.

@@ -286,7 +286,11 @@ fn candidates(asking: &Asking<'_>, depth: usize) -> Result<Candidates> {
     match kind {
         SearchType::Graph => {
             let best = || query.nearest(workspace, graph::BEST, allowed);
-            let found = graph::facts(workspace, query.text(), best, &moment, allowed, depth);
+            let found = graph::start(workspace, query.text(), best).and_then(|start| {
+                let facts = graph::facts(workspace, query.text(), &start, &moment, allowed)?;
+                let ranking = graph::ranking(workspace, &start, &facts, allowed, depth)?;
+                Ok((facts, ranking))
+            });
             if let Some((found, ranking)) = legs.note("graph", |(_, ranking): &(_, Ranking)| ranking.len(), found) {
                 facts = found;
                 ranked = fusion::single(&ranking);
@@ -297,12 +301,15 @@ fn candidates(asking: &Asking<'_>, depth: usize) -> Result<Candidates> {
             }
         }
         SearchType::Hybrid if !ranked.is_empty() => {
-            let found = graph::lifts(workspace, query.text(), &ranked, allowed);
-            if let Some(found) = legs.note("graph", Vec::len, found) {
+            let found = graph::lifts(workspace, query.text(), &ranked, allowed).and_then(|lifts| {
+                let start = graph::start(workspace, query.text(), || Ok(Vec::new()))?;
+                Ok((lifts, graph::facts(workspace, query.text(), &start, &moment, allowed)?))
+            });
+            if let Some((found, told)) = legs.note("graph", |(lifts, _): &(Vec<Lift>, _)| lifts.len(), found) {
                 let lifting: Ranking = found.iter().map(|lift| (lift.chunk, lift.weight)).collect();
                 ranked = fusion::lifted(fused(asking, by_vector.as_ref(), by_text.as_ref(), &lifting)?, &lifting);
                 lifts = found;
-                facts = graph::facts(workspace, query.text(), || Ok(Vec::new()), &moment, allowed, depth)?.0;
+                facts = told;
             }
         }
         _ => {}

@@ -15,9 +15,10 @@ const MOST: u64 = 4096;
 /// Below this, nothing would work.
 const LEAST: u64 = 8;
 
-/// What a workspace whose codes of vectors have so many bytes counts for, in workspaces of the usual size.
-pub fn weight(codes: u64) -> usize {
-    usize::try_from(codes / MEMORY).unwrap_or(usize::MAX).saturating_add(1)
+/// What a workspace counts for whose vectors and knowledge graph take so many bytes of memory, in workspaces of the usual
+/// size.
+pub fn weight(memory: u64) -> usize {
+    usize::try_from(memory / MEMORY).unwrap_or(usize::MAX).saturating_add(1)
 }
 
 /// The bound, after raising the soft limit of descriptors to the hard one.

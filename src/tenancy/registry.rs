@@ -133,7 +133,7 @@ impl Registry {
         if let Some(workspace) = state.workspace() {
             return Ok(workspace);
         }
-        let place = self.make_room(capacity::weight(Workspace::peek_code_bytes(root)))?;
+        let place = self.make_room(capacity::weight(Workspace::peek_memory(root)))?;
         let workspace = Workspace::open(root, access)?;
         state.open = Some(Open { workspace: workspace.clone(), _place: place });
         Ok(workspace)

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use rusqlite::Row;
 use uuid::Uuid;
 
-use super::network::array;
 use super::{Workspace, id, json};
 use crate::error::Result;
 use crate::place::{self, Location, Mark};
+use crate::sqlite::array;
 
 /// Chunks of a document about an entity that are given where they were not asked for: its beginning.
 const BEGINNING: i64 = 3;
@@ -76,7 +76,7 @@ impl Workspace {
                  JOIN chunks c ON c.number = v.chunk JOIN documents d ON d.number = v.document
                  WHERE v.fact IN (SELECT value FROM rarray(?1)) ORDER BY v.document, v.start"
             ))?;
-            let mut rows = query.query([array(facts)])?;
+            let mut rows = query.query([array(facts.iter().copied())])?;
             let mut found: HashMap<i64, Vec<Passage>> = HashMap::new();
             while let Some(row) = rows.next()? {
                 let passages = found.entry(row.get("fact")?).or_default();
@@ -111,19 +111,19 @@ impl Workspace {
                 "SELECT e.number, d.number FROM entities e JOIN documents d ON d.subject = e.key
                  WHERE e.number IN (SELECT value FROM rarray(?1)) ORDER BY e.number, d.number LIMIT ?2",
             )?;
-            let rows = query.query_map((array(entities), DOCUMENTS), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows =
+                query.query_map((array(entities.iter().copied()), DOCUMENTS), |row| Ok((row.get(0)?, row.get(1)?)))?;
             about.documents = rows.collect::<rusqlite::Result<_>>()?;
             if about.documents.is_empty() {
                 return Ok(about);
             }
-            let documents: Vec<i64> = about.documents.iter().map(|(_, document)| *document).collect();
-            let numbers: Vec<i64> = chunks.iter().copied().map(i64::from).collect();
+            let documents = about.documents.iter().map(|(_, document)| *document);
             let mut query = db.prepare_cached(
                 "SELECT number, document FROM chunks WHERE number IN (SELECT value FROM rarray(?1))
                  UNION SELECT number, document FROM chunks
                  WHERE document IN (SELECT value FROM rarray(?2)) AND position < ?3",
             )?;
-            let values = (array(&numbers), array(&documents), BEGINNING);
+            let values = (array(chunks.iter().copied()), array(documents), BEGINNING);
             let rows = query.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
             about.chunks = rows.collect::<rusqlite::Result<_>>()?;
             Ok(about)

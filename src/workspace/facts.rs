@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{Change, Workspace, json};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Extraction, Named, Stated, day, extract};
 
 /// A document whose facts have not been read.
@@ -301,16 +301,9 @@ impl Workspace {
     }
 
     /// Whether there is room for more facts and entities.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] where there is none.
-    pub fn has_room_for_facts(&self, bounds: Bounds) -> Result<()> {
+    pub fn has_room_for_facts(&self, bounds: Bounds) -> Result<bool> {
         let [entities, facts] = self.read(|db| Ok([count(db, "entities")?, count(db, "facts")?]))?;
-        if entities >= bounds.entities || facts >= bounds.facts {
-            let why = format!("the knowledge graph is full: {entities} entities, {facts} facts");
-            return Err(Error::Unavailable(why));
-        }
-        Ok(())
+        Ok(entities < bounds.entities && facts < bounds.facts)
     }
 }
 

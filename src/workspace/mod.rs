@@ -168,9 +168,10 @@ impl Workspace {
         })
     }
 
-    /// Bytes that the codes of its vectors take in memory once the workspace at `root` is open, about.
-    pub fn peek_code_bytes(root: &Path) -> u64 {
-        crate::knn::code_bytes(&Layout::new(root).vectors())
+    /// Bytes of memory that the vectors and the knowledge graph of the workspace at `root` take once it is open, about.
+    pub fn peek_memory(root: &Path) -> u64 {
+        let layout = Layout::new(root);
+        crate::knn::code_bytes(&layout.vectors()) + crate::graph::snapshot::memory(&layout.index())
     }
 
     /// What the workspace at `root` has still to do, without opening it.

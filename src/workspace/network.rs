@@ -4,16 +4,15 @@
 //! commit, and goes with the workspace.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::facts::{self, Touched};
 use super::{Workspace, meta};
 use crate::error::{Error, Result};
 use crate::graph::{Community, EntityRow, Exclusive, FactRow, Incidence, Kind, Network, Rows, Update, snapshot};
+use crate::sqlite::array;
 use crate::stamp::Stamp;
 
 /// Other names of an entity that are told, the commonest first.
@@ -23,13 +22,27 @@ const COMMUNITIES: usize = 200;
 /// Facts and entities from which a network is kept in a file: below, the rows are as quick.
 const WORTH_A_FILE: usize = 10_000;
 
-/// What takes a look at all of the network, and is kept until it changes.
-#[derive(Debug)]
-pub struct Whole {
-    /// The largest communities, the largest first.
-    pub communities: Vec<Community>,
-    /// The PageRank of each entity; they sum to 1.
-    pub ranks: HashMap<i64, f64>,
+/// What was computed of all of a network, kept until the network changes.
+struct Kept<T>(Mutex<Option<(Stamp, Arc<T>)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Kept(Mutex::new(None))
+    }
+}
+
+impl<T> Kept<T> {
+    /// What was computed before of this network, or else now. Whoever asks meanwhile waits, rather than compute the same.
+    fn of(&self, workspace: &Workspace, compute: impl FnOnce(&Network) -> T) -> Result<Arc<T>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = workspace.network(Network::stamp)?;
+        if let Some((_, value)) = kept.as_ref().filter(|(of, _)| *of == stamp) {
+            return Ok(value.clone());
+        }
+        let (stamp, value) = workspace.network(|network| (network.stamp(), Arc::new(compute(network))))?;
+        *kept = Some((stamp, value.clone()));
+        Ok(value)
+    }
 }
 
 /// A workspace's network, where it is loaded.
@@ -38,8 +51,8 @@ pub(super) struct Loaded {
     network: RwLock<Option<Network>>,
     /// Held while it is being loaded.
     loading: Mutex<()>,
-    /// What was computed of all of it, and of which commit.
-    whole: Mutex<Option<(Stamp, Arc<Whole>)>>,
+    communities: Kept<Vec<Community>>,
+    ranks: Kept<HashMap<i64, f64>>,
 }
 
 impl Loaded {
@@ -65,23 +78,14 @@ impl Workspace {
         })
     }
 
-    /// What was computed of all of the network, now or before.
-    pub fn whole_graph(&self) -> Result<Arc<Whole>> {
-        // Whoever asks meanwhile waits, rather than compute the same.
-        let mut kept = self.loaded.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = self.network(Network::stamp)?;
-        if let Some((_, whole)) = kept.as_ref().filter(|(of, _)| *of == stamp) {
-            return Ok(whole.clone());
-        }
-        let (stamp, whole) = self.network(|network| {
-            let whole = Whole {
-                communities: network.communities(COMMUNITIES),
-                ranks: network.page_rank().into_iter().collect(),
-            };
-            (network.stamp(), Arc::new(whole))
-        })?;
-        *kept = Some((stamp, whole.clone()));
-        Ok(whole)
+    /// The largest communities, the largest first.
+    pub fn communities(&self) -> Result<Arc<Vec<Community>>> {
+        self.loaded.communities.of(self, |network| network.communities(COMMUNITIES))
+    }
+
+    /// The PageRank of each entity, by its number; they sum to 1.
+    pub fn ranks(&self) -> Result<Arc<HashMap<i64, f64>>> {
+        self.loaded.ranks.of(self, |network| network.page_rank().into_iter().collect())
     }
 
     fn load_network(&self) -> Result<()> {
@@ -142,11 +146,6 @@ impl Workspace {
             }
         }
     }
-
-    /// Bytes in memory of the network, where it is loaded.
-    pub fn network_bytes(&self) -> usize {
-        self.loaded.look().as_ref().map_or(0, Network::bytes)
-    }
 }
 
 /// Raises the commit of facts.
@@ -189,11 +188,6 @@ fn update(db: &Connection, touched: &Touched) -> Result<Update> {
     })
 }
 
-/// A set of numbers as SQL takes it.
-pub(super) fn array(numbers: &[i64]) -> Rc<Vec<Value>> {
-    Rc::new(numbers.iter().copied().map(Value::from).collect())
-}
-
 /// Runs a query about all, or about `only` these numbers of `column`.
 fn query<T>(
     db: &Connection,
@@ -204,7 +198,7 @@ fn query<T>(
     let filter = only.map_or(String::new(), |_| format!("WHERE {column} IN (SELECT value FROM rarray(?1))"));
     let mut query = db.prepare_cached(&format!("{select} {filter} {group}"))?;
     let mut rows = match only {
-        Some(numbers) => query.query([array(numbers)])?,
+        Some(numbers) => query.query([array(numbers.iter().copied())])?,
         None => query.query([])?,
     };
     let mut found = Vec::new();

@@ -1,14 +1,12 @@
 //! The vectors of the chunks in sqlite-vec: the truth, and exact search.
 
-use std::rc::Rc;
-
 use roaring::RoaringBitmap;
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::models::{self, VectorSet};
 use crate::digest::short_sum;
 use crate::error::Result;
+use crate::sqlite::array;
 
 /// sqlite-vec's own bound on the neighbours of one query.
 const MOST_NEIGHBOURS: usize = 4096;
@@ -29,15 +27,13 @@ pub(super) fn nearest(
             .prepare_cached(&format!("SELECT rowid, distance FROM {table} WHERE embedding MATCH ?1 AND k = ?2"))?
             .query_map((blob, limit), read)?
             .collect::<rusqlite::Result<_>>()?,
-        Some(numbers) => {
-            let numbers: Rc<Vec<Value>> = Rc::new(numbers.iter().map(|n| Value::from(i64::from(n))).collect());
-            db.prepare_cached(&format!(
+        Some(numbers) => db
+            .prepare_cached(&format!(
                 "SELECT rowid, distance FROM {table}
                  WHERE embedding MATCH ?1 AND k = ?2 AND rowid IN (SELECT value FROM rarray(?3))"
             ))?
-            .query_map((blob, limit, numbers), read)?
-            .collect::<rusqlite::Result<_>>()?
-        }
+            .query_map((blob, limit, array(numbers)), read)?
+            .collect::<rusqlite::Result<_>>()?,
     };
     found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     Ok(found)

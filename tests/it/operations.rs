@@ -170,6 +170,16 @@ async fn the_first_start_makes_the_fixed_rows() {
     assert_eq!(server.admin().pages("/v1/organizations").await.len(), 1, "a second start makes no more");
 }
 
+/// From the moment that it says so, it can be told to stop: several at once, so that some are told early.
+#[test]
+fn one_that_listens_ends_well() {
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| Server::start().stop());
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_signal_lets_open_requests_end() {
     let server = Server::start();

@@ -21,7 +21,7 @@ use super::plan::{Gone, Hashes, Plan};
 use super::report::{Lines, Report};
 use super::{Ingest, compare, is_foreign, notice, tell_elsewhere};
 use crate::ingest::is_archive;
-use crate::server;
+use crate::server::Signals;
 
 /// How long notices must have stopped before a look, and how long that is waited for.
 const QUIET: Duration = Duration::from_millis(300);
@@ -46,8 +46,9 @@ pub async fn follow(
     said: Vec<String>,
 ) -> Outcome {
     let following = Following { said: said.into_iter().collect(), ..Following::new(options, verb, roots) };
+    let mut signals = Signals::catch()?;
     tokio::select! {
-        () = server::signal() => Ok(DONE),
+        () = signals.next() => Ok(DONE),
         outcome = following.go_on(client) => outcome,
     }
 }
