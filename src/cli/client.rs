@@ -1,5 +1,6 @@
 //! The HTTP interface as a command reaches it: over the network, or in this process where no server runs.
 
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -176,14 +177,44 @@ impl Client {
     }
 }
 
+/// A query string of those that are given.
+pub fn query(given: &[(&str, Option<String>)]) -> String {
+    let given = given.iter().filter_map(|(name, value)| Some((*name, value.clone()?)));
+    let mut query = String::new();
+    for (name, value) in given {
+        let value: String = value.bytes().map(encoded).collect();
+        query.push_str(&format!("{}{name}={value}", if query.is_empty() { '?' } else { '&' }));
+    }
+    query
+}
+
+fn encoded(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}
+
 impl Reply {
     /// The body as it comes.
     pub fn into_stream(self) -> Pin<Box<dyn Stream<Item = Result<Bytes, String>> + Send>> {
         self.body
     }
 
+    /// Writes the body of an answer that went well, as it comes; a problem becomes a sentence.
+    pub async fn write_to(self, out: &mut impl Write) -> Outcome<()> {
+        if !self.status.is_success() {
+            return self.json().await.map(|_| ());
+        }
+        let mut body = self.body;
+        while let Some(piece) = body.next().await {
+            out.write_all(&piece.map_err(broken_off)?)?;
+        }
+        Ok(out.flush()?)
+    }
+
     /// The whole body.
-    pub async fn bytes(self) -> Outcome<Vec<u8>> {
+    async fn bytes(self) -> Outcome<Vec<u8>> {
         let pieces: Vec<Bytes> = self.body.try_collect().await.map_err(broken_off)?;
         Ok(pieces.concat())
     }

@@ -1,12 +1,10 @@
 //! `carrel graph`: entities, facts, and what leads from one to another.
 
-use std::io::Write;
-
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, query};
 use super::{DONE, FAILED, Failure, Options, Outcome, say};
 use crate::app::DEFAULT_WORKSPACE;
 
@@ -80,24 +78,6 @@ impl Place {
     }
 }
 
-/// A query string of those that are given.
-fn query(given: &[(&str, Option<String>)]) -> String {
-    let given = given.iter().filter_map(|(name, value)| Some((*name, value.clone()?)));
-    let mut query = String::new();
-    for (name, value) in given {
-        let value: String = value.bytes().map(encoded).collect();
-        query.push_str(&format!("{}{name}={value}", if query.is_empty() { '?' } else { '&' }));
-    }
-    query
-}
-
-fn encoded(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    }
-}
-
 pub async fn run(options: &Options, verb: Graph) -> Outcome {
     let client = Client::open_existing(options).await?;
     let done = ask(&client, options, verb).await;
@@ -141,8 +121,7 @@ async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
         }
         Graph::Export { place, format } => {
             let path = place.path(&format!("/export{}", query(&[("format", Some(format))])));
-            let bytes = client.send(Method::GET, &path, "", Default::default()).await?.bytes().await?;
-            std::io::stdout().lock().write_all(&bytes)?;
+            client.send(Method::GET, &path, "", Default::default()).await?.write_to(&mut std::io::stdout()).await?;
             return Ok(DONE);
         }
     };

@@ -7,6 +7,7 @@ mod backup;
 mod chat;
 mod client;
 mod doctor;
+mod document;
 mod eval;
 mod graph;
 mod ingest;
@@ -95,6 +96,9 @@ enum Verb {
     Ingest(ingest::Ingest),
     /// Search a workspace
     Search(search::Search),
+    /// Documents of a workspace
+    #[command(subcommand)]
+    Document(document::Document),
     /// Look into the knowledge graph of a workspace
     #[command(subcommand)]
     Graph(graph::Graph),
@@ -231,6 +235,7 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Quickstart(serve) => quickstart::run(&options, serve).await,
             Verb::Ingest(verb) => ingest::run(&options, verb).await,
             Verb::Search(verb) => search::run(&options, verb).await,
+            Verb::Document(verb) => document::run(&options, verb).await,
             Verb::Graph(verb) => graph::run(&options, verb).await,
             Verb::Eval(verb) => eval::run(&options, verb).await,
             Verb::Chat(verb) => chat::run(&options, verb).await,

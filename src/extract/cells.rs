@@ -173,7 +173,7 @@ pub fn shown(value: &Data) -> String {
 }
 
 /// A number with at most 15 digits that count, which is what spreadsheets show.
-fn rounded(number: f64) -> String {
+pub fn rounded(number: f64) -> String {
     if number.fract() == 0.0 && number.abs() < 1e15 {
         return format!("{number:.0}");
     }

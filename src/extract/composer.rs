@@ -9,6 +9,8 @@ use crate::place::{Mark, Place, within};
 
 /// Bytes of text that one document may come to.
 pub const LONGEST: usize = 64 << 20;
+/// Blank lines within code that are kept one after the other.
+const MOST_BLANK: usize = 2;
 /// Deepest indentation of nested lists.
 const DEEPEST_LIST: usize = 8;
 
@@ -21,10 +23,21 @@ pub struct Composer {
     /// The place of what is written next, where it changed.
     place: Option<Place>,
     in_list: bool,
+    /// The code that was written line by line, as long as nothing follows it.
+    code: Option<Code>,
     pub title: Option<String>,
     pub metadata: Map<String, Value>,
     pub warnings: Vec<Warning>,
     pub scans: Vec<Scan>,
+}
+
+#[derive(Debug)]
+struct Code {
+    fence: String,
+    /// Where it ends, its fence included.
+    end: usize,
+    /// Blank lines after it.
+    blank: usize,
 }
 
 impl Composer {
@@ -76,11 +89,33 @@ impl Composer {
 
     /// Preformatted text.
     pub fn code(&mut self, language: &str, text: &str) {
-        // A fence is longer than any within.
-        let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-        let fence = "`".repeat(longest.max(2) + 1);
+        let fence = fence(text);
         self.begin(false);
         self.out.push_str(&format!("{fence}{language}\n{}\n{fence}", text.trim_end_matches('\n')));
+    }
+
+    /// A line of preformatted text, which goes on with the one before where nothing stands between them.
+    pub fn code_line(&mut self, text: &str) {
+        let goes_on = |code: &Code| code.end == self.out.len() && fence(text).len() <= code.fence.len();
+        match self.code.take().filter(goes_on) {
+            Some(code) => {
+                self.out.truncate(code.end.saturating_sub(code.fence.len()));
+                self.out.extend(std::iter::repeat_n('\n', code.blank));
+                self.out.push_str(&format!("{}\n{}", text.trim_end(), code.fence));
+                self.code = Some(Code { end: self.out.len(), blank: 0, ..code });
+            }
+            None => {
+                self.code("", text.trim_end());
+                self.code = Some(Code { fence: fence(text), end: self.out.len(), blank: 0 });
+            }
+        }
+    }
+
+    /// An empty line, which counts within code alone.
+    pub fn blank_line(&mut self) {
+        if let Some(code) = &mut self.code {
+            code.blank = (code.blank + 1).min(MOST_BLANK);
+        }
     }
 
     /// A table whose first row is its header. Rows without any text are left out.
@@ -172,6 +207,12 @@ impl Composer {
             self.marks.push(Mark { at, place });
         }
     }
+}
+
+/// A fence that is longer than any within.
+fn fence(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2) + 1)
 }
 
 /// A table that is being written.

@@ -16,7 +16,13 @@ const LONGEST_REPEATED: usize = 200;
 pub enum Block {
     Heading(usize, String),
     Paragraph(String),
-    Item { depth: usize, number: Option<u64>, text: String },
+    /// A line of code, or several.
+    Code(String),
+    Item {
+        depth: usize,
+        number: Option<u64>,
+        text: String,
+    },
     Table(Vec<Vec<String>>),
 }
 
@@ -90,8 +96,9 @@ impl Nesting {
     /// Ends a paragraph, which `shape` makes a block of.
     pub fn close_paragraph(&mut self, shape: impl FnOnce(String) -> Block) {
         if let Some(Open::Paragraph { text, after }) = self.open.pop_if(|open| matches!(open, Open::Paragraph { .. })) {
-            if !text.trim().is_empty() {
-                self.put(shape(text));
+            match text.trim().is_empty() {
+                true => self.composer.blank_line(),
+                false => self.put(shape(text)),
             }
             after.into_iter().for_each(|block| self.put(block));
         }
@@ -222,6 +229,7 @@ impl Nesting {
         match block {
             Block::Heading(level, text) => self.composer.heading(level, &text),
             Block::Paragraph(text) => self.composer.paragraph(&text),
+            Block::Code(text) => self.composer.code_line(&text),
             Block::Item { depth, number, text } => self.composer.item(depth, number, &text),
             Block::Table(rows) => self.composer.table(&widened(rows)),
         }
@@ -240,7 +248,7 @@ fn widened(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 
 fn flat(block: Block) -> String {
     match block {
-        Block::Heading(_, text) | Block::Paragraph(text) | Block::Item { text, .. } => text,
+        Block::Heading(_, text) | Block::Paragraph(text) | Block::Code(text) | Block::Item { text, .. } => text,
         Block::Table(rows) => {
             let filled =
                 |row: Vec<String>| row.into_iter().filter(|c| !c.trim().is_empty()).collect::<Vec<_>>().join(", ");
@@ -256,7 +264,7 @@ pub fn flattened(blocks: Vec<Block>) -> String {
 
 fn size(block: &Block) -> usize {
     match block {
-        Block::Heading(_, text) | Block::Paragraph(text) | Block::Item { text, .. } => text.len(),
+        Block::Heading(_, text) | Block::Paragraph(text) | Block::Code(text) | Block::Item { text, .. } => text.len(),
         Block::Table(rows) => rows.iter().flatten().map(String::len).sum(),
     }
 }

@@ -246,3 +246,59 @@ fn apply(
     let Ok(program) = seccompiler::BpfProgram::try_from(filter) else { return false };
     seccompiler::apply_filter_all_threads(&program).is_ok()
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::process::Command;
+
+    use rustix::process::Pid;
+
+    use super::*;
+
+    /// Tells the process that tries, which is this program once more, whom to reach.
+    const TRY: &str = "CARREL_TEST_CONFINED_TRIES";
+
+    /// What a parser that was taken over would like to do, and whether it can.
+    fn attempts(listener: SocketAddr, parent: Pid) -> [(&'static str, bool); 6] {
+        [
+            ("reading a file", std::fs::read("/etc/passwd").is_ok()),
+            ("looking into a directory", std::fs::read_dir("/").is_ok()),
+            ("writing a file", tempfile::tempfile().is_ok()),
+            ("connecting", TcpStream::connect(listener).is_ok()),
+            ("starting a process", Command::new("true").status().is_ok()),
+            ("signalling", rustix::process::test_kill_process(parent).is_ok()),
+        ]
+    }
+
+    #[test]
+    fn what_reads_documents_can_do_nothing_else() {
+        const NAME: &str = "sandbox::confine::tests::what_reads_documents_can_do_nothing_else";
+        if let Some(listener) = std::env::var(TRY).ok().and_then(|listener| listener.parse().ok()) {
+            let parent = rustix::process::getppid().unwrap();
+            let before = attempts(listener, parent);
+            let held = give_up(Bounds { memory: 1 << 30, seconds: 30 });
+            let is_filtered = filter();
+            println!(
+                "{}",
+                serde_json::json!({"before": before, "held": held, "filtered": is_filtered, "after": attempts(listener, parent)})
+            );
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", NAME, "--nocapture"]).env(TRY, listener.local_addr().unwrap().to_string());
+        let output = String::from_utf8(again.output().unwrap().stdout).unwrap();
+        let told =
+            output.lines().find_map(|line| line.get(line.find("{\"after")?..)).unwrap_or_else(|| panic!("{output}"));
+        let told: serde_json::Value = serde_json::from_str(told).unwrap();
+        let able = |when: &str| {
+            let attempts = told[when].as_array().unwrap().iter();
+            attempts.filter(|attempt| attempt[1] == true).map(|attempt| attempt[0].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(able("before").len(), 6, "it can do all of it before: {told}");
+        assert_eq!(told["filtered"], true);
+        assert_eq!(able("after"), Vec::<String>::new());
+    }
+}

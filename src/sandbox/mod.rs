@@ -13,7 +13,7 @@ mod process;
 mod reader;
 mod recognition;
 mod turns;
-mod unpacking;
+pub mod unpacking;
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -72,6 +72,19 @@ fn work_through(home: &Arc<Home>) {
         serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     }
 
+    let listed = done(&["document", "list", "--workspace", &ws, "umbrella", "--sort", "-title"]);
+    assert_eq!(listed["total"], 1, "{listed}");
+    let note = id(&listed["documents"][0]);
+    assert_eq!(done(&["document", "list", "--workspace", &ws, "--where", "team=nobody"])["total"], 0);
+    for verb in ["text", "original"] {
+        let said = home.run(&["document", verb, &note, "--workspace", &ws]).exits(0).stdout;
+        assert_eq!(said.trim_end(), "The violet umbrella hangs in the cloakroom.");
+    }
+    assert_eq!(done(&["document", "show", &note, "--workspace", &ws])["id"], note);
+    done(&["document", "delete", &note, "--workspace", &ws]);
+    let gone = home.run(&["document", "original", &note, "--workspace", &ws]).exits(1);
+    assert!(gone.stdout.is_empty() && gone.stderr.contains("not_found"), "{gone:?}");
+
     let again = done(&["ingest", "--workspace", &ws, good.to_str().unwrap()]);
     assert_eq!(again["failed"], 0, "{again}");
     assert_eq!(done(&["workspace", "show", &ws])["document_count"], HANDBOOK.len() + 2);

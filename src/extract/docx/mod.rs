@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Extracted;
 use super::fault::Fault;
+use super::monospaced::is_monospaced;
 use super::nesting::{Block, Nesting, flattened};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
@@ -26,9 +27,18 @@ const DEEPEST_FIELD: usize = 100;
 /// # Errors
 /// [`super::Kind::Damaged`] and [`super::Kind::TooComplex`].
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let mut reader = read(package, false)?;
+    // A document that is typed in such letters throughout is no program.
+    if 2 * reader.code > reader.said {
+        reader = read(package, true)?;
+    }
+    Ok(reader.nesting.composer.finish(""))
+}
+
+fn read(package: &mut Package<'_>, is_typed: bool) -> Result<Reader, Fault> {
     let main = relationships::main_part(package, "word/document.xml")?;
     let parts = relationships::of(package, &main)?;
-    let mut reader = Reader::default();
+    let mut reader = Reader { is_typed, ..Reader::default() };
     take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut reader.nesting.composer)?;
     for part in &parts {
         match part.kind.as_str() {
@@ -50,7 +60,7 @@ pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     notes.into_iter().for_each(|(_, note)| reader.nesting.put(Block::Paragraph(note)));
     reader.furniture(package, &parts, "footer")?;
     reader.nesting.check()?;
-    Ok(reader.nesting.composer.finish(""))
+    Ok(reader)
 }
 
 #[derive(Default)]
@@ -68,6 +78,8 @@ struct Reader {
     fields: Vec<bool>,
     /// The open run's text is not shown.
     is_hidden: bool,
+    /// Whether the open run's font, where it has one of its own, is one of letters of one width.
+    is_monospaced: Option<bool>,
     in_text: bool,
     in_row_properties: bool,
     /// The open row was deleted.
@@ -76,6 +88,11 @@ struct Reader {
     skipped: usize,
     /// Texts of headers and footers that were written.
     seen: HashSet<String>,
+    /// Bytes of the text, and of that of them which is code.
+    said: usize,
+    code: usize,
+    /// Whether letters of one width say nothing.
+    is_typed: bool,
 }
 
 #[derive(Default)]
@@ -84,6 +101,10 @@ struct Properties {
     outline: Option<usize>,
     list: Option<String>,
     depth: Option<usize>,
+    /// Bytes of its text in a font of letters of one width, in another, and in that of its style.
+    monospaced: usize,
+    proportional: usize,
+    styled: usize,
 }
 
 impl Reader {
@@ -128,6 +149,14 @@ impl Reader {
     fn say(&mut self, text: &str) {
         if !self.is_hidden && self.fields.iter().all(|in_result| *in_result) {
             self.nesting.text(text);
+            if let Some(properties) = self.paragraphs.last_mut() {
+                let written = text.trim().len();
+                match self.is_monospaced {
+                    Some(true) => properties.monospaced += written,
+                    Some(false) => properties.proportional += written,
+                    None => properties.styled += written,
+                }
+            }
         }
     }
 
@@ -147,7 +176,8 @@ impl Reader {
             | "tblPrChange" | "sectPrChange" | "instrText" | "sdtPr" | "tabs" | "tblGrid" | "rt" => return true,
             // The same content once more, for older readers.
             "Fallback" => return true,
-            "r" => self.is_hidden = false,
+            "r" => (self.is_hidden, self.is_monospaced) = (false, None),
+            "rFonts" => self.is_monospaced = element.attribute("ascii").map(|font| is_monospaced(&font)),
             "vanish" => self.is_hidden = element.is_on(),
             "t" => self.in_text = true,
             "tab" | "ptab" => self.say("\t"),
@@ -179,8 +209,19 @@ impl Reader {
                 // An instruction that does not end with its paragraph would take the rest of the document with it.
                 while self.fields.pop_if(|in_result| !*in_result).is_some() {}
                 let properties = self.paragraphs.pop().unwrap_or_default();
-                let (styles, lists) = (&self.styles, &mut self.lists);
-                self.nesting.close_paragraph(|text| block(text, properties, styles, lists));
+                let (styles, lists, is_typed) = (&self.styles, &mut self.lists, self.is_typed);
+                let (said, code) = (&mut self.said, &mut self.code);
+                self.nesting.close_paragraph(|text| {
+                    *said += text.len();
+                    match block(text, properties, styles, lists) {
+                        Block::Code(text) if is_typed => Block::Paragraph(text),
+                        Block::Code(text) => {
+                            *code += text.len();
+                            Block::Code(text)
+                        }
+                        other => other,
+                    }
+                });
             }
             "t" => self.in_text = false,
             "trPr" => self.in_row_properties = false,
@@ -231,10 +272,19 @@ impl Reader {
     }
 }
 
+impl Properties {
+    /// Whether it is a program, or what a machine prints: all in letters of one width.
+    fn is_code(&self, is_style_monospaced: bool) -> bool {
+        let other = self.proportional + if is_style_monospaced { 0 } else { self.styled };
+        other == 0 && self.monospaced + self.styled > 0
+    }
+}
+
 /// What a paragraph is, by its own properties before those of its style.
 fn block(text: String, properties: Properties, styles: &Styles, lists: &mut Lists) -> Block {
     let shape = properties.style.as_deref().map(|style| styles.shape(style)).unwrap_or_default();
-    let Shape { heading, list, depth, indent } = shape;
+    let Shape { heading, list, depth, indent, is_monospaced } = shape;
+    let is_code = properties.is_code(is_monospaced);
     let heading = match properties.outline {
         Some(outline) => (outline < 9).then_some(outline + 1),
         None => heading,
@@ -245,6 +295,7 @@ fn block(text: String, properties: Properties, styles: &Styles, lists: &mut List
         (Some(level), Some(item)) => Block::Heading(level, format!("{} {text}", item.label)),
         (Some(level), None) => Block::Heading(level, text),
         (None, Some(item)) => Block::Item { depth: depth.max(indent), number: item.number, text },
+        (None, None) if is_code => Block::Code(text),
         (None, None) => Block::Paragraph(text),
     }
 }
@@ -325,6 +376,34 @@ mod tests {
             <lvl ilvl='1'><numFmt val='bullet'/></lvl></abstractNum><num numId='1'><abstractNumId val='0'/></num></numbering>";
         let others = [("styles", "styles.xml", styles), ("numbering", "n.xml", numbering)];
         assert_eq!(read(&body, &others), "# Top\n\n## Outlined\n\n1. one\n  - dot\n2. two");
+    }
+
+    #[test]
+    fn programs_keep_their_lines_and_letters_of_one_width_alone_make_none() {
+        let styled = |style: &str, text: &str| {
+            let style = format!("<w:pPr><w:pStyle w:val='{style}'/></w:pPr>");
+            format!("<w:p>{style}<w:r><w:t xml:space='preserve'>{text}</w:t></w:r></w:p>")
+        };
+        let set = |text: &str| {
+            format!(
+                "<w:p><w:r><w:rPr><w:rFonts w:ascii='Consolas'/></w:rPr><w:t xml:space='preserve'>{text}</w:t></w:r></w:p>"
+            )
+        };
+        let styles = "<styles><style styleId='Source'><name val='Source Code'/><rPr><rFonts ascii='Courier New'/></rPr></style>\
+            <style styleId='Own'><basedOn val='Source'/></style></styles>";
+        let others = [("styles", "s.xml", styles)];
+        let prose = p("This is how it is done, and why it has to be done in this way and in no other, as a rule.");
+        let body =
+            [&prose, &styled("Own", "fn main() {"), "<w:p/>", &styled("Source", "    go(`a`);"), &set("}"), &prose]
+                .concat();
+        let text = "This is how it is done, and why it has to be done in this way and in no other, as a rule.";
+        assert_eq!(read(&body, &others), format!("{text}\n\n```\nfn main() {{\n\n    go(`a`);\n}}\n```\n\n{text}"));
+        assert_eq!(
+            read(&[set("Dear Sir,"), p("yes."), set("we write.")].concat(), &[]),
+            "Dear Sir,\n\nyes.\n\nwe write."
+        );
+        let mixed = "<w:p><w:r><w:t>Call </w:t></w:r><w:r><w:rPr><w:rFonts w:ascii='Consolas'/></w:rPr><w:t>go()</w:t></w:r></w:p>";
+        assert_eq!(read(mixed, &[]), "Call go()");
     }
 
     #[test]

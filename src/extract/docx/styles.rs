@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::extract::fault::Fault;
+use crate::extract::monospaced::is_monospaced;
 use crate::extract::xml_events::{Node, Nodes};
 
 /// Styles that rest on each other at most.
@@ -47,6 +48,8 @@ struct Style {
     outline: Option<usize>,
     list: Option<String>,
     depth: Option<usize>,
+    /// Whether its font, where it has one, is one of letters of one width.
+    is_monospaced: Option<bool>,
 }
 
 /// What a style says of its paragraphs.
@@ -58,6 +61,8 @@ pub struct Shape {
     pub depth: Option<usize>,
     /// How far "List Bullet 2" and its like are set in, whose lists have one level each.
     pub indent: usize,
+    /// Whether its font is one of letters of one width.
+    pub is_monospaced: bool,
 }
 
 impl Styles {
@@ -82,6 +87,7 @@ impl Styles {
                         "outlineLvl" => style.outline = element.number("val"),
                         "numId" => style.list = element.val(),
                         "ilvl" => style.depth = element.number("val"),
+                        "rFonts" => style.is_monospaced = element.attribute("ascii").map(|font| is_monospaced(&font)),
                         _ => {}
                     }
                 }
@@ -95,7 +101,7 @@ impl Styles {
     /// What the style `id` and those that it rests on say.
     pub fn shape(&self, id: &str) -> Shape {
         let mut shape = Shape::default();
-        let (mut next, mut is_body) = (Some(id), false);
+        let (mut next, mut is_body, mut is_monospaced) = (Some(id), false, None);
         for _ in 0..LONGEST_CHAIN {
             let Some(id) = next else { break };
             let Some(style) = self.0.get(id) else {
@@ -110,10 +116,12 @@ impl Styles {
             if shape.indent == 0 {
                 shape.indent = indent(&style.name);
             }
+            is_monospaced = is_monospaced.or(style.is_monospaced);
             shape.list = shape.list.or_else(|| style.list.clone());
             shape.depth = shape.depth.or(style.depth);
             next = style.based_on.as_deref();
         }
+        shape.is_monospaced = is_monospaced.unwrap_or(false);
         shape
     }
 }
@@ -152,6 +160,9 @@ mod tests {
         assert_eq!(["berschrift2", "Mine", "Deep"].map(heading), [Some(2), Some(2), Some(4)]);
         assert_eq!(["Plain", "Heading10", "Heading0", "Normal"].map(heading), [None; 4]);
         assert_eq!(["Heading1", "Überschrift 3", "Titre2", "Title"].map(heading), [Some(1), Some(3), Some(2), Some(1)]);
-        assert_eq!(styles.shape("Loop"), Shape { heading: None, list: Some("4".into()), depth: Some(1), indent: 2 });
+        assert_eq!(
+            styles.shape("Loop"),
+            Shape { heading: None, list: Some("4".into()), depth: Some(1), indent: 2, is_monospaced: false }
+        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Works on html5ever's tokens, not on a tree: time is linear and depth costs nothing, however deep the nesting.
 
+mod attributes;
 mod facts;
 mod flow;
 mod hidden;
@@ -25,6 +26,7 @@ const HEAD: usize = 1024;
 
 /// The text of an HTML document as Markdown, its title and its `meta` facts.
 pub fn extract(text: &str) -> Extracted {
+    let text = &*attributes::bounded(text);
     let mut page = read(text, Leave::Boilerplate);
     // An element that was never closed would have taken the rest of the page with it: so leave out less.
     for leave in [Leave::Controls, Leave::Code] {

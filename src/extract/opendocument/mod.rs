@@ -185,9 +185,11 @@ impl Reader {
                 let level = if is_title { Some(1) } else { level };
                 let level = level.or_else(|| style.as_deref().and_then(|style| self.styles.heading(style)));
                 let item = if level.is_none() { self.item() } else { None };
+                let is_code = style.as_deref().is_some_and(|style| self.styles.is_monospaced(style));
                 self.nesting.close_paragraph(|text| match (level, item) {
                     (Some(level), _) => Block::Heading(level, text),
                     (None, Some((depth, number))) => Block::Item { depth, number, text },
+                    (None, None) if is_code => Block::Code(text),
                     (None, None) => Block::Paragraph(text),
                 });
             }
@@ -271,6 +273,15 @@ mod tests {
         assert!(found.starts_with(expected), "{found}");
         assert_eq!(found.matches("\n| x |").count(), 2);
         assert!(found.len() < 20_000 && !found.contains("gone"));
+    }
+
+    #[test]
+    fn programs_keep_their_lines() {
+        let styles = "<style:style style:name='Preformatted_20_Text'><style:text-properties style:font-name='Liberation Mono'/></style:style>\
+            <style:style style:name='P1' style:parent-style-name='Preformatted_20_Text'/>";
+        let body = "<office:text><text:p>Before.</text:p><text:p text:style-name='P1'>if a:</text:p>\
+            <text:p text:style-name='P1'><text:s/><text:s/>go()</text:p><text:p>After.</text:p></office:text>";
+        assert_eq!(read("text", body, styles).content, "Head\n\nBefore.\n\n```\nif a:\n  go()\n```\n\nAfter.");
     }
 
     #[test]

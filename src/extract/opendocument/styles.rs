@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::extract::fault::Fault;
+use crate::extract::monospaced::is_monospaced;
 use crate::extract::xml_events::{Node, Nodes};
 
 /// Styles that rest on each other at most.
@@ -13,6 +14,8 @@ const LONGEST_CHAIN: usize = 20;
 pub struct Styles {
     /// The style that each rests on, and the level of heading that it makes.
     paragraphs: HashMap<String, (Option<String>, Option<usize>)>,
+    /// Whether the font of a style that has one is one of letters of one width.
+    fonts: HashMap<String, bool>,
     /// Lists and levels from 0 that have numbers.
     numbered: HashSet<(String, usize)>,
 }
@@ -23,16 +26,22 @@ impl Styles {
     /// # Errors
     /// [`crate::extract::Kind::Damaged`].
     pub fn read(&mut self, text: &str) -> Result<(), Fault> {
-        let mut list = None;
+        let (mut list, mut style) = (None, None);
         let mut nodes = Nodes::of(text);
         while let Some(node) = nodes.next()? {
             let Node::Start(element) = node else { continue };
             match element.name() {
                 "body" | "master-styles" => nodes.skip()?,
                 "style" => {
-                    if let Some(name) = element.attribute("name") {
+                    style = element.attribute("name");
+                    if let Some(name) = style.clone() {
                         let parent = element.attribute("parent-style-name");
                         self.paragraphs.insert(name, (parent, element.number("default-outline-level")));
+                    }
+                }
+                "text-properties" => {
+                    if let (Some(style), Some(font)) = (&style, element.attribute("font-name")) {
+                        self.fonts.insert(style.clone(), is_monospaced(&font));
                     }
                 }
                 "list-style" => list = element.attribute("name"),
@@ -63,6 +72,19 @@ impl Styles {
             next = parent.as_deref();
         }
         None
+    }
+
+    /// Whether paragraphs of this style are set in letters of one width.
+    pub fn is_monospaced(&self, style: &str) -> bool {
+        let mut next = Some(style);
+        for _ in 0..LONGEST_CHAIN {
+            let Some(name) = next else { return false };
+            if let Some(is_monospaced) = self.fonts.get(name) {
+                return *is_monospaced;
+            }
+            next = self.paragraphs.get(name).and_then(|(parent, _)| parent.as_deref());
+        }
+        false
     }
 
     /// Whether items of a list have numbers, at a depth from 0.

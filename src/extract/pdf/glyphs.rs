@@ -12,6 +12,8 @@ use hayro_interpret::hayro_syntax::object::{Dict, Name};
 use hayro_interpret::kurbo::{Affine, BezPath, PathEl, Point, Rect, Shape, Vec2};
 use hayro_interpret::{BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask};
 
+use crate::extract::monospaced::is_monospaced;
+
 /// Letters that are read of one page.
 const MOST_LETTERS: usize = 500_000;
 /// Ruled lines that are kept of one page; one that draws more is a drawing and no table.
@@ -37,6 +39,8 @@ pub struct Letter {
     pub baseline: f64,
     pub size: f64,
     pub is_bold: bool,
+    /// Of a font whose letters are all of one width.
+    pub is_monospaced: bool,
     /// Declared to be a running header or footer.
     pub is_furniture: bool,
 }
@@ -108,7 +112,7 @@ impl Sheet {
         }
     }
 
-    fn letter(&mut self, char: char, origin: Point, along: Vec2, size: f64, is_bold: bool) {
+    fn letter(&mut self, char: char, origin: Point, along: Vec2, size: f64, font: Font) {
         let length = along.hypot();
         let is_sane = [origin.x, origin.y, length, size].iter().all(|n| n.is_finite() && n.abs() < 100_000.0);
         // What stands beside the page is not seen.
@@ -131,7 +135,9 @@ impl Sheet {
         let turn = Affine::rotate(-f64::from(degrees).to_radians());
         let Point { x, y } = turn * origin;
         let is_furniture = self.marked.iter().any(|is| *is);
-        let letter = Letter { char, left: x, right: x + length, baseline: y, size, is_bold, is_furniture };
+        let Font { is_bold, is_monospaced } = font;
+        let letter =
+            Letter { char, left: x, right: x + length, baseline: y, size, is_bold, is_monospaced, is_furniture };
         self.letters.entry(degrees).or_default().push(letter);
     }
 
@@ -215,7 +221,7 @@ impl<'a> Device<'a> for Sheet {
     fn draw_glyph_run(&mut self, run: &GlyphRun<'_, 'a>, props: DrawProps<'a>, _: &DrawMode) {
         let glyphs = run.glyphs();
         let widens = is_stretched(glyphs);
-        let is_bold = glyphs.first().is_some_and(|glyph| is_bold(glyph));
+        let font = glyphs.first().and_then(|glyph| Font::of(glyph));
         for glyph in glyphs {
             self.step(1);
             let placed = props.transform * glyph.transform();
@@ -223,6 +229,7 @@ impl<'a> Device<'a> for Sheet {
             let (across, up) = (Vec2::new(a, b), Vec2::new(c, d));
             let size = up.hypot() * 1000.0;
             let advance = f64::from(advance(glyph).unwrap_or(500.0));
+            let font = font.unwrap_or_else(|| Font::of_width(advance));
             let width = advance * if widens { across.hypot() } else { up.hypot() };
             let along = match run.writing_mode() {
                 WritingMode::Horizontal => across / across.hypot() * width,
@@ -240,7 +247,7 @@ impl<'a> Device<'a> for Sheet {
             }
             let mut at = origin;
             for char in letters {
-                self.letter(char, at, share, size, is_bold);
+                self.letter(char, at, share, size, font);
                 at += share;
             }
         }
@@ -282,13 +289,29 @@ fn advance(glyph: &Glyph<'_>) -> Option<f32> {
     }
 }
 
-/// Whether the font tells that its letters are bold.
-fn is_bold(glyph: &Glyph<'_>) -> bool {
-    let Glyph::Outline(glyph) = glyph else { return false };
-    let Some(font) = glyph.font_data() else { return false };
-    let is_named =
-        || font.postscript_name.as_deref().is_some_and(|name| name.contains("Bold") || name.contains("Black"));
-    font.weight.is_some_and(|weight| weight >= 600) || is_named()
+/// What a font tells of its letters.
+#[derive(Clone, Copy, Default)]
+struct Font {
+    is_bold: bool,
+    is_monospaced: bool,
+}
+
+impl Font {
+    /// What the font tells itself, where it can be had: Type 1 fonts tell nothing.
+    fn of(glyph: &Glyph<'_>) -> Option<Font> {
+        let Glyph::Outline(glyph) = glyph else { return Some(Font::default()) };
+        let font = glyph.font_data()?;
+        let name = font.postscript_name.as_deref().unwrap_or_default();
+        let is_bold =
+            font.weight.is_some_and(|weight| weight >= 600) || name.contains("Bold") || name.contains("Black");
+        Some(Font { is_bold, is_monospaced: font.is_monospace || is_monospaced(name) })
+    }
+
+    /// What can be told by a letter's width, in thousandths of its size: Courier and its like have this one alone, and
+    /// so has Computer Modern Typewriter.
+    fn of_width(width: f64) -> Font {
+        Font { is_bold: false, is_monospaced: (width - 600.0).abs() < 3.0 || (width - 525.0).abs() < 1.0 }
+    }
 }
 
 /// Whether letters are as wide as their horizontal scale says. A substituted font is stretched until it fits, and

@@ -5,6 +5,7 @@
 mod about;
 mod aligned;
 mod bounds;
+mod code;
 mod columns;
 mod furniture;
 mod glyphs;
@@ -148,6 +149,7 @@ fn compose(
 ) -> Result<(), Fault> {
     let mut edges: Vec<_> = pages.iter_mut().map(|page| (page.height, std::mem::take(&mut page.segments))).collect();
     furniture::remove(&mut edges);
+    code::judge(edges.iter_mut().flat_map(|(_, segments)| segments));
     let mut words = Words::default();
     let mut written: Vec<Vec<Part>> = Vec::with_capacity(pages.len());
     for ((_, segments), page) in edges.into_iter().zip(&mut pages) {
@@ -186,6 +188,11 @@ fn write(parts: &[Part], headings: &Headings, words: &Words, page: u32, composer
         let paragraph = match part {
             Part::Table(rows) => {
                 composer.table(rows);
+                list.clear();
+                continue;
+            }
+            Part::Code(text) => {
+                composer.code("", text);
                 list.clear();
                 continue;
             }

@@ -1,6 +1,7 @@
 //! Lines made into paragraphs: which line goes on with the one before.
 
 use super::aligned::{self, Rows};
+use super::code;
 use super::columns::median;
 use super::segments::{Segment, rows};
 
@@ -8,6 +9,7 @@ use super::segments::{Segment, rows};
 pub enum Part {
     Paragraph(Paragraph),
     Table(Vec<Vec<String>>),
+    Code(String),
 }
 
 /// Lines that belong together.
@@ -57,12 +59,21 @@ pub fn parts(mut block: Vec<Segment>) -> Vec<Part> {
 }
 
 fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
-    for rows in aligned::split(rows(text)) {
-        match rows {
-            Rows::Table(table) => parts.push(Part::Table(table)),
-            Rows::Lines(rows) => {
-                let lines = rows.into_iter().filter_map(line).collect();
-                parts.extend(paragraphs(lines).into_iter().map(Part::Paragraph));
+    for rows in code::split(rows(text)) {
+        let rows = match rows {
+            code::Rows::Code(code) => {
+                parts.push(Part::Code(code));
+                continue;
+            }
+            code::Rows::Text(rows) => rows,
+        };
+        for rows in aligned::split(rows) {
+            match rows {
+                Rows::Table(table) => parts.push(Part::Table(table)),
+                Rows::Lines(rows) => {
+                    let lines = rows.into_iter().filter_map(line).collect();
+                    parts.extend(paragraphs(lines).into_iter().map(Part::Paragraph));
+                }
             }
         }
     }

@@ -22,6 +22,8 @@ pub struct Segment {
     pub baseline: f64,
     pub size: f64,
     pub is_bold: bool,
+    /// All of it in letters of one width.
+    pub is_monospaced: bool,
     pub is_furniture: bool,
     /// Rows of cells, where this is a table.
     pub table: Option<Vec<Vec<String>>>,
@@ -92,6 +94,7 @@ impl Segment {
             (self.size, self.baseline) = (next.size, next.baseline);
         }
         self.is_bold &= next.is_bold;
+        self.is_monospaced &= next.is_monospaced;
         self.is_furniture &= next.is_furniture;
         self.right = self.right.max(next.right);
         self.top = self.top.min(next.top);
@@ -109,6 +112,7 @@ struct Open {
     baseline: f64,
     size: f64,
     bold: usize,
+    monospaced: usize,
     furniture: usize,
     letters: usize,
 }
@@ -122,6 +126,7 @@ impl Open {
             baseline: letter.baseline,
             size: letter.size,
             bold: usize::from(letter.is_bold),
+            monospaced: usize::from(letter.is_monospaced),
             furniture: usize::from(letter.is_furniture),
             letters: 1,
             text: letter.char.to_string(),
@@ -164,6 +169,7 @@ impl Open {
         }
         self.letters += 1;
         self.bold += usize::from(letter.is_bold);
+        self.monospaced += usize::from(letter.is_monospaced);
         self.furniture += usize::from(letter.is_furniture);
         if letter.size > 1.1 * self.size {
             (self.size, self.baseline) = (letter.size, letter.baseline);
@@ -187,6 +193,7 @@ impl Open {
             baseline: self.baseline,
             size: self.size,
             is_bold: 10 * self.bold >= 9 * self.letters,
+            is_monospaced: self.monospaced == self.letters,
             is_furniture: self.furniture == self.letters,
             table: None,
         })

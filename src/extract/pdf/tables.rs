@@ -146,6 +146,7 @@ impl Grid {
             baseline: self.rows.last().copied().unwrap_or(0.0),
             size,
             is_bold: false,
+            is_monospaced: false,
             is_furniture: false,
             table: Some(table),
         })

@@ -5,13 +5,14 @@ use proptest::prelude::*;
 use super::*;
 
 /// A file of pages, each of which has instructions and, in `extra`, more entries of its dictionary. Text is set in
-/// `F1`, a Helvetica; `more` are further objects, from number 100 on.
+/// `F1`, a Helvetica, or `F2`, a Courier; `more` are further objects, from number 100 on.
 fn pdf(pages: &[(String, &str)], more: &[String], trailer: &str) -> Vec<u8> {
     let mut objects: Vec<(usize, String)> = Vec::new();
     let kids: Vec<String> = (0..pages.len()).map(|at| format!("{} 0 R", 1000 + 2 * at)).collect();
     objects.push((1, "<< /Type /Catalog /Pages 2 0 R /Lang (en-GB) >>".to_owned()));
     objects.push((2, format!("<< /Type /Pages /Count {} /Kids [{}] >>", pages.len(), kids.join(" "))));
     objects.push((3, "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned()));
+    objects.push((4, "<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>".to_owned()));
     objects.extend((100..).zip(more.iter().cloned()));
     for (at, (content, extra)) in pages.iter().enumerate() {
         let page = 1000 + 2 * at;
@@ -19,7 +20,7 @@ fn pdf(pages: &[(String, &str)], more: &[String], trailer: &str) -> Vec<u8> {
             page,
             format!(
                 "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {} 0 R \
-                 /Resources << /Font << /F1 3 0 R >> /XObject << /Im 100 0 R >> >> {extra} >>",
+                 /Resources << /Font << /F1 3 0 R /F2 4 0 R >> /XObject << /Im 100 0 R >> >> {extra} >>",
                 page + 1
             ),
         ));
@@ -131,6 +132,20 @@ fn cells_that_say_as_much_as_prose_stay_in_their_rows() {
     }
     page.push_str("50 710 m 500 710 l S\n");
     assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn programs_keep_their_lines() {
+    let prose = "What is set in letters of one width is a program, and keeps its lines and its indentation.";
+    let code = [(700, 50, "fn main() {"), (688, 74, "let a = 1;"), (664, 74, "go(a);"), (652, 50, "}")];
+    let code: String = code.map(|(y, x, line)| text(&[(x, y, 10, line)])).concat().replace("/F1", "/F2");
+    let page = |code: &str| text(&[(50, 740, 10, prose)]) + code + &text(&[(50, 610, 10, prose)]);
+    let expected = format!("{prose}\n\n```\nfn main() {{\n    let a = 1;\n\n    go(a);\n}}\n```\n\n{prose}");
+    assert_eq!(content(&pages(&[page(&code)])), expected);
+    // A name within the text, and a text that is typed throughout.
+    let name = text(&[(50, 726, 10, "cargo")]).replace("/F1", "/F2");
+    assert!(!content(&pages(&[page(&name)])).contains("```"));
+    assert!(!content(&pages(&[page(&code).replace("/F1", "/F2")])).contains("```"));
 }
 
 #[test]

@@ -8,11 +8,12 @@ mod xls_bounds;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use calamine::{Data, DataRef, Reader, SheetType, Xls, XlsError, Xlsb, Xlsx};
+use calamine::{DataRef, Reader, SheetType, Xls, XlsError, Xlsb, Xlsx};
 
 use super::Extracted;
-use super::cells::{Sheet, Workbook, shown};
+use super::cells::{Sheet, Workbook, rounded, shown};
 use super::fault::{Fault, Kind, Warning};
+use super::number_format::NumberFormat;
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
 
@@ -26,23 +27,20 @@ const LARGEST_STRINGS: u64 = 64 << 20;
 pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = begun(package)?;
     let mut book: Xlsx<_> = guarded(|| Xlsx::new(Cursor::new(bytes)))?;
-    let mut is_percentage: Option<Vec<bool>> = None;
+    let mut formats: Option<Vec<NumberFormat>> = None;
     for name in sheets(&book, package)? {
         let mut sheet = Sheet::new(&name);
         let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsxError> {
             let mut cells = book.worksheet_cells_reader(&name)?;
-            let is_percentage = is_percentage.get_or_insert_with(|| {
-                let of = |style: &calamine::Style| {
-                    style.number_format.as_ref().is_some_and(|format| format.format_code.contains('%'))
-                };
-                cells.styles().iter().map(of).collect()
+            let formats = formats.get_or_insert_with(|| {
+                let code =
+                    |style: &calamine::Style| style.number_format.as_ref().map(|format| format.format_code.clone());
+                cells.styles().iter().map(|style| NumberFormat::new(&code(style).unwrap_or_default())).collect()
             });
             while let Some((cell, style)) = cells.next_cell_with_style_id()? {
-                let text = match cell.get_value() {
-                    DataRef::Float(value) if is_percentage.get(style).copied().unwrap_or(false) => {
-                        format!("{}%", shown(&Data::Float(value * 100.0)))
-                    }
-                    value => shown(&value.clone().into()),
+                let text = match (cell.get_value(), formats.get(style)) {
+                    (DataRef::Float(value), Some(format)) => format.shown(*value, rounded),
+                    (value, _) => shown(&value.clone().into()),
                 };
                 if let Err(fault) = workbook.take(&mut sheet, cell.get_position(), text) {
                     return Ok(Err(fault));
@@ -223,7 +221,7 @@ mod tests {
             <row r='5'><c r='B5' s='1'><v>45356</v></c><c r='C5' s='2'><f>1/8</f><v>0.125</v></c></row>";
         let found = extract(&workbook(rows)).unwrap();
         assert!(
-            found.content.starts_with("# Sales\n\n| When | Share |\n| --- | --- |\n| 2024-03-05 | 12.5% |"),
+            found.content.starts_with("# Sales\n\n| When | Share |\n| --- | --- |\n| 2024-03-05 | 12.50% |"),
             "{}",
             found.content
         );
