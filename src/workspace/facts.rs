@@ -223,20 +223,28 @@ pub(super) fn put_fact(
     let id = id_of(&[subject_key, &fact.predicate, object_key, since, until]).to_string();
     let db = change.db;
     let mut insert = db.prepare_cached(
-        // What is exclusive where it is said once is so wherever it is said.
-        "INSERT INTO facts (id, subject, predicate, object, exclusive, valid_at, invalid_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT DO UPDATE SET exclusive = excluded.exclusive WHERE exclusive = 'no'",
+        "INSERT OR IGNORE INTO facts (id, subject, predicate, object, valid_at, invalid_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    insert.execute(params![id, subject, fact.predicate, object, fact.exclusive.name(), valid_at, invalid_at])?;
+    insert.execute(params![id, subject, fact.predicate, object, valid_at, invalid_at])?;
     let number: i64 =
         db.prepare_cached("SELECT number FROM facts WHERE id = ?1")?.query_row([&id], |row| row.get(0))?;
     let sql = "SELECT recorded_at FROM recorded_facts WHERE document = ?1 AND fact = ?2";
     let before = db.prepare_cached(sql)?.query_row((origin.id.to_string(), &id), |row| row.get(0)).optional()?;
     let recorded_at: String = before.unwrap_or_else(|| origin.updated_at.to_owned());
-    let mut insert = db.prepare_cached("INSERT OR IGNORE INTO evidence VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    let (start, end) = (fact.start as i64, fact.end as i64);
-    insert.execute(params![origin.number, number, chunk, start, end, origin.model, stated_at, recorded_at])?;
+    let mut insert = db.prepare_cached("INSERT OR IGNORE INTO evidence VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let (start, end, exclusive) = (fact.start as i64, fact.end as i64, fact.exclusive.name());
+    insert.execute(params![
+        origin.number,
+        number,
+        chunk,
+        start,
+        end,
+        origin.model,
+        exclusive,
+        stated_at,
+        recorded_at
+    ])?;
     change.graph().facts.insert(number);
     Ok(())
 }

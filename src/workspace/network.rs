@@ -274,7 +274,8 @@ fn entity(forms: &[Form]) -> Option<EntityRow> {
 
 fn facts_of(db: &Connection, only: Option<&[i64]>) -> Result<Vec<FactRow>> {
     let sql = (
-        "SELECT f.number, f.id, f.subject, f.object, f.predicate, f.exclusive, f.valid_at, f.invalid_at,
+        // What is exclusive where it is said once is so wherever it is said: the names are in this order.
+        "SELECT f.number, f.id, f.subject, f.object, f.predicate, max(v.exclusive), f.valid_at, f.invalid_at,
                 min(v.stated_at), min(v.recorded_at), count(*)
          FROM facts f JOIN evidence v ON v.fact = f.number",
         "f.number",

@@ -328,7 +328,6 @@ CREATE TABLE facts (
     subject INTEGER NOT NULL,
     predicate TEXT NOT NULL,
     object INTEGER NOT NULL,
-    exclusive TEXT NOT NULL,
     valid_at TEXT,
     invalid_at TEXT
 ) STRICT;
@@ -341,6 +340,8 @@ CREATE TABLE evidence (
     "end" INTEGER NOT NULL,
     -- The language model that read it; none where no model was asked.
     model TEXT,
+    -- What there is only one of at a time, as it is said here.
+    exclusive TEXT NOT NULL,
     stated_at TEXT,
     recorded_at TEXT NOT NULL,
     PRIMARY KEY (document, fact, start)

@@ -1,5 +1,9 @@
 //! The knowledge graph over HTTP: what is read, with which evidence, when it was true, and how it follows documents.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -190,53 +194,80 @@ async fn exported(tenant: &Tenant) -> Value {
     graph
 }
 
-#[tokio::test]
-async fn no_order_of_changes_leaves_anything_behind() {
+/// What documents say in turn: names in several forms, facts that end others, and one that does so in one document alone.
+const SAYINGS: [(&str, Option<&str>); 8] = [
+    ("Ada Brandt has been the CEO of Kestrel Systems since 2015. Kestrel is based in Aarhus.", None),
+    ("Joel Varga has been the CEO of KESTREL SYSTEMS since 2020.", None),
+    ("Kestrel Systems Inc. acquired Marlow Labs in 2017. Marlow Labs is based in Leeds.", None),
+    ("Dr. Ada Brandt was born in Odense. Brandt founded Brandt Foundation.", None),
+    ("Marlow Labs was founded by Joel Varga.", None),
+    ("Ada Brandt was the CEO of Kestrel Systems.", Some("2019-05-01")),
+    ("Ada Brandt is the CEO of Kestrel Systems.", Some("2018-02-01")),
+    ("Mika Toivonen is the CEO of Kestrel Systems.", Some("2022-03-01")),
+];
+
+/// A document comes or changes to a saying, or goes; then its facts are waited for, or not.
+type Step = (usize, Option<usize>, bool);
+
+async fn store(tenant: &Tenant, place: usize, saying: usize) -> Value {
+    let (content, date) = SAYINGS[saying];
+    let metadata = date.map_or(json!({}), |date| json!({"date": date}));
+    let body = json!({"source": format!("{place}.md"), "content": content, "metadata": metadata});
+    tenant.client.post(&tenant.path("/documents"), &body).await.json()
+}
+
+async fn leaves_nothing_behind(steps: Vec<Step>) {
     let server = Server::shared();
-    let texts = [
-        "Ada Brandt has been the CEO of Kestrel Systems since 2015. Kestrel is based in Aarhus.",
-        "Joel Varga has been the CEO of KESTREL SYSTEMS since 2020.",
-        "Kestrel Systems Inc. acquired Marlow Labs in 2017. Marlow Labs is based in Leeds.",
-        "Dr. Ada Brandt was born in Odense. Brandt founded Brandt Foundation.",
-        "Marlow Labs was founded by Joel Varga.",
-    ];
-    // Linear congruences (Knuth, "The Art of Computer Programming", volume 2): the same orders each time.
-    let mut state: u64 = 5;
-    let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
-    for _ in 0..4 {
-        let (busy, fresh) = (Tenant::new(&server.admin()).await, Tenant::new(&server.admin()).await);
-        let mut there: Vec<(usize, String, usize)> = Vec::new();
-        for step in 0..14 {
-            let place = random(6);
-            let found = there.iter().position(|(source, ..)| *source == place);
-            match (found, random(3)) {
-                (Some(at), 0) => {
-                    let (_, document, _) = there.remove(at);
+    let (busy, fresh) = (Tenant::new(&server.admin()).await, Tenant::new(&server.admin()).await);
+    let mut there: BTreeMap<usize, (String, usize)> = BTreeMap::new();
+    for (place, saying, waits) in steps {
+        match saying {
+            Some(saying) => {
+                let stored = store(&busy, place, saying).await;
+                there.insert(place, (id(&stored), saying));
+            }
+            None => {
+                if let Some((document, _)) = there.remove(&place) {
                     busy.client.delete(&busy.path(&format!("/documents/{document}"))).await.is(200);
                 }
-                (found, _) => {
-                    let text = random(texts.len());
-                    let body = json!({"source": format!("{place}.md"), "content": texts[text]});
-                    let stored = busy.client.post(&busy.path("/documents"), &body).await.json();
-                    found.map(|at| there.remove(at));
-                    there.push((place, id(&stored), text));
-                }
-            }
-            if step % 4 == 0 {
-                busy.facts_read().await;
             }
         }
-        there.sort();
-        for (place, _, text) in there.iter().rev() {
-            fresh.document(&format!("{place}.md"), texts[*text]).await;
+        if waits {
+            busy.facts_read().await;
         }
-        busy.facts_read().await;
-        fresh.facts_read().await;
-        assert_eq!(exported(&busy).await, exported(&fresh).await);
     }
+    for (place, (_, saying)) in there.iter().rev() {
+        store(&fresh, *place, *saying).await;
+    }
+    busy.facts_read().await;
+    fresh.facts_read().await;
+    assert_eq!(exported(&busy).await, exported(&fresh).await);
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 6, max_shrink_iters: 40, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn no_order_of_changes_leaves_anything_behind(
+        steps in prop::collection::vec((0usize..5, prop::option::weighted(0.75, 0..SAYINGS.len()), any::<bool>()), 4..16),
+    ) {
+        tokio::runtime::Runtime::new().unwrap().block_on(leaves_nothing_behind(steps));
+    }
+}
+
+#[tokio::test]
+async fn what_one_document_says_ends_a_fact_no_longer_than_the_document_is_there() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    store(&tenant, 0, 5).await;
+    let current = store(&tenant, 1, 6).await;
+    store(&tenant, 2, 7).await;
+    tenant.facts_read().await;
+    let ada = id(&entity(&tenant, "Ada Brandt").await);
+    let ended = async || get(&tenant, &format!("/entities/{ada}")).await["facts"][0]["invalid_at"].clone();
+    assert_eq!(ended().await, "2022-03-01");
+    tenant.client.delete(&tenant.path(&format!("/documents/{}", id(&current)))).await.is(200);
+    assert_eq!(ended().await, Value::Null, "of what was, nobody says until when");
 }
 
 #[tokio::test]
