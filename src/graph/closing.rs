@@ -1,9 +1,10 @@
-//! When facts end: at the day that they name, else when another takes their place.
+//! When facts end: at the day that they name or another sentence names for them, else when another takes their place.
 //!
 //! Derived from the facts that there are and never stored, so the order in which they came does not matter, and a fact
 //! that goes gives back what it closed. Only facts of one exclusive group close each other; nothing else is touched.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,9 +13,42 @@ use jiff::civil::Date;
 use super::rows::FactRow;
 use super::statement::Exclusive;
 
-/// The facts of which one alone is true at a time, by what they share.
+/// What ends facts.
 #[derive(Debug, Default)]
-pub struct Groups(HashMap<Group, Vec<Claim>>);
+pub struct Endings {
+    /// The facts of which one alone is true at a time, by what they share.
+    groups: HashMap<Group, Vec<Claim>>,
+    /// Ends that are named, by what is said to end.
+    named: HashMap<Said, Vec<Named>>,
+}
+
+/// What a fact says, whenever it is so.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Said {
+    subject: i64,
+    predicate: Arc<str>,
+    object: i64,
+}
+
+impl Said {
+    fn of(fact: &FactRow) -> Self {
+        Said { subject: fact.subject, predicate: fact.predicate.clone(), object: fact.object }
+    }
+}
+
+/// The end that a fact names, in this order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Named {
+    end: Date,
+    fact: i64,
+    recorded_at: Timestamp,
+}
+
+impl Named {
+    fn of(fact: &FactRow) -> Option<Self> {
+        Some(Named { end: fact.invalid_at?, fact: fact.number, recorded_at: fact.recorded_at })
+    }
+}
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Group {
@@ -44,24 +78,39 @@ fn place(fact: &FactRow) -> Option<(Group, Claim)> {
     Some((group, Claim { start: fact.start()?, fact: fact.number, other, recorded_at: fact.recorded_at }))
 }
 
-impl Groups {
+fn put<K: Eq + Hash, V: Ord>(map: &mut HashMap<K, Vec<V>>, key: K, value: V) {
+    let values = map.entry(key).or_default();
+    if let Err(at) = values.binary_search(&value) {
+        values.insert(at, value);
+    }
+}
+
+fn take<K: Eq + Hash, V: Ord>(map: &mut HashMap<K, Vec<V>>, key: &K, value: &V) {
+    let Some(values) = map.get_mut(key) else { return };
+    if let Ok(at) = values.binary_search(value) {
+        values.remove(at);
+    }
+    if values.is_empty() {
+        map.remove(key);
+    }
+}
+
+impl Endings {
     pub fn insert(&mut self, fact: &FactRow) {
         if let Some((group, claim)) = place(fact) {
-            let claims = self.0.entry(group).or_default();
-            if let Err(at) = claims.binary_search(&claim) {
-                claims.insert(at, claim);
-            }
+            put(&mut self.groups, group, claim);
+        }
+        if let Some(named) = Named::of(fact) {
+            put(&mut self.named, Said::of(fact), named);
         }
     }
 
     pub fn remove(&mut self, fact: &FactRow) {
-        let Some((group, claim)) = place(fact) else { return };
-        let Some(claims) = self.0.get_mut(&group) else { return };
-        if let Ok(at) = claims.binary_search(&claim) {
-            claims.remove(at);
+        if let Some((group, claim)) = place(fact) {
+            take(&mut self.groups, &group, &claim);
         }
-        if claims.is_empty() {
-            self.0.remove(&group);
+        if let Some(named) = Named::of(fact) {
+            take(&mut self.named, &Said::of(fact), &named);
         }
     }
 
@@ -70,17 +119,25 @@ impl Groups {
         if fact.invalid_at.is_some() {
             return fact.invalid_at;
         }
-        let (group, claim) = place(fact)?;
-        let claims = self.0.get(&group)?;
-        let later = claims.get(claims.partition_point(|other| other.start <= claim.start)..)?;
-        let next =
-            later.iter().find(|next| next.other != claim.other && known.is_none_or(|known| next.recorded_at <= known));
-        next.map(|next| next.start)
+        let start = fact.start()?;
+        let is_known = |recorded_at: Timestamp| known.is_none_or(|known| recorded_at <= known);
+        let ends = self.named.get(&Said::of(fact)).map(Vec::as_slice).unwrap_or_default();
+        let named = ends.iter().find(|named| named.end > start && is_known(named.recorded_at)).map(|named| named.end);
+        let next = place(fact).and_then(|(group, claim)| {
+            let claims = self.groups.get(&group)?;
+            let later = claims.get(claims.partition_point(|other| other.start <= start)..)?;
+            later.iter().find(|next| next.other != claim.other && is_known(next.recorded_at)).map(|next| next.start)
+        });
+        named.into_iter().chain(next).min()
     }
 
     /// Bytes in memory, about.
     pub fn bytes(&self) -> usize {
-        let claims: usize = self.0.values().map(|claims| claims.capacity() * size_of::<Claim>()).sum();
-        claims + self.0.capacity() * (size_of::<(Group, Vec<Claim>)>() + 1)
+        let claims: usize = self.groups.values().map(|claims| claims.capacity() * size_of::<Claim>()).sum();
+        let named: usize = self.named.values().map(|named| named.capacity() * size_of::<Named>()).sum();
+        claims
+            + named
+            + self.groups.capacity() * (size_of::<(Group, Vec<Claim>)>() + 1)
+            + self.named.capacity() * (size_of::<(Said, Vec<Named>)>() + 1)
     }
 }

@@ -12,7 +12,7 @@ use petgraph::visit::{EdgeRef, NodeIndexable};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
-use super::closing::Groups;
+use super::closing::Endings;
 use super::mentions::Mentions;
 use super::names::Names;
 use super::rows::{EntityRow, FactRow, Incidence, Moment, Rows, Update};
@@ -26,7 +26,7 @@ pub struct Network {
     edges: FxHashMap<i64, EdgeIndex>,
     ids: FxHashMap<Uuid, i64>,
     predicates: HashSet<Arc<str>>,
-    groups: Groups,
+    endings: Endings,
     pub(super) mentions: Mentions,
     pub(super) names: Names,
     stamp: Stamp,
@@ -105,13 +105,13 @@ impl Network {
             && let Some(known) = self.graph.edge_weight_mut(edge)
             && (known.subject, known.object) == (row.subject, row.object)
         {
-            self.groups.remove(known);
-            self.groups.insert(&row);
+            self.endings.remove(known);
+            self.endings.insert(&row);
             *known = row;
             return;
         }
         self.remove_fact(row.number);
-        self.groups.insert(&row);
+        self.endings.insert(&row);
         self.edges.insert(row.number, self.graph.add_edge(subject, object, row));
         self.count_fact(subject, object, 1);
     }
@@ -137,7 +137,7 @@ impl Network {
         let Some(edge) = self.edges.remove(&number) else { return };
         let Some((subject, object)) = self.graph.edge_endpoints(edge) else { return };
         if let Some(row) = self.graph.remove_edge(edge) {
-            self.groups.remove(&row);
+            self.endings.remove(&row);
             self.count_fact(subject, object, -1);
         }
     }
@@ -193,7 +193,7 @@ impl Network {
 
     /// The first day on which the fact is no longer true: its own end, or the beginning of what took its place.
     pub fn end_of(&self, fact: &FactRow, moment: &Moment) -> Option<jiff::civil::Date> {
-        self.groups.end(fact, moment.as_known_at)
+        self.endings.end(fact, moment.as_known_at)
     }
 
     /// Whether one who looks at that moment sees the fact.
@@ -268,7 +268,7 @@ impl Network {
             + texts
             + (self.nodes.capacity() + self.edges.capacity()) * 17
             + self.ids.capacity() * 25
-            + self.groups.bytes()
+            + self.endings.bytes()
             + self.mentions.bytes()
             + self.names.bytes()
     }

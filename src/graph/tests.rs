@@ -103,6 +103,11 @@ fn a_newer_fact_closes_the_older_and_both_are_kept() {
     };
     let moved = Some(date(2005, 1, 1));
     assert_eq!(ends(&network, None), [moved, moved, None, None, None]);
+    // An end that is named ends what began before it, and nothing that began after.
+    let left = FactRow { invalid_at: Some(date(2002, 6, 1)), ..fact(6, 1, "located in", 2) };
+    network.apply(Update { facts: vec![left], ..Update::default() });
+    assert_eq!(ends(&network, None), [Some(date(2002, 6, 1)), moved, None, None, None]);
+    network.apply(Update { gone_facts: vec![6], ..Update::default() });
     // Before it was recorded nobody knew.
     assert_eq!(ends(&network, Some(Timestamp::new(2, 0).unwrap())), [None; 5]);
     let seen = |day, known: i64| {

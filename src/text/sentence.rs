@@ -12,6 +12,14 @@ const ABBREVIATIONS: &[&str] = &[
     "gov",
 ];
 
+/// Abbreviations that a sentence often ends in: legal forms.
+const CLOSING: &[&str] = &["inc", "ltd", "co", "corp"];
+/// Words that begin a sentence after one of those, where a name would go on with it.
+const OPENING: &[&str] = &[
+    "the", "a", "an", "he", "she", "it", "they", "we", "this", "that", "these", "its", "his", "her", "their", "in",
+    "on", "at", "since", "after", "before", "when", "but", "however", "there", "as", "for", "if",
+];
+
 /// The sentences of `text`, in order, without the white space around them.
 ///
 /// Blank lines, headings, list items and table rows end a sentence; a single line break inside a paragraph does not.
@@ -25,7 +33,8 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
         for (at, piece) in joined.split_sentence_bound_indices() {
             let start = pending.unwrap_or(at);
             let end = at + piece.len();
-            if ends_in_abbreviation(joined.get(start..end).unwrap_or_default()) && end < joined.len() {
+            let (sentence, rest) = (joined.get(start..end).unwrap_or_default(), joined.get(end..).unwrap_or_default());
+            if ends_in_abbreviation(sentence) && !rest.is_empty() && !begins_after_form(sentence, rest) {
                 pending = Some(start);
                 continue;
             }
@@ -51,6 +60,15 @@ fn ends_in_abbreviation(sentence: &str) -> bool {
     let is_initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     let is_number = sentence.trim_start().len() == word.len() + 1 && word.chars().all(|c| c.is_ascii_digit());
     is_initial || is_number || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+}
+
+/// Whether a sentence that ends in a legal form is followed by another.
+fn begins_after_form(sentence: &str, rest: &str) -> bool {
+    let last = sentence.trim_end().trim_end_matches('.').rsplit(char::is_whitespace).next().unwrap_or_default();
+    let next: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+    next.starts_with(char::is_uppercase)
+        && CLOSING.contains(&last.to_lowercase().as_str())
+        && OPENING.contains(&next.to_lowercase().as_str())
 }
 
 /// Runs of lines that belong together.

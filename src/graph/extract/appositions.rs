@@ -93,10 +93,10 @@ fn life(clause: &mut Clause, subject: usize, at: usize, from: usize) {
             .and_then(|at| clause.named(at))
             .filter(|(_, kind)| matches!(kind, Kind::Place | Kind::Concept));
         if let Some(date) = date {
-            clause.state(subject, "born on", Object::Entity(date), Exclusive::Object, born, at + 1);
+            clause.state(subject, "born on", Object::Entity(date), Exclusive::No, born, at + 1);
         }
         if let Some((place, _)) = place {
-            clause.state(subject, "born in", Object::Entity(place), Exclusive::Object, born, close);
+            clause.state(subject, "born in", Object::Entity(place), Exclusive::No, born, close);
         }
         return;
     }
@@ -106,8 +106,8 @@ fn life(clause: &mut Clause, subject: usize, at: usize, from: usize) {
         (first + 1..close.min(first + 8)).find(|at| ['–', '-', '—'].into_iter().any(|mark| clause.is_mark(*at, mark)));
     let last = dash.and_then(|dash| (dash + 1..close).find(|at| date(*at).is_some()));
     if let (Some(born), Some(died), Some(last)) = (date(first), last.and_then(date), last) {
-        clause.state(subject, "born on", Object::Entity(born), Exclusive::Object, first, first + 1);
-        clause.state(subject, "died on", Object::Entity(died), Exclusive::Object, last, last + 1);
+        clause.state(subject, "born on", Object::Entity(born), Exclusive::No, first, first + 1);
+        clause.state(subject, "died on", Object::Entity(died), Exclusive::No, last, last + 1);
     }
 }
 
@@ -124,10 +124,24 @@ fn title(clause: &mut Clause, subject: usize, at: usize) {
     let Some((entity, kind)) = clause.named(owner) else { return };
     let (from, to) = (owner, at + 1);
     if clause.is_origin(owner) && OFFICES.contains(&role.as_str()) {
-        clause.state(subject, format!("{role} of"), Object::Entity(entity), lexicon().exclusive(&role), from, to);
+        clause.state(
+            subject,
+            format!("{} of", lexicon().office(&role)),
+            Object::Entity(entity),
+            lexicon().exclusive(&role),
+            from,
+            to,
+        );
     } else if clause.is_origin(owner) {
         clause.state(subject, "nationality", Object::Entity(entity), Exclusive::No, from, to);
     } else if kind == Kind::Organization && is_role(&role) {
-        clause.state(subject, format!("{role} of"), Object::Entity(entity), lexicon().exclusive(&role), from, to);
+        clause.state(
+            subject,
+            format!("{} of", lexicon().office(&role)),
+            Object::Entity(entity),
+            lexicon().exclusive(&role),
+            from,
+            to,
+        );
     }
 }

@@ -59,7 +59,7 @@ fn has(clause: &mut Clause, verb: usize) {
     let from = verb + 1 + usize::from(matches!(clause.word(verb + 1), "a" | "an"));
     let Some((noun, end)) = noun(clause, from) else { return };
     if clause.word(end) == "of" {
-        state(clause, owner, &noun, from, end + 1, true);
+        state(clause, owner, &noun, verb, end + 1, true);
     }
 }
 
@@ -74,13 +74,14 @@ fn state(clause: &mut Clause, owner: usize, noun: &str, from: usize, mut at: usi
         return;
     };
     let lexicon = lexicon();
-    if lexicon.properties.contains(noun) && may_be_value && matches!(kind, Kind::Amount | Kind::Place) {
-        clause.state(owner, noun, Object::Entity(value), Exclusive::Object, from, at + 1);
-    } else if lexicon.roles.contains_key(noun) && !matches!(kind, Kind::Amount | Kind::Date) {
+    if lexicon.roles.contains_key(noun) {
         let person = lexicon.classes.get(noun) == Some(&Kind::Person);
-        if !person || matches!(kind, Kind::Person | Kind::Concept) {
-            clause.state(value, format!("{noun} of"), Object::Entity(owner), lexicon.exclusive(noun), from, at + 1);
+        if !matches!(kind, Kind::Amount | Kind::Date) && (!person || matches!(kind, Kind::Person | Kind::Concept)) {
+            let predicate = format!("{} of", lexicon.office(noun));
+            clause.state(value, predicate, Object::Entity(owner), lexicon.exclusive(noun), from, at + 1);
         }
+    } else if lexicon.properties.contains(noun) && may_be_value && matches!(kind, Kind::Amount | Kind::Place) {
+        clause.state(owner, lexicon.property(noun), Object::Entity(value), Exclusive::Object, from, at + 1);
     }
 }
 

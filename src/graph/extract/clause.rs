@@ -27,7 +27,31 @@ const ADVERBS: &[&str] = &[
     "best",
     "often",
     "all",
-    "reportedly-not",
+    "almost",
+];
+
+const PAST: &[&str] =
+    &["was", "were", "had", "became", "formerly", "previously", "originally", "initially", "once", "briefly"];
+const PRESENT: &[&str] = &["is", "are", "has", "have", "remains", "currently", "now"];
+/// Verbs of saying: what they tell of is true when it is said.
+const SAYING: &[&str] = &["said", "told", "announced", "added", "noted", "reported", "stated", "explained", "wrote"];
+/// Without an auxiliary these describe a name: "Acme, based in Oslo".
+const PARTICIPLES: &[&str] = &["based", "located", "situated", "headquartered", "known", "owned", "led", "headed"];
+/// Adverbs that leave open whether it is so.
+const DOUBTS: &[&str] = &[
+    "nearly",
+    "almost",
+    "reportedly",
+    "allegedly",
+    "apparently",
+    "possibly",
+    "probably",
+    "supposedly",
+    "seemingly",
+    "hardly",
+    "barely",
+    "maybe",
+    "perhaps",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +79,22 @@ pub(super) struct Draft {
     /// Its verb, and one past its object, in items: where its dates may stand.
     pub from: usize,
     pub to: usize,
+    pub tense: Tense,
+    /// Its date is its end: "stepped down in May".
+    pub ends: bool,
+}
+
+/// When what is said is true, by how it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tense {
+    /// "is", "has been", "owns": when it was written.
+    Present,
+    /// "was", "lived in", "formerly": at some time.
+    Past,
+    /// Beside a name, without a verb of its own, in a sentence that tells of the present or of what somebody says.
+    Aside,
+    /// The same, in a sentence that tells of the past.
+    PastAside,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +157,11 @@ impl<'a> Clause<'a> {
         self.items.get(at).is_some_and(|item| matches!(item.what, What::Entity { is_origin: true, .. }))
     }
 
+    /// Whether an entity is a country, or a state of one.
+    pub fn is_region(&self, entity: usize) -> bool {
+        self.items.iter().any(|item| matches!(item.what, What::Entity { at, is_region: true, .. } if at == entity))
+    }
+
     pub fn kind_of(&self, entity: usize) -> Option<Kind> {
         self.items.iter().find_map(|item| match item.what {
             What::Entity { at, kind, .. } if at == entity => Some(kind),
@@ -134,8 +179,49 @@ impl<'a> Clause<'a> {
         to: usize,
     ) {
         if object != Object::Entity(subject) {
-            self.drafts.push(Draft { subject, object, predicate: predicate.into(), exclusive, from, to });
+            let tense = self.tense(from, to);
+            self.drafts.push(Draft {
+                subject,
+                object,
+                predicate: predicate.into(),
+                exclusive,
+                from,
+                to,
+                tense,
+                ends: false,
+            });
         }
+    }
+
+    /// When what the items `from..to` say is true; a verb at `from` may have auxiliaries before it.
+    fn tense(&self, from: usize, to: usize) -> Tense {
+        let (start, ..) = self.group(from);
+        let has = |words: &[&str]| (start..to).any(|at| words.contains(&self.word(at)));
+        let verb = self.word(from);
+        if has(PAST) {
+            Tense::Past
+        } else if has(PRESENT) || is_verb(verb) && verb.ends_with('s') {
+            Tense::Present
+        } else if is_verb(verb) && !PARTICIPLES.contains(&verb) {
+            Tense::Past
+        } else if self.tells_of_past() {
+            Tense::PastAside
+        } else {
+            Tense::Aside
+        }
+    }
+
+    /// Whether the sentence tells of what happened: it names a date, or its verbs are in the past but for those of saying.
+    fn tells_of_past(&self) -> bool {
+        let is_past = |word: &str| {
+            matches!(word, "was" | "were" | "had" | "did")
+                || is_verb(word)
+                    && !word.ends_with('s')
+                    && !SAYING.contains(&word)
+                    && !PARTICIPLES.contains(&word)
+                    && !AUXILIARIES.contains(&word)
+        };
+        (0..self.items.len()).any(|at| self.moment(at).is_some() || is_past(self.word(at)))
     }
 
     /// The first item of the verb group that ends before `verb`, whether it is passive, and whether it states anything.
@@ -143,7 +229,9 @@ impl<'a> Clause<'a> {
         let (mut start, mut passive, mut states) = (verb, false, true);
         while let Some(before) = start.checked_sub(1) {
             let word = self.word(before);
-            if is_adverb(word) || AUXILIARIES.contains(&word) {
+            if DOUBTS.contains(&word) {
+                states = false;
+            } else if is_adverb(word) || AUXILIARIES.contains(&word) {
                 passive |= BE.contains(&word);
             } else if matches!(
                 word,
@@ -159,7 +247,6 @@ impl<'a> Clause<'a> {
                     | "not"
                     | "never"
                     | "cannot"
-                    | "hardly"
             ) {
                 states = false;
             } else {

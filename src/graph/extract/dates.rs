@@ -35,6 +35,7 @@ const BEFORE_YEAR: &[&str] = &[
 pub(super) enum Precision {
     Day,
     Month,
+    Quarter,
     Year,
     Decade,
 }
@@ -52,6 +53,7 @@ impl Moment {
         match self.precision {
             Precision::Day => self.first.strftime("%Y-%m-%d").to_string(),
             Precision::Month => self.first.strftime("%Y-%m").to_string(),
+            Precision::Quarter => format!("{}-Q{}", self.first.year(), (self.first.month() + 2) / 3),
             Precision::Year => self.first.strftime("%Y").to_string(),
             Precision::Decade => self.first.strftime("%Ys").to_string(),
         }
@@ -62,6 +64,7 @@ impl Moment {
         let length = match self.precision {
             Precision::Day => 1.day(),
             Precision::Month => 1.month(),
+            Precision::Quarter => 3.months(),
             Precision::Year => 1.year(),
             Precision::Decade => 10.years(),
         };
@@ -104,10 +107,22 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn date(&self, at: usize) -> Option<(usize, Moment)> {
         match self.tokens.get(at)?.shape {
-            Shape::Number => self.iso(at).or_else(|| self.day_first(at)).or_else(|| self.year_alone(at)),
-            Shape::Capital | Shape::Upper => self.month_first(at).or_else(|| self.relative(at)),
+            Shape::Number => {
+                self.iso(at).or_else(|| self.day_first(at)).or_else(|| self.year_alone(at)).or_else(|| self.ago(at))
+            }
+            Shape::Capital | Shape::Upper => self
+                .month_first(at)
+                .or_else(|| self.quarter(at))
+                .or_else(|| self.month_alone(at))
+                .or_else(|| self.relative(at))
+                .or_else(|| self.ago(at)),
             Shape::Mark(_) => None,
-            _ => self.decade(at).or_else(|| self.day_first(at)).or_else(|| self.relative(at)),
+            _ => self
+                .decade(at)
+                .or_else(|| self.day_first(at))
+                .or_else(|| self.quarter(at))
+                .or_else(|| self.relative(at))
+                .or_else(|| self.ago(at)),
         }
     }
 
@@ -211,6 +226,50 @@ impl Reader<'_> {
         Some((1, Moment { first, precision: Precision::Decade }))
     }
 
+    /// `Q3 2021` or `third quarter of 2021`.
+    fn quarter(&self, at: usize) -> Option<(usize, Moment)> {
+        let (number, length) = match (self.word(at), self.word(at + 1)) {
+            ("q1", _) | ("first", "quarter") => (1, 1),
+            ("q2", _) | ("second", "quarter") => (2, 1),
+            ("q3", _) | ("third", "quarter") => (3, 1),
+            ("q4", _) | ("fourth", "quarter") => (4, 1),
+            _ => return None,
+        };
+        let length = length + usize::from(self.word(at + 1) == "quarter");
+        let of = usize::from(matches!(self.word(at + length), "of" | "in"));
+        let year = self.year_at(at + length + of)?;
+        Some((length + of + 1, moment(year, 3 * number - 2, 1, Precision::Quarter)?))
+    }
+
+    /// `in May`, `since last May`: the last that there was when the document was written.
+    fn month_alone(&self, at: usize) -> Option<(usize, Moment)> {
+        let (today, month) = (self.document?, self.month(at)?);
+        let before = self.word(at.checked_sub(1)?);
+        // Some months are names and verbs, too.
+        matches!(before, "in" | "since" | "until" | "last" | "early" | "late").then_some(())?;
+        let year = if month > today.month() { today.year() - 1 } else { today.year() };
+        Some((1, moment(year, month, 1, Precision::Month)?))
+    }
+
+    /// `two years ago`, where it is known from when.
+    fn ago(&self, at: usize) -> Option<(usize, Moment)> {
+        const NUMBERS: [&str; 12] =
+            ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+        let today = self.document.filter(|_| self.word(at + 2) == "ago")?;
+        let word = self.word(at);
+        let spelled = NUMBERS.iter().position(|number| *number == word).map(|place| place as i64 + 1);
+        let count = if matches!(word, "a" | "an") { 1 } else { spelled.or_else(|| word.parse().ok())? };
+        let back = (1..=500).contains(&count).then_some(count)?;
+        let (first, precision) = match self.word(at + 1) {
+            "day" | "days" => (today.checked_sub(back.days()).ok()?, Precision::Day),
+            "week" | "weeks" => (today.checked_sub(back.weeks()).ok()?.first_of_month(), Precision::Month),
+            "month" | "months" => (today.checked_sub(back.months()).ok()?.first_of_month(), Precision::Month),
+            "year" | "years" => (today.checked_sub(back.years()).ok()?.first_of_year(), Precision::Year),
+            _ => return None,
+        };
+        Some((3, Moment { first, precision }))
+    }
+
     /// `last year`, where it is known which that was.
     fn relative(&self, at: usize) -> Option<(usize, Moment)> {
         let today = self.document?;
@@ -248,6 +307,11 @@ mod tests {
     #[test]
     fn relative_dates_need_the_documents() {
         assert_eq!(keys("until last year, but not this month"), ["2023", "2024-05"]);
+        assert_eq!(
+            keys("in Q3 2021, the third quarter of 2022, in May, since June"),
+            ["2021-Q3", "2022-Q3", "2024-05", "2023-06"]
+        );
+        assert_eq!(keys("two years ago, 3 months ago and a week ago; May I go?"), ["2022", "2024-02", "2024-05"]);
         let words = tokens("until last year", 0..15);
         assert!(dates(&words, None).is_empty());
     }

@@ -184,11 +184,11 @@ pub(super) fn relation(clause: &mut Clause, subject: usize, role: &str, of: usiz
     let is_former = (from..of).any(|at| {
         matches!(clause.word(at), "former" | "late" | "first" | "onetime" | "deputy" | "acting" | "elected" | "next")
     });
-    let is_past = is_former || clause.word(from) == "was";
+    // "a director of" is one of several.
+    let is_one_of = (from..of).any(|at| matches!(clause.word(at), "a" | "an" | "one"));
     for object in objects {
-        // What has ended at a time that is not told closes nothing.
-        let exclusive = if is_past { Exclusive::No } else { lexicon().exclusive(role) };
-        let predicate = format!("{role} {}", clause.word(of));
+        let exclusive = if is_one_of { Exclusive::No } else { lexicon().exclusive(role) };
+        let predicate = format!("{} of", lexicon().office(role));
         if !is_former || matches!(lexicon().exclusive(role), Exclusive::No) {
             clause.state(subject, predicate, Object::Entity(object), exclusive, from, end);
         }

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::blocks::{Role, Unit};
-use super::clause::{Clause, Draft, Object};
+use super::clause::{Clause, Draft, Object, Tense};
 use super::language::Language;
 use super::reading::Read;
 use super::referents::Referents;
 use super::roster::{Form, Place};
 use super::tokens::{Token, tokens};
-use super::{Document, aliases, appositions, attributes, descriptions, terms, validity, verbs};
+use super::{Document, aliases, appositions, attributes, descriptions, offices, terms, validity, verbs};
 use crate::graph::{Extraction, Kind, Mention, Named, Stated};
 
 const MOST_FACTS: usize = 20_000;
@@ -42,7 +42,47 @@ const UNSURE: &[&str] = &[
     "hypothetical",
     "respectively",
 ];
-const NEGATIONS: &[&str] = &["not", "never", "neither", "nor", "cannot", "without", "no"];
+const NEGATIONS: &[&str] = &["not", "never", "neither", "nor", "cannot", "without", "no", "nobody"];
+/// What follows these is what somebody says, thinks or wants.
+const CLAIMS: &[&str] = &[
+    "claimed",
+    "claims",
+    "claim",
+    "claiming",
+    "alleged",
+    "alleges",
+    "believed",
+    "believes",
+    "believe",
+    "thinks",
+    "thought",
+    "hopes",
+    "hoped",
+    "hope",
+    "expects",
+    "expected",
+    "plans",
+    "planned",
+    "wants",
+    "wanted",
+    "proposes",
+    "proposed",
+    "considers",
+    "considered",
+    "considering",
+    "intends",
+    "intended",
+    "suggests",
+    "suggested",
+    "predicts",
+    "predicted",
+    "fears",
+    "feared",
+    "wonders",
+    "speculated",
+    "rumour",
+    "rumor",
+];
 
 /// All that a document says, after its first reading.
 pub(super) fn state(document: &Document<'_>, read: Read) -> Extraction {
@@ -109,6 +149,7 @@ impl Writer<'_> {
             descriptions::read(&mut clause);
             verbs::read(&mut clause);
             appositions::read(&mut clause);
+            offices::read(&mut clause);
             attributes::read(&mut clause);
         }
         referents.follow(&clause);
@@ -143,7 +184,8 @@ impl Writer<'_> {
             && self.seen.insert((draft.subject, draft.predicate.clone(), object, unit.range.start));
         if is_new && self.facts.len() < MOST_FACTS {
             let Draft { subject, predicate, exclusive, .. } = draft;
-            let (stated_at, start, end) = (self.document.date, unit.range.start, unit.range.end);
+            let (start, end) = (unit.range.start, unit.range.end);
+            let stated_at = self.document.date.filter(|_| matches!(draft.tense, Tense::Present | Tense::Aside));
             self.facts.push(Stated {
                 subject,
                 object,
@@ -242,6 +284,7 @@ fn states(tokens: &[Token]) -> bool {
 fn doubt(clause: &Clause) -> Option<usize> {
     (0..clause.items.len()).find(|at| {
         NEGATIONS.contains(&clause.word(*at))
+            || CLAIMS.contains(&clause.word(*at))
             || clause.word(*at) == "means"
             || clause.word(*at).ends_with("n't")
             || clause.word(*at).ends_with("n’t")

@@ -53,8 +53,11 @@ impl Finder<'_> {
                 let abbreviates =
                     is_initial || lexicon().titles.contains(last) || lexicon().forms.contains(last) || last == "jr";
                 let ends_one = is_initial && end >= start + 3 && self.is_mark(end - 2, '.');
-                let goes_on = self.is_capital(end + 1) && (self.is_glued(end + 1) || !lexicon().forms.contains(last));
-                (abbreviates && (goes_on || ends_one || lexicon().forms.contains(last))).then_some(end + 1)
+                let is_form = lexicon().forms.contains(last);
+                // Where a name follows, the stop ends the sentence; an office goes on with the company's name.
+                let ends_sentence = self.is_capital(end + 1) && !self.is_glued(end + 1) && !self.is_office(end + 1);
+                let goes_on = self.is_capital(end + 1);
+                (abbreviates && if is_form { !ends_sentence } else { goes_on || ends_one }).then_some(end + 1)
             }
             Shape::Mark('-' | '–') if token.glued && self.is_glued(end + 1) => {
                 let next = self.tokens.get(end + 1)?;
@@ -84,11 +87,30 @@ impl Finder<'_> {
                 (token.word.len() < 4 && !token.glued && !counts && !PARTS.contains(&last)).then_some(end + 1)
             }
             Shape::Lower => self.connected(start, end),
+            // "Acme Corp. CEO X" and "named X CEO": an office is no part of a name.
+            Shape::Capital | Shape::Upper if self.is_office(end) => None,
+            Shape::Capital | Shape::Upper | Shape::Mixed
+                if self.is_mark(end - 1, '.') && self.ends_in_form(end - 1) =>
+            {
+                None
+            }
             Shape::Capital | Shape::Upper | Shape::Mixed => {
                 (!(DAYS.contains(&token.word.as_str()) || token.glued && self.is_mark(end - 1, '/'))).then_some(end + 1)
             }
             Shape::Mark(_) => None,
         }
+    }
+
+    /// Whether the word is an office that is written in capitals: "CEO", "Chief Executive".
+    fn is_office(&self, at: usize) -> bool {
+        let (word, next) = (self.word(at), self.word(at + 1));
+        let is_short = self.tokens.get(at).is_some_and(|token| token.shape == Shape::Upper && word.len() == 3);
+        is_short && lexicon().roles.contains_key(word) || lexicon().roles.contains_key(&format!("{word} {next}"))
+    }
+
+    /// Whether what ends before `stop` is a company's legal form.
+    fn ends_in_form(&self, stop: usize) -> bool {
+        stop.checked_sub(1).is_some_and(|last| lexicon().forms.contains(self.word(last)))
     }
 
     /// Past the small words that lead to another capital of the same name.

@@ -144,10 +144,12 @@ fn by_neighbours(tokens: &[Token], span: &Span, words: usize, votes: &mut Votes)
     let (start, end) = (span.tokens.start, span.tokens.end);
     let before = start.checked_sub(1).map(|at| if mark(at, '.') && at > 0 { at - 1 } else { at });
     let previous = word(before);
-    if lexicon.titles.contains(previous) || (lexicon.roles.contains_key(previous) && words < 4) {
+    let class = lexicon.classes.get(previous).copied();
+    let holds_office = lexicon.roles.contains_key(previous) && class.is_none_or(|kind| kind == Kind::Person);
+    if lexicon.titles.contains(previous) || (holds_office && words < 4) {
         votes.add(Kind::Person, 10);
-    } else if let Some(kind) = lexicon.classes.get(previous) {
-        votes.add(*kind, 8);
+    } else if let Some(kind) = class {
+        votes.add(kind, 8);
     } else if previous == "of" {
         if let Some(kind @ Kind::Place) = lexicon.classes.get(word(start.checked_sub(2))) {
             votes.add(*kind, 10);

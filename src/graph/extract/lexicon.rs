@@ -29,6 +29,8 @@ pub(super) struct Lexicon {
     pub first_names: HashSet<String>,
     /// Nouns of "the … of".
     pub roles: HashMap<String, Exclusive>,
+    /// Those that are another by another name.
+    offices: HashMap<String, String>,
     /// Nouns that name a measure or another single property.
     pub properties: HashSet<String>,
     /// Verbs by what stands in the text ("acquired", "born in").
@@ -52,6 +54,16 @@ impl Lexicon {
         self.analyzer.is_stopword(word)
     }
 
+    /// The name that an office is kept under, whichever it is called by.
+    pub fn office<'n>(&'n self, role: &'n str) -> &'n str {
+        self.offices.get(role).map_or(role, String::as_str)
+    }
+
+    /// The predicate of a property.
+    pub fn property<'n>(&self, noun: &'n str) -> &'n str {
+        if noun == "headquarters" { "based in" } else { noun }
+    }
+
     /// The exclusivity of a fact whose predicate is `noun` or `noun of`.
     pub fn exclusive(&self, noun: &str) -> Exclusive {
         let of_property = if self.properties.contains(noun) { Exclusive::Object } else { Exclusive::No };
@@ -70,10 +82,14 @@ fn read() -> Lexicon {
         active.extend(words(stating).into_iter().map(|form| (form, verb)));
         passive.extend(words(participles).into_iter().map(|form| (form, verb)));
     }
-    let mut roles = HashMap::new();
+    let (mut roles, mut offices) = (HashMap::new(), HashMap::new());
     for line in lines(include_str!("roles.txt")) {
         let (exclusive, line) = mark(line);
-        roles.extend(line.split(' ').map(|role| (said(role), exclusive)));
+        for role in line.split(' ') {
+            let (role, office) = role.split_once('>').unwrap_or((role, role));
+            roles.insert(said(role), exclusive);
+            offices.insert(said(role), said(office));
+        }
     }
     let mut places = HashMap::new();
     for line in lines(include_str!("places.txt")) {
@@ -91,6 +107,7 @@ fn read() -> Lexicon {
         forms: set(include_str!("forms.txt")),
         first_names: set(include_str!("first_names.txt")),
         roles,
+        offices,
         properties: set(include_str!("nouns.txt")),
         active,
         passive,

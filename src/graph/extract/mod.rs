@@ -21,6 +21,7 @@ mod language;
 mod lexicon;
 mod names;
 mod objects;
+mod offices;
 mod reading;
 mod referents;
 mod roster;
@@ -40,7 +41,7 @@ use jiff::civil::Date;
 use super::{Exclusive, Extraction};
 
 /// Which rules read a document; another version may find other facts.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

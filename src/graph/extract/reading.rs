@@ -46,7 +46,7 @@ enum Piece {
 
 pub(super) fn read(document: &Document<'_>) -> Read {
     let units = units(document.content, document.structure);
-    let language = document.language.map(Language::of_tag);
+    let language = document.language.and_then(Language::of_tag);
     let mut read = Read {
         units: Vec::new(),
         roster: Roster::default(),
@@ -75,12 +75,14 @@ impl Read {
         let (mut vocabulary, mut repeated, mut count) = (Vocabulary::default(), Repeated::default(), Count::new());
         for (tokens, unit) in words.iter().zip(units) {
             vocabulary.add(tokens);
-            count.add(tokens);
             if unit.role == Role::Sentence {
+                count.add(tokens);
                 repeated.add(tokens);
             }
         }
-        self.language = self.language.or_else(|| count.language());
+        // Writers have a language set that they do not always write in.
+        let told = count.language();
+        self.language = told.filter(|_| count.is_sure()).or(self.language).or(told);
         let language = self.language.unwrap_or(Language::Other);
         let terms = if language == Language::English { repeated.terms(units.len()) } else { Terms::default() };
         for (tokens, unit) in words.iter().zip(units) {

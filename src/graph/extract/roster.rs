@@ -89,6 +89,11 @@ impl Roster {
         moment: Option<Moment>,
     ) -> Option<usize> {
         let written = surface(content, tokens, &(0..tokens.len()));
+        // "Yesterday" is another day in each document.
+        let absolute = key.clone();
+        let is_relative =
+            kind == Kind::Date && !tokens.iter().any(|token| token.word.len() == 4 && token.shape == Shape::Number);
+        let written = if is_relative { absolute.as_str() } else { written };
         let at = self.intern(key, written, Some(kind))?;
         let form = self.forms.get_mut(at)?;
         form.moment = moment.or(form.moment);

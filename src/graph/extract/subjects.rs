@@ -192,7 +192,7 @@ impl Clause<'_> {
                 Vec::new()
             }
             Some(What::Entity { kind: Kind::Date, .. })
-            | Some(What::Mark(',' | ';' | ':' | '—' | '"' | '“' | '•' | '-')) => vec![entity],
+            | Some(What::Mark('.' | ',' | ';' | ':' | '—' | '"' | '“' | '•' | '-')) => vec![entity],
             Some(What::Entity { is_origin: true, .. }) if before == 0 => vec![entity],
             _ => Vec::new(),
         }

@@ -80,8 +80,20 @@ impl Tables {
             }
             let exclusive =
                 if column.moment.is_some() { Exclusive::Object } else { lexicon().exclusive(&column.predicate) };
-            let (predicate, valid_at) = (column.predicate.clone(), column.moment.map(|moment| moment.first));
-            said.push(Cell { subject, object, predicate, exclusive, valid_at, row: unit.range.clone() });
+            let valid_at = column.moment.map(|moment| moment.first);
+            let row = unit.range.clone();
+            let is_name = roster.forms.get(object).is_some_and(|form| form.fixed.is_none());
+            said.push(match lexicon().roles.contains_key(&column.predicate) && is_name {
+                // The column "CEO" names whose office it is.
+                true => {
+                    let predicate = format!("{} of", lexicon().office(&column.predicate));
+                    Cell { subject: object, object: subject, predicate, exclusive, valid_at, row }
+                }
+                false => {
+                    let predicate = lexicon().property(&column.predicate).to_owned();
+                    Cell { subject, object, predicate, exclusive, valid_at, row }
+                }
+            });
         }
         true
     }

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::clause::{Clause, Draft, Object, What, is_verb};
+use super::clause::{Clause, Draft, Object, Tense, What, is_verb};
 use super::dates::{Moment, Precision};
 use super::lexicon::lexicon;
 use crate::graph::Kind;
@@ -20,7 +20,8 @@ pub(super) fn of(clause: &Clause, draft: &Draft) -> (Option<Date>, Option<Date>)
     if let Some(moment) = (draft.from..draft.to).find(object).and_then(|at| clause.moment(at)) {
         return (Some(moment.first), None);
     }
-    let until = end(clause, draft.to);
+    let is_aside = matches!(draft.tense, Tense::Aside | Tense::PastAside);
+    let until = end(clause, draft.to, is_aside);
     // Until the first day of what is named; a span from one to another includes the other.
     let (mut valid, mut invalid): (Option<Moment>, Option<Date>) = (None, None);
     for at in draft.from..until {
@@ -35,6 +36,8 @@ pub(super) fn of(clause: &Clause, draft: &Draft) -> (Option<Date>, Option<Date>)
             "to" | "and" | "through" if valid.is_some() && clause.moment(at.wrapping_sub(2)).is_some() => {
                 invalid = invalid.or(moment.after())
             }
+            // Beside a name, other dates are those of what happened to it.
+            "in" | "on" | "during" | "of" | "early" | "late" if is_aside => {}
             "in" | "on" | "since" | "from" | "between" | "during" | "of" | "early" | "late" => {
                 valid = valid.or(Some(moment))
             }
@@ -46,20 +49,27 @@ pub(super) fn of(clause: &Clause, draft: &Draft) -> (Option<Date>, Option<Date>)
             _ => {}
         }
     }
-    let opening =
-        clause.moment(1).filter(|_| matches!(clause.word(0), "in" | "on" | "since" | "from") && draft.from < 24);
+    let opening = clause.moment(1).filter(|_| draft.from < 24 && !is_aside);
+    if matches!(clause.word(0), "until" | "till") {
+        invalid = invalid.or(opening.map(|moment| moment.first));
+    }
+    let opening = opening.filter(|_| matches!(clause.word(0), "in" | "on" | "since" | "from"));
     let valid = valid
         .or(opening.filter(|_| invalid.is_none()))
         .filter(|moment| moment.precision != Precision::Decade)
         .map(|moment| moment.first);
+    if draft.ends {
+        return (None, invalid.or(valid));
+    }
     (valid, invalid.filter(|invalid| valid.is_none_or(|valid| valid < *invalid)))
 }
 
 /// How far after an object the clause goes on with what belongs to it.
-fn end(clause: &Clause, object: usize) -> usize {
+fn end(clause: &Clause, object: usize, is_aside: bool) -> usize {
     for at in object..object + NEAR {
         match clause.items.get(at).map(|item| item.what) {
             None | Some(What::Mark('.' | ';' | ':')) => return at,
+            Some(What::Mark(',')) if is_aside => return at,
             Some(What::Word("since" | "until" | "till" | "from" | "in" | "on" | "between")) => {}
             Some(What::Word(word))
                 if is_verb(word)

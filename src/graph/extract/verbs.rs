@@ -165,8 +165,9 @@ fn state(clause: &mut Clause, subjects: &[usize], verb: Verb, objects: &[usize],
         for object in objects {
             let kinds = (clause.kind_of(*subject), clause.kind_of(*object));
             if fits(verb.predicate, kinds.0, kinds.1) {
-                // A place stays where it is, in the town and in the country.
-                let exclusive = if kinds.0 == Some(Kind::Place) { Exclusive::No } else { verb.exclusive };
+                // A place stays where it is, in the town and in the country; and what is in a town is in its country.
+                let is_wide = kinds.0 == Some(Kind::Place) || clause.is_region(*object);
+                let exclusive = if is_wide { Exclusive::No } else { verb.exclusive };
                 clause.state(*subject, verb.predicate, Object::Entity(*object), exclusive, from, to);
             }
         }
@@ -227,6 +228,8 @@ fn dated(clause: &mut Clause, at: usize, group: usize, passive: bool) {
     let subjects = match clause.subjects(group) {
         found if passive || word == "died" || word == "premiered" => found,
         found if !found.is_empty() && word == "born" => found,
+        // "Acme launched X in 2004": what has an object does not happen to whoever does it.
+        _ if (at + 1..date).any(|at| clause.named(at).is_some_and(|(_, kind)| kind != Kind::Place)) => return,
         _ => clause.described(at).into_iter().collect(),
     };
     let Some((object, _)) = clause.entity(date) else { return };
@@ -235,7 +238,7 @@ fn dated(clause: &mut Clause, at: usize, group: usize, passive: bool) {
         let of = clause.kind_of(subject);
         let lives = matches!(word, "born" | "died");
         if of.is_none_or(|kind| lives == (kind == Kind::Person) || kind == Kind::Concept) {
-            clause.state(subject, predicate.clone(), Object::Entity(object), Exclusive::Object, at, date + 1);
+            clause.state(subject, predicate.clone(), Object::Entity(object), Exclusive::No, at, date + 1);
         }
     }
 }
