@@ -85,7 +85,7 @@ fn files(network: &Network, table: &Table) {
         let mut size = 0;
         for _ in 0..3 {
             let mut out = Vec::new();
-            exporting.of(|| network.export(format, &mut out).unwrap());
+            exporting.of(|| network.export(format, &Moment::default(), |_| None, &mut out).unwrap());
             size = out.len();
         }
         table.row(format!("exported as {format:?}, {:.0} MB", mb(size as i64)), &exporting);

@@ -2,6 +2,11 @@
 
 use jiff::Timestamp;
 
+/// The day that it is, in UTC.
+pub fn today() -> jiff::civil::Date {
+    jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now()).date()
+}
+
 /// The time now, as text.
 pub fn now() -> String {
     text(Timestamp::now())

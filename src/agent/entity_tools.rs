@@ -1,12 +1,13 @@
 //! The tools that tell of an entity: what is around it, and what happened to it when. An agent without a language model
-//! uses one by a rule: where the question names an entity and asks for that.
+//! uses one by a rule: where the question names an entity and asks for that, with the days and steps that it names.
 
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 use super::tools;
+use crate::clock;
 use crate::error::{Error, Result};
-use crate::graph::Kind;
+use crate::graph::{Kind, extract};
 use crate::knowledge::{self, Ask, Fact, Moment};
 use crate::search::Hit;
 use crate::workspace::Workspace;
@@ -54,7 +55,13 @@ pub fn wished(agent: &Agent, workspace: &Workspace, question: &str) -> Result<Op
     let lower = question.to_lowercase();
     let asks = |words: &[&str]| lower.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word));
     let has = |tool: &str| agent.enabled_tools.iter().any(|enabled| enabled == tool);
-    let Some((tool, _)) = TOOLS.into_iter().find(|(tool, words)| has(tool) && asks(words)) else { return Ok(None) };
+    let days = days(question);
+    // "Between 2016 and 2018" asks for a time, "between X and Y" for what ties them.
+    let asked = |tool: &str, words: &[&str]| asks(words) && !(tool == RELATIONSHIPS && days != (None, None));
+    let is_asked = |tool: &str, words: &[&str]| asked(tool, words) || tool == TIMELINE && days != (None, None);
+    let Some((tool, _)) = TOOLS.into_iter().find(|(tool, words)| has(tool) && is_asked(tool, words)) else {
+        return Ok(None);
+    };
     let name = workspace.network(|network| {
         let named = network.named_in(question).into_iter().filter_map(|spotted| network.entity(spotted.entity));
         let mut things = named.filter(|row| !matches!(row.kind, Kind::Date | Kind::Amount));
@@ -63,11 +70,42 @@ pub fn wished(agent: &Agent, workspace: &Workspace, question: &str) -> Result<Op
     Ok(name.map(|name| {
         let mut args = Map::from_iter([("entity_name".to_owned(), json!(name))]);
         if tool == RELATIONSHIPS {
-            let depth = tools::configured(agent, tool, "depth").map_or(1, |depth| (depth as i64).clamp(1, 4));
-            args.insert("depth".into(), json!(depth));
+            let configured = || tools::configured(agent, tool, "depth").map_or(1, |depth| depth as i64);
+            args.insert("depth".into(), json!(steps(&lower).unwrap_or_else(configured).clamp(1, 4)));
+        } else {
+            let days = [("start_date", days.0), ("end_date", days.1)];
+            args.extend(days.into_iter().filter_map(|(name, day)| Some((name.to_owned(), json!(day?)))));
         }
         Call { tool, args }
     }))
+}
+
+/// The days between which a question asks: "from 2016 to 2018", "in May 2020", "since 2016", "before 2018".
+fn days(question: &str) -> (Option<Date>, Option<Date>) {
+    let today = clock::today();
+    let periods = extract::periods(question, Some(today));
+    match &periods[..] {
+        [] => (None, None),
+        [only] => match only.before.as_str() {
+            "since" | "after" | "from" | "seit" | "nach" | "desde" | "depuis" => (Some(only.first), None),
+            "before" | "until" | "till" | "by" | "to" | "vor" | "bis" | "hasta" | "avant" => (None, Some(only.last)),
+            _ => (Some(only.first), Some(only.last)),
+        },
+        [first, .., last] => (Some(first.first.min(last.first)), Some(first.last.max(last.last))),
+    }
+}
+
+/// The steps that a question names: "within two steps", "3 hops".
+fn steps(question: &str) -> Option<i64> {
+    const NUMBERS: [&str; 4] = ["one", "two", "three", "four"];
+    let words: Vec<&str> = question.split_whitespace().map(|word| word.trim_matches([',', '.', '?', '!'])).collect();
+    words.windows(2).find_map(|pair| {
+        let [number, unit] = pair else { return None };
+        let spelled = NUMBERS.iter().position(|name| name == number).map(|at| at as i64 + 1);
+        let is_unit =
+            matches!(*unit, "step" | "steps" | "hop" | "hops" | "degrees" | "links" | "schritte" | "schritten");
+        spelled.or_else(|| number.parse().ok()).filter(|_| is_unit)
+    })
 }
 
 /// The facts that a tool finds.
@@ -84,7 +122,7 @@ pub fn facts(workspace: &Workspace, call: &Call) -> Result<Vec<Fact>> {
             day.map_err(|_| Error::invalid(field, "must be a date: 2021-03-01"))
         };
         let between = (day("start_date")?, day("end_date")?);
-        return knowledge::timeline(workspace, entity.id, between, &Moment::default(), MOST);
+        return knowledge::timeline(workspace, entity.id, between, &Moment::default(), MOST, 0).map(|(facts, _)| facts);
     }
     let depth = call.args.get("depth").map_or(Some(1), Value::as_u64);
     let depth = depth.and_then(|depth| u8::try_from(depth).ok()).filter(|depth| (1..=4).contains(depth));

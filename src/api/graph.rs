@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,8 +27,6 @@ use crate::workspace::evidence::Passage;
 
 /// Longest name that is looked for, in bytes.
 const LONGEST_NAME: usize = 500;
-/// Facts of an entity's timeline at most.
-const TIMELINE: usize = 500;
 
 /// An entity as it is told of.
 #[derive(Serialize)]
@@ -158,11 +156,12 @@ fn drawn(picture: Picture) -> Value {
     })
 }
 
-/// A day, as a date or a moment of it in UTC.
+/// A day, as a date, a month or a year (their first), or a moment of it in UTC.
 pub fn day<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Date>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let moment = || text.parse::<Timestamp>().map(|moment| jiff::tz::Offset::UTC.to_datetime(moment).date());
-    let day = text.parse::<Date>().or_else(|_| moment());
+    let whole = || crate::knowledge::day(&text).filter(|_| text.len() <= 10);
+    let day = whole().map_or_else(moment, Ok);
     day.map(Some).map_err(|_| serde::de::Error::custom("must be a date (2021-03-01) or a time (2021-03-01T12:00:00Z)"))
 }
 
@@ -194,8 +193,9 @@ pub async fn entities(entered: In<ReadGraph>, Params(wanted): Params<Wanted>, pa
     let workspace = entered.access.workspace;
     let (limit, offset) = (page.limit, page.offset);
     let name = wanted.q.filter(|name| !name.trim().is_empty());
-    let found = blocking(move || knowledge::entities(&workspace, name.as_deref(), wanted.kind, limit, offset)).await?;
-    Ok(Json(views::<_, EntityView>(found)).into_response())
+    let find = move || knowledge::entities(&workspace, name.as_deref(), wanted.kind, limit, offset);
+    let (found, total) = blocking(find).await?;
+    Ok(page.answer(views::<_, EntityView>(found), total))
 }
 
 /// `GET …/graph/entities/{entity_id}`
@@ -259,12 +259,18 @@ pub async fn timeline(
     ids: Ids,
     Params(days): Params<Days>,
     Params(when): Params<When>,
-) -> Answer<Json<Value>> {
+    page: Page,
+) -> Answer<Response> {
     let (workspace, id) = (entered.access.workspace, ids.get("entity_id", "entity")?);
-    let moment = Moment { as_of: None, ..when.into() };
-    let between = (days.start_date, days.end_date);
-    let facts = blocking(move || knowledge::timeline(&workspace, id, between, &moment, TIMELINE)).await?;
-    Ok(Json(json!(views::<_, FactView>(facts))))
+    let (between, limit, offset) = ((days.start_date, days.end_date), page.limit, page.offset);
+    if let (Some(start), Some(end)) = between
+        && end < start
+    {
+        return Err(Error::invalid("end_date", "must not be before start_date").into());
+    }
+    let (facts, total) =
+        blocking(move || knowledge::timeline(&workspace, id, between, &when.into(), limit, offset)).await?;
+    Ok(page.answer(views::<_, FactView>(facts), total))
 }
 
 #[derive(Deserialize)]
@@ -293,9 +299,9 @@ pub async fn path(
 }
 
 /// `GET …/graph/communities`
-pub async fn communities(entered: In<ReadGraph>, page: Page) -> Answer<Json<Value>> {
-    let workspace = entered.access.workspace;
-    let found = blocking(move || knowledge::communities(&workspace, page.limit)).await?;
+pub async fn communities(entered: In<ReadGraph>, page: Page) -> Answer<Response> {
+    let (workspace, limit, offset) = (entered.access.workspace, page.limit, page.offset);
+    let (found, total) = blocking(move || knowledge::communities(&workspace, limit, offset)).await?;
     let told = found.into_iter().map(|community| {
         json!({
             "size": community.size,
@@ -304,7 +310,7 @@ pub async fn communities(entered: In<ReadGraph>, page: Page) -> Answer<Json<Valu
             "members": views::<_, EntityView>(community.members),
         })
     });
-    Ok(Json(Value::from(told.collect::<Vec<_>>())))
+    Ok(page.answer(told.collect::<Vec<_>>(), total))
 }
 
 #[derive(Deserialize)]
@@ -335,6 +341,7 @@ pub async fn export(
     entered: In<ReadGraph>,
     State(app): State<Arc<App>>,
     Params(wanted): Params<Export>,
+    Params(when): Params<When>,
 ) -> Answer<Response> {
     let workspace = entered.access.workspace;
     let (format, media_type, ending) = match wanted.format.as_deref() {
@@ -346,7 +353,7 @@ pub async fn export(
     let file = blocking(move || {
         let mut file = app.directory.scratch_file()?;
         let mut out = std::io::BufWriter::new(&mut file);
-        knowledge::export(&workspace, format, &mut out)?;
+        knowledge::export(&workspace, format, &when.into(), &mut out)?;
         std::io::Write::flush(&mut out)?;
         drop(out);
         std::io::Seek::rewind(&mut file)?;

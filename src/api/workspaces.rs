@@ -230,6 +230,7 @@ pub async fn stats(entered: In<ReadWorkspace>, State(app): State<Arc<App>>) -> A
             "entities": stats.entities,
             "relations": stats.facts,
             "facts_pending": stats.facts_pending,
+            "graph_full": !app.facts.has_room(&workspace)?,
             "chunks_to_ask": chunks_to_ask,
             "bytes_on_disk": stats.bytes_on_disk,
             "embedding_model": {"name": model.name, "dimension": model.dimension, "sha256": model.sha256},

@@ -40,10 +40,12 @@ struct Fact<'a> {
     invalid_at: Option<String>,
     recorded_at: String,
     evidence: u32,
+    /// The first chunk that states it.
+    chunk_id: Option<Uuid>,
 }
 
 /// What a GraphML file says of nodes and edges, and with which type.
-const KEYS: [(&str, &str, &str); 9] = [
+const KEYS: [(&str, &str, &str); 10] = [
     ("name", "node", "string"),
     ("kind", "node", "string"),
     ("aliases", "node", "string"),
@@ -53,14 +55,21 @@ const KEYS: [(&str, &str, &str); 9] = [
     ("invalid_at", "edge", "string"),
     ("recorded_at", "edge", "string"),
     ("evidence", "edge", "long"),
+    ("chunk_id", "edge", "string"),
 ];
 
 impl Network {
-    /// Writes all entities and facts, by number.
-    pub fn export(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
+    /// Writes all entities, and the facts that there are at `moment`, by number; `chunk` tells the first that states a fact.
+    pub fn export(
+        &self,
+        format: Format,
+        moment: &Moment,
+        chunk: impl Fn(i64) -> Option<Uuid>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         let mut entities: Vec<&EntityRow> = self.graph.node_weights().map(|entity| &entity.row).collect();
         entities.sort_unstable_by_key(|row| row.number);
-        let mut facts: Vec<&FactRow> = self.graph.edge_weights().collect();
+        let mut facts: Vec<&FactRow> = self.graph.edge_weights().filter(|fact| self.shows(fact, moment)).collect();
         facts.sort_unstable_by_key(|row| row.number);
         let entities = entities.into_iter().map(|row| Entity {
             id: row.id,
@@ -69,23 +78,29 @@ impl Network {
             aliases: &row.aliases,
             mentions: row.mentions,
         });
-        let facts = facts.into_iter().filter_map(|fact| self.exported(fact));
+        let facts = facts.into_iter().filter_map(|fact| self.exported(fact, moment, &chunk));
         match format {
             Format::GraphMl => graphml(entities, facts, out),
             Format::Json => json(entities, facts, out),
         }
     }
 
-    fn exported<'a>(&self, fact: &'a FactRow) -> Option<Fact<'a>> {
+    fn exported<'a>(
+        &self,
+        fact: &'a FactRow,
+        moment: &Moment,
+        chunk: &impl Fn(i64) -> Option<Uuid>,
+    ) -> Option<Fact<'a>> {
         Some(Fact {
             id: fact.id,
             source: self.entity(fact.subject)?.id,
             target: self.entity(fact.object)?.id,
             predicate: &fact.predicate,
             valid_at: fact.valid_at.map(|day| day.to_string()),
-            invalid_at: self.end_of(fact, &Moment::default()).map(|day| day.to_string()),
+            invalid_at: self.end_of(fact, moment).map(|day| day.to_string()),
             recorded_at: crate::clock::text(fact.recorded_at),
             evidence: fact.evidence,
+            chunk_id: chunk(fact.number),
         })
     }
 }
@@ -163,7 +178,7 @@ mod tests {
         let network = network(entities, vec![located(1, 1, 2, date(2001, 2, 3)), fact(2, 2, nasty, 1)]);
         let export = |format| {
             let mut out = Vec::new();
-            network.export(format, &mut out).unwrap();
+            network.export(format, &Moment::default(), |_| None, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let json: serde_json::Value = serde_json::from_str(&export(Format::Json)).unwrap();

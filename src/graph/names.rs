@@ -165,12 +165,12 @@ fn beginning<'a>(dictionary: &'a Dictionary, start: &str) -> impl Iterator<Item 
 impl Network {
     /// The entities called `name` or something like it, best first; of equals, who is named most.
     ///
-    /// Slips are looked for only where there are fewer than `limit` without.
-    pub fn search(&self, name: &str, kind: Option<Kind>, limit: usize) -> Vec<(i64, Likeness)> {
+    /// Slips are looked for only where there are fewer than `limit` without. At most `limit`, and how many were found.
+    pub fn search(&self, name: &str, kind: Option<Kind>, limit: usize) -> (Vec<(i64, Likeness)>, usize) {
         let mut words = self.names.terms(name);
         words.truncate(LONGEST);
         if words.is_empty() {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
         let mut found: FxHashMap<u32, Likeness> = FxHashMap::default();
         let mut note = |node: u32, likeness: Likeness| {
@@ -202,13 +202,14 @@ impl Network {
         self.ranked(found.into_iter().collect(), limit)
     }
 
-    /// The entities that are named most.
-    pub fn most_mentioned(&self, kind: Option<Kind>, limit: usize) -> Vec<i64> {
+    /// The entities that are named most: at most `limit`, and how many there are of their kind.
+    pub fn most_mentioned(&self, kind: Option<Kind>, limit: usize) -> (Vec<i64>, usize) {
         let of_kind = self.graph.node_indices().map(|node| node.index() as u32);
         let of_kind =
             of_kind.filter(|node| kind.is_none_or(|kind| self.row(*node).is_some_and(|row| row.kind == kind)));
         let all = of_kind.map(|node| (node, Likeness::Exact)).collect();
-        self.ranked(all, limit).into_iter().map(|(entity, _)| entity).collect()
+        let (ranked, total) = self.ranked(all, limit);
+        (ranked.into_iter().map(|(entity, _)| entity).collect(), total)
     }
 
     /// The entities that `text` names, in order: at each place the longest name there, of equals who is named most.
@@ -235,7 +236,7 @@ impl Network {
             next += telling.map_or(1, |(count, ..)| count);
             if let Some((_, end, nodes)) = telling {
                 let all = nodes.iter().map(|node| (*node, Likeness::Exact)).collect();
-                let ranked = self.ranked(all, usize::MAX).into_iter();
+                let ranked = self.ranked(all, usize::MAX).0.into_iter();
                 spotted.extend(ranked.map(|(entity, _)| Spotted { entity, at: start..end }));
             }
         }
@@ -263,19 +264,20 @@ impl Network {
         self.graph.node_weight(NodeIndex::new(node as usize)).map(|entity| &entity.row)
     }
 
-    fn ranked(&self, found: Vec<(u32, Likeness)>, limit: usize) -> Vec<(i64, Likeness)> {
+    fn ranked(&self, found: Vec<(u32, Likeness)>, limit: usize) -> (Vec<(i64, Likeness)>, usize) {
         let keyed = found.into_iter().filter_map(|(node, likeness)| {
             let entity = self.graph.node_weight(NodeIndex::new(node as usize))?;
             let better = std::cmp::Reverse((entity.row.mentions, entity.degree));
             Some(((likeness, better, entity.row.id), entity.row.number))
         });
         let mut keyed: Vec<_> = keyed.collect();
+        let total = keyed.len();
         if keyed.len() > limit && limit > 0 {
             keyed.select_nth_unstable(limit - 1);
         }
         keyed.truncate(limit);
         keyed.sort_unstable();
-        keyed.into_iter().map(|((likeness, ..), number)| (number, likeness)).collect()
+        (keyed.into_iter().map(|((likeness, ..), number)| (number, likeness)).collect(), total)
     }
 }
 

@@ -4,6 +4,7 @@
 //! the sentence behind it stand in the passage; all else is dropped. Pure.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -12,12 +13,19 @@ use serde_json::{Value, json};
 use super::folded::{Folded, folded};
 use super::{Exclusive, Extraction, Kind, Mention, Named, Stated, day, extract};
 use crate::digest::sha256;
+use crate::text::sentences;
 
 /// Facts of one passage at most.
 const FACTS: usize = 20;
 /// Bytes of a name, and letters of a predicate, at most.
 const LONGEST_NAME: usize = 200;
 const LONGEST_PREDICATE: usize = 60;
+
+/// Words that stand for what was named before.
+const REFERRING: &[&str] = &[
+    "he", "she", "it", "they", "his", "her", "its", "their", "him", "them", "there", "this", "that", "these", "the",
+    "er", "sie", "es", "dort", "il", "elle", "él", "ella",
+];
 
 /// What a model is told before the passage.
 pub const INSTRUCTIONS: &str = "You read a passage of a document and list the facts that it states.
@@ -90,8 +98,13 @@ pub fn prompt(asked: &Asked<'_>) -> String {
 
 /// What of a proposal the passage bears out.
 pub fn checked(proposal: Proposal, asked: &Asked<'_>) -> Extraction {
-    let mut checked =
-        Checked { asked, passage: Folded::new(asked.text), said: Extraction::default(), places: HashMap::new() };
+    let mut checked = Checked {
+        asked,
+        passage: Folded::new(asked.text),
+        sentences: sentences(asked.text),
+        said: Extraction::default(),
+        places: HashMap::new(),
+    };
     for proposed in proposal.facts.into_iter().take(FACTS) {
         if let Ok(proposed) = serde_json::from_value(proposed) {
             checked.take(&proposed);
@@ -105,6 +118,7 @@ pub fn checked(proposal: Proposal, asked: &Asked<'_>) -> Extraction {
 struct Checked<'a> {
     asked: &'a Asked<'a>,
     passage: Folded,
+    sentences: Vec<Range<usize>>,
     said: Extraction,
     /// Places of entities by their keys.
     places: HashMap<String, usize>,
@@ -114,15 +128,17 @@ impl Checked<'_> {
     /// Takes a fact over, or nothing of it.
     fn take(&mut self, proposed: &Proposed) -> Option<()> {
         let predicate = predicate(&proposed.predicate)?;
-        let evidence = self.passage.find(&proposed.evidence).next()?;
         let (subject, object) =
             (self.end(&proposed.subject, &proposed.subject_kind)?, self.end(&proposed.object, &proposed.object_kind)?);
         if subject.key == object.key {
             return None;
         }
-        // A place stays where it is, in the town and in the country.
-        let is_place = subject.kind == Kind::Place;
-        let exclusive = if is_place { Exclusive::No } else { extract::exclusive(&predicate) };
+        let evidence = self.passage.find(&proposed.evidence).map(|at| self.sentence(at));
+        let evidence = evidence.into_iter().flatten().find(|sentence| self.bears(sentence, &subject, &object))?;
+        // A place stays where it is, in the town and in the country; and what is in a town is in its country.
+        let is_wide = subject.kind == Kind::Place || extract::is_region(&object.name);
+        let exclusive = if is_wide { Exclusive::No } else { extract::exclusive(&predicate) };
+        let is_past = extract::tells_of_past(self.asked.text.get(evidence.clone()).unwrap_or_default());
         let (subject, object) = (self.entity(subject), self.entity(object));
         let valid_at = self.day(proposed.valid_at.as_deref());
         let invalid_at = self.day(proposed.invalid_at.as_deref());
@@ -133,7 +149,7 @@ impl Checked<'_> {
             exclusive,
             valid_at,
             invalid_at: invalid_at.filter(|end| valid_at.is_none_or(|start| start < *end)),
-            stated_at: self.asked.date,
+            stated_at: self.asked.date.filter(|_| !is_past),
             start: self.asked.start + evidence.start,
             end: self.asked.start + evidence.end,
         });
@@ -144,10 +160,37 @@ impl Checked<'_> {
     fn end(&self, name: &str, kind: &str) -> Option<Named> {
         let name = folded(name);
         self.passage.find(&name).next()?;
-        let key = extract::key(&name);
-        let fits = name.len() <= LONGEST_NAME && !key.is_empty();
         let kind = Kind::from_name(kind)?;
-        fits.then_some(Named { key, kind, name, aliases: Vec::new() })
+        let key = extract::key_of(&name, kind, self.asked.date)?;
+        (name.len() <= LONGEST_NAME).then_some(Named { key, kind, name, aliases: Vec::new() })
+    }
+
+    /// The whole sentence, or sentences, that bytes of the passage lie in.
+    fn sentence(&self, at: Range<usize>) -> Option<Range<usize>> {
+        let mut within = self.sentences.iter().filter(|sentence| sentence.start < at.end && at.start < sentence.end);
+        let first = within.next()?;
+        let last = within.next_back().unwrap_or(first);
+        Some(first.start..last.end)
+    }
+
+    /// Whether a sentence names both, or one of them where another word stands for what the sentence before it names.
+    fn bears(&self, sentence: &Range<usize>, subject: &Named, object: &Named) -> bool {
+        let names = |within: &Range<usize>, name: &str| {
+            self.passage.find(name).any(|at| within.start <= at.start && at.end <= within.end)
+        };
+        let both = [subject, object].map(|named| names(sentence, &named.name));
+        let before = self.sentences.iter().rev().find(|before| before.end <= sentence.start);
+        let refers = || {
+            let text = self.asked.text.get(sentence.clone()).unwrap_or_default().to_lowercase();
+            text.split(|c: char| !c.is_alphanumeric()).any(|word| REFERRING.contains(&word))
+        };
+        let is_named_before = |named: &Named| before.is_some_and(|before| names(before, &named.name));
+        match both {
+            [true, true] => true,
+            [true, false] => is_named_before(object) && refers(),
+            [false, true] => is_named_before(subject) && refers(),
+            [false, false] => false,
+        }
     }
 
     /// The place of an entity, with every mention of the passage.
@@ -180,7 +223,7 @@ impl Checked<'_> {
 fn predicate(text: &str) -> Option<String> {
     let text = folded(&text.replace('_', " ")).to_lowercase();
     let fits = (1..=LONGEST_PREDICATE).contains(&text.chars().count()) && !text.contains(char::is_control);
-    fits.then_some(text)
+    fits.then(|| extract::predicate(&text))
 }
 
 #[cfg(test)]
@@ -230,6 +273,9 @@ mod tests {
             fact("Ann", "is", "Ann", sentence),
             fact("", "is", "Ann", sentence),
             fact("Ann", "works at", "Acme Corp", " "),
+            fact("Jane Doe", "hates", "Ann", "makes"),
+            json!({"subject": "Jane Doe", "subject_kind": "person", "predicate": "left in", "object": "soon",
+                "object_kind": "date", "evidence": sentence}),
             json!({"subject": "Ann"}),
             json!("Ann works there."),
         ];

@@ -61,7 +61,8 @@ fn names_are_found_exact_then_begun_then_in_part_then_with_slips() {
     let mut entities: Vec<_> = (1..).zip(names).map(|(number, name)| entity(number, name, &[])).collect();
     entities[4].aliases = vec!["ÁCME".into()];
     let network = network(entities, Vec::new());
-    let found = network.search("acme", None, 10);
+    let (found, total) = network.search("acme", None, 10);
+    assert_eq!(total, found.len());
     let expected = [
         (1, Likeness::Exact),
         (5, Likeness::Exact),
@@ -70,11 +71,11 @@ fn names_are_found_exact_then_begun_then_in_part_then_with_slips() {
         (4, Likeness::Typos(1)),
     ];
     assert_eq!(found, expected);
-    assert_eq!(network.search("rokcets", None, 10), [(2, Likeness::Typos(1))]);
-    assert_eq!(network.search("old ac", None, 1), [(3, Likeness::Words)]);
-    assert!(network.search("acme", Some(Kind::Person), 10).is_empty());
-    assert!(network.search("?", None, 10).is_empty());
-    assert_eq!(network.most_mentioned(None, 2), [1, 2]);
+    assert_eq!(network.search("rokcets", None, 10).0, [(2, Likeness::Typos(1))]);
+    assert_eq!(network.search("old ac", None, 1).0, [(3, Likeness::Words)]);
+    assert!(network.search("acme", Some(Kind::Person), 10).0.is_empty());
+    assert!(network.search("?", None, 10).0.is_empty());
+    assert_eq!(network.most_mentioned(None, 2), (vec![1, 2], 5));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! One thread goes from workspace to workspace, a batch of documents at each; what is still to be read is on file, so a
 //! stop loses nothing. A document that cannot be read holds up nobody: it says nothing.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -23,9 +24,8 @@ use crate::workspace::facts::{self, Bounds, Unread};
 /// Documents of one batch, and bytes of their text but for the first: some tenths of a second's work.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 256 << 10;
-/// How long a workspace waits whose facts could not be stored, and one that has no room for more.
+/// How long a workspace waits whose facts could not be stored.
 const PAUSE: Duration = Duration::from_secs(10);
-const LONG_PAUSE: Duration = Duration::from_secs(600);
 
 /// Opens a workspace by its id.
 pub type OpenWorkspace = dyn Fn(Uuid) -> Result<Arc<Workspace>> + Send + Sync;
@@ -43,6 +43,8 @@ enum Turn {
 pub struct Facts {
     round: Round,
     bounds: Bounds,
+    /// Workspaces that were found to have no room for more facts.
+    full: Mutex<HashSet<Uuid>>,
     /// What a language model is asked afterwards, where there is one.
     proposals: Option<Arc<Proposals>>,
 }
@@ -50,12 +52,17 @@ pub struct Facts {
 impl Facts {
     /// Nothing to read yet; what is read is kept within `bounds` for each workspace, until `stopping` turns true.
     pub fn new(bounds: Bounds, proposals: Option<Arc<Proposals>>, stopping: watch::Receiver<bool>) -> Self {
-        Facts { round: Round::new(stopping), bounds, proposals }
+        Facts { round: Round::new(stopping), bounds, full: Mutex::default(), proposals }
     }
 
     /// Says that a workspace has documents whose facts are to be read.
     pub fn note(&self, workspace: Uuid) {
         self.round.add(workspace);
+    }
+
+    /// Whether a workspace's graph can take more facts.
+    pub fn has_room(&self, workspace: &Workspace) -> Result<bool> {
+        workspace.has_room_for_facts(self.bounds)
     }
 
     /// Reads until told to stop. The second call does nothing.
@@ -78,10 +85,7 @@ impl Facts {
                     self.round.end(workspace);
                     self.proposals.iter().for_each(|proposals| proposals.note(workspace));
                 }
-                Ok(Turn::Full) => {
-                    tracing::warn!(workspace.id = %workspace, "the knowledge graph is full; no more facts are read");
-                    self.give_back_after(workspace, LONG_PAUSE);
-                }
+                Ok(Turn::Full) => self.round.end(workspace),
                 Err(error) => {
                     tracing::warn!(workspace.id = %workspace, %error, "facts could not be read; they are read later");
                     self.give_back_after(workspace, PAUSE);
@@ -100,14 +104,23 @@ impl Facts {
         });
     }
 
+    fn full(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.full.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads the next documents of a workspace.
     fn read(&self, workspace: &Workspace) -> Result<Turn> {
         if workspace.is_read_only() || !workspace.has_unread()? {
             return Ok(Turn::Done);
         }
-        if !workspace.has_room_for_facts(self.bounds)? {
+        if !self.has_room(workspace)? {
+            // It is looked at again and again, and told of once.
+            if self.full().insert(workspace.id()) {
+                tracing::warn!(workspace.id = %workspace.id(), "the knowledge graph is full; no more facts are read");
+            }
             return Ok(Turn::Full);
         }
+        self.full().remove(&workspace.id());
         let documents = workspace.unread(BATCH, BATCH_BYTES)?;
         let thread = std::thread::Builder::new().name("facts".into());
         let reading = thread.spawn(move || {

@@ -40,21 +40,26 @@ pub(super) fn number(network: &Network, id: Uuid) -> Result<i64> {
     network.number_of(id).ok_or(Error::NotFound("entity"))
 }
 
-/// The entities that are called `name` or something like it, or, where none is given, those that are named most.
+/// The entities that are called `name` or something like it, or, where none is given, those that are named most: `limit`
+/// of them from `offset` on, and how many there are.
 pub fn entities(
     workspace: &Workspace,
     name: Option<&str>,
     kind: Option<Kind>,
     limit: usize,
     offset: usize,
-) -> Result<Vec<Entity>> {
+) -> Result<(Vec<Entity>, u64)> {
     let most = limit.saturating_add(offset);
     workspace.network(|network| {
-        let found = match name {
-            Some(name) => network.search(name, kind, most).into_iter().map(|(number, _)| number).collect(),
+        let (found, total): (Vec<i64>, usize) = match name {
+            Some(name) => {
+                let (found, total) = network.search(name, kind, most);
+                (found.into_iter().map(|(number, _)| number).collect(), total)
+            }
             None => network.most_mentioned(kind, most),
         };
-        found.into_iter().skip(offset).filter_map(|number| Entity::of(network, number)).collect()
+        let told = found.into_iter().skip(offset).filter_map(|number| Entity::of(network, number));
+        (told.collect(), total as u64)
     })
 }
 
@@ -72,5 +77,5 @@ pub fn entity(workspace: &Workspace, id: Uuid) -> Result<Entity> {
 /// # Errors
 /// [`Error::NotFound`] where none is called like that.
 pub fn find(workspace: &Workspace, name: &str) -> Result<Entity> {
-    entities(workspace, Some(name), None, 1, 0)?.pop().ok_or(Error::NotFound("entity"))
+    entities(workspace, Some(name), None, 1, 0)?.0.pop().ok_or(Error::NotFound("entity"))
 }

@@ -13,4 +13,4 @@ pub use fact::{Fact, Named, told};
 pub use overview::{Community, communities, export, picture};
 pub use relations::{Ask, Path, Picture, facts, path, relationships, timeline};
 
-pub use crate::graph::{Format, Kind, Moment};
+pub use crate::graph::{Format, Kind, Moment, day};

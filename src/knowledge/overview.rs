@@ -46,11 +46,11 @@ pub fn picture(workspace: &Workspace, focus: Option<Uuid>, limit: usize, moment:
     picture.with_evidence(workspace)
 }
 
-/// The communities, the largest first.
-pub fn communities(workspace: &Workspace, limit: usize) -> Result<Vec<Community>> {
+/// The communities, the largest first: `limit` of them from `offset` on, and how many are known.
+pub fn communities(workspace: &Workspace, limit: usize, offset: usize) -> Result<(Vec<Community>, u64)> {
     let found = workspace.communities()?;
     workspace.network(|network| {
-        let communities = found.iter().take(limit).map(|community| Community {
+        let communities = found.iter().skip(offset).take(limit).map(|community| Community {
             size: community.entities.len(),
             facts: community.facts,
             words: community.words.clone(),
@@ -61,12 +61,14 @@ pub fn communities(workspace: &Workspace, limit: usize) -> Result<Vec<Community>
                 .filter_map(|number| Entity::of(network, *number))
                 .collect(),
         });
-        communities.collect()
+        (communities.collect(), found.len() as u64)
     })
 }
 
-/// Writes all entities and facts. Commits wait meanwhile, so `out` is nothing that waits for anybody.
-pub fn export(workspace: &Workspace, format: Format, out: &mut impl Write) -> Result<()> {
-    let written: io::Result<()> = workspace.network(|network| network.export(format, out))?;
+/// Writes all entities, and the facts of a moment, each with the first chunk that states it. Commits wait meanwhile, so `out` is nothing that waits for anybody.
+pub fn export(workspace: &Workspace, format: Format, moment: &Moment, out: &mut impl Write) -> Result<()> {
+    let chunks = workspace.first_chunks()?;
+    let chunk = |fact: i64| chunks.get(&fact).copied();
+    let written: io::Result<()> = workspace.network(|network| network.export(format, moment, chunk, out))?;
     Ok(written?)
 }

@@ -91,7 +91,8 @@ pub fn relationships(workspace: &Workspace, id: Uuid, ask: &Ask) -> Result<Pictu
     picture.with_evidence(workspace)
 }
 
-/// The facts of an entity that begin or end on the days `from` to `to`, oldest first, at most `limit`.
+/// The facts of an entity that begin or end on the days `from` to `to`, oldest first: `limit` of them from `offset` on, and
+/// how many there are.
 ///
 /// # Errors
 /// [`crate::error::Error::NotFound`] where there is no such entity.
@@ -101,13 +102,15 @@ pub fn timeline(
     (from, to): (Option<Date>, Option<Date>),
     moment: &Moment,
     limit: usize,
-) -> Result<Vec<Fact>> {
-    let facts = workspace.network(|network| {
+    offset: usize,
+) -> Result<(Vec<Fact>, u64)> {
+    let (facts, total) = workspace.network(|network| {
         let dated = network.timeline(number(network, id)?, from, to, moment);
-        let rows = dated.into_iter().take(limit).map(|dated| dated.fact);
-        Ok::<_, crate::error::Error>(Fact::all(network, rows, moment))
+        let total = dated.len() as u64;
+        let rows = dated.into_iter().skip(offset).take(limit).map(|dated| dated.fact);
+        Ok::<_, crate::error::Error>((Fact::all(network, rows, moment), total))
     })??;
-    told(workspace, facts)
+    Ok((told(workspace, facts)?, total))
 }
 
 /// The shortest path between two entities; `None` where no facts lead from one to the other.

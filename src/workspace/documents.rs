@@ -130,9 +130,9 @@ pub fn edit_metadata(
     edit: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
 ) -> Result<Document> {
     let (number, mut found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;
-    let told = facts::date_of(&found.metadata);
+    let told = facts::inputs(&found.metadata);
     edit(&mut found.metadata)?;
-    if facts::date_of(&found.metadata) != told {
+    if facts::inputs(&found.metadata) != told {
         facts::read_again(change.db, number)?;
     }
     found.updated_at = clock::now();

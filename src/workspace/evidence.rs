@@ -71,20 +71,35 @@ impl Workspace {
     /// The passages that each of these facts rests on: at most `each`, the oldest document's first.
     pub fn evidence(&self, facts: &[i64], each: usize) -> Result<HashMap<i64, Vec<Passage>>> {
         self.read(|db| {
+            // One by one, each in the order of the index: thousands of documents may say the same.
             let mut query = db.prepare_cached(&format!(
-                "SELECT v.fact, v.start, v.\"end\", v.model, {PASSAGE} FROM evidence v
+                "SELECT v.start, v.\"end\", v.model, {PASSAGE} FROM
+                     (SELECT * FROM evidence WHERE fact = ?1 ORDER BY document, start LIMIT ?2) v
                  JOIN chunks c ON c.number = v.chunk JOIN documents d ON d.number = v.document
-                 WHERE v.fact IN (SELECT value FROM rarray(?1)) ORDER BY v.document, v.start"
+                 ORDER BY v.document, v.start"
             ))?;
-            let mut rows = query.query([array(facts.iter().copied())])?;
-            let mut found: HashMap<i64, Vec<Passage>> = HashMap::new();
-            while let Some(row) = rows.next()? {
-                let passages = found.entry(row.get("fact")?).or_default();
-                if passages.len() < each {
-                    passages.push(Passage { model: row.get("model")?, ..passage(row)? });
+            let mut found = HashMap::new();
+            for fact in facts {
+                let rows = query
+                    .query_map((fact, each as i64), |row| Ok(Passage { model: row.get("model")?, ..passage(row)? }))?;
+                let passages: Vec<Passage> = rows.collect::<rusqlite::Result<_>>()?;
+                if !passages.is_empty() {
+                    found.insert(*fact, passages);
                 }
             }
             Ok(found)
+        })
+    }
+
+    /// The first chunk that states each fact.
+    pub fn first_chunks(&self) -> Result<HashMap<i64, Uuid>> {
+        self.read(|db| {
+            // Of a group with one minimum, the other columns are of its row.
+            let mut query = db.prepare_cached(
+                "SELECT v.fact, c.id, min(v.document) FROM evidence v JOIN chunks c ON c.number = v.chunk GROUP BY v.fact",
+            )?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, id(row, "id")?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -157,6 +157,11 @@ pub(super) fn date_of(metadata: &Map<String, Value>) -> Option<Date> {
     days.filter_map(day).next()
 }
 
+/// What of a document's metadata its facts depend on: its date and its language.
+pub(super) fn inputs(metadata: &Map<String, Value>) -> (Option<Date>, Option<String>) {
+    (date_of(metadata), metadata.get("language").and_then(Value::as_str).map(str::to_owned))
+}
+
 /// An id that anybody makes of the same words: version 8 of RFC 9562, of their SHA-256.
 fn id_of(words: &[&str]) -> Uuid {
     let mut hash = Sha256::new();
@@ -284,6 +289,7 @@ impl Workspace {
                     break;
                 }
                 let metadata: Map<String, Value> = json(row, "metadata")?;
+                let (date, language) = inputs(&metadata);
                 found.push(Unread {
                     number: row.get("number")?,
                     id: super::id(row, "id")?,
@@ -292,8 +298,8 @@ impl Workspace {
                     content,
                     content_type: row.get("content_type")?,
                     file_type: row.get("file_type")?,
-                    date: date_of(&metadata),
-                    language: metadata.get("language").and_then(Value::as_str).map(str::to_owned),
+                    date,
+                    language,
                     updated_at: row.get("updated_at")?,
                 });
             }

@@ -60,16 +60,35 @@ pub fn put(change: &Change<'_>, unasked: &Unasked, reply: &Reply<'_>) -> Result<
     let (tokens, budget) = (reply.tokens as i64, i64::try_from(reply.budget).unwrap_or(i64::MAX));
     let values = (unasked.document, extract::VERSION, unasked.position, tokens, budget);
     let Some(is_all) = update.query_row(values, |row| row.get::<_, bool>(0)).optional()? else { return Ok(()) };
-    let said = &reply.said;
-    let numbers: Vec<i64> = said.entities.iter().map(|named| facts::entity(db, &named.key)).collect::<Result<_>>()?;
-    put_names(change, unasked, said, &numbers)?;
+    let (said, numbers) = merged(db, unasked.document, &reply.said)?;
+    put_names(change, unasked, &said, &numbers)?;
     let Unasked { document, id, updated_at, chunk, .. } = unasked;
     let origin = Origin { number: *document, id: *id, updated_at, model: Some(reply.model) };
-    for fact in &said.facts {
-        facts::put_fact(change, &origin, said, fact, &numbers, *chunk)?;
+    for fact in said.facts.iter().filter(|fact| numbers.get(fact.subject) != numbers.get(fact.object)) {
+        facts::put_fact(change, &origin, &said, fact, &numbers, *chunk)?;
     }
     change.graph().entities.extend(numbers);
     if is_all { facts::forget_recorded(db, *id) } else { Ok(()) }
+}
+
+/// What a model said, of the entities that the document already has under those names, and of new ones.
+fn merged(db: &Connection, document: i64, said: &Extraction) -> Result<(Extraction, Vec<i64>)> {
+    let mut known = db.prepare_cached(
+        "SELECT e.number, e.key FROM entity_names n JOIN entities e ON e.number = n.entity
+         WHERE n.document = ?1 AND n.name = ?2 ORDER BY n.count DESC, e.number LIMIT 1",
+    )?;
+    let (mut said, mut numbers) = (said.clone(), Vec::new());
+    for named in &mut said.entities {
+        let found = known.query_row((document, &named.name), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        numbers.push(match found {
+            Some((number, key)) => {
+                named.key = key;
+                number
+            }
+            None => facts::entity(db, &named.key)?,
+        });
+    }
+    Ok((said, numbers))
 }
 
 /// Stores mentions that were not known and counts them among the names; the names of an entity that the document had

@@ -181,13 +181,15 @@ async fn facts_go_with_the_last_document_that_states_them() {
     assert_eq!((&stats["entities"], &stats["relations"]), (&json!(0), &json!(0)));
 }
 
-/// The graph without what tells when it was read.
+/// The graph without what differs from one reading of the same to another.
 async fn exported(tenant: &Tenant) -> Value {
     let mut graph = get(tenant, "/export?format=json").await;
     for part in ["entities", "facts"] {
         let rows = graph[part].as_array_mut().unwrap_or_else(|| panic!("no {part}"));
         for row in rows.iter_mut() {
-            row.as_object_mut().unwrap().remove("recorded_at");
+            for name in ["recorded_at", "chunk_id"] {
+                row.as_object_mut().unwrap().remove(name);
+            }
         }
         rows.sort_by_key(|row| row["id"].as_str().unwrap().to_owned());
     }
@@ -340,6 +342,12 @@ async fn agents_use_the_tools_that_tell_of_an_entity() {
     tenant.check_citations(&answer).await;
     let answer = tenant.ask("How are Mara Lindqvist and Norwind Energy related?").await;
     assert_eq!(used(&answer), ["hybrid_search", "get_entity_relationships"]);
+    let answer = tenant.ask("How is Norwind Energy connected within two steps?").await;
+    assert_eq!(answer["tools_used"][1]["args"], json!({"entity_name": "Norwind Energy", "depth": 2}));
+    let answer = tenant.ask("What did Norwind Energy do between 2020 and 2022?").await;
+    assert_eq!(used(&answer), ["hybrid_search", "get_entity_timeline"]);
+    let between = json!({"entity_name": "Norwind Energy", "start_date": "2020-01-01", "end_date": "2022-12-31"});
+    assert_eq!(answer["tools_used"][1]["args"], between);
     let answer = tenant.ask("Where is Norwind Energy based?").await;
     assert_eq!(used(&answer), ["hybrid_search"]);
 }
@@ -384,4 +392,68 @@ async fn names_in_other_languages_are_names_and_nothing_more() {
     for noun in ["Wartung", "Anlage", "Kunde", "Rechnung", "Tagen"] {
         assert!(!names.contains(&noun), "{noun} in {names:?}");
     }
+}
+
+#[tokio::test]
+async fn lists_tell_how_they_go_on_and_look_at_the_moment_asked_for() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    for (year, name) in [(2015, "Ada Brandt"), (2018, "Joel Varga"), (2021, "Mika Toivonen")] {
+        let text = format!("{name} has been the CEO of Kestrel Systems since {year}.");
+        tenant.document(&format!("{year}.md"), &text).await;
+    }
+    tenant.facts_read().await;
+    let kestrel = id(&entity(&tenant, "Kestrel Systems").await);
+    let first = tenant.client.get(&tenant.path("/graph/entities?type=person&limit=2")).await.is(200);
+    assert_eq!((first.header("x-total-count"), first.json().as_array().unwrap().len()), ("3", 2));
+    assert!(first.header("link").contains("offset=2"));
+    let path = tenant.path(&format!("/graph/entities/{kestrel}/timeline"));
+    let page = tenant.client.get(&format!("{path}?limit=1&offset=1")).await.is(200);
+    assert_eq!(page.header("x-total-count"), "3");
+    assert_eq!(said(&page.json()), ["Joel Varga – ceo of – Kestrel Systems"]);
+    let then = tenant.client.get(&format!("{path}?as_of=2019")).await.is(200).json();
+    assert_eq!(said(&then), ["Joel Varga – ceo of – Kestrel Systems"]);
+    tenant
+        .client
+        .get(&format!("{path}?start_date=2020-01-01&end_date=2019-01-01"))
+        .await
+        .problem(422, "validation_failed");
+    let all = get(&tenant, "/export").await;
+    let then = get(&tenant, "/export?as_of=2019-06").await;
+    assert_eq!((all["facts"].as_array().unwrap().len(), then["facts"].as_array().unwrap().len()), (3, 1));
+    let chunk = then["facts"][0]["chunk_id"].as_str().unwrap();
+    let document = tenant.search(json!({"query": "Joel Varga", "limit": 1})).await["results"][0].clone();
+    assert_eq!(document["chunk_id"], chunk, "{document}");
+}
+
+#[tokio::test]
+async fn a_document_is_read_anew_when_its_language_is_told() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let document =
+        json!({"source": "a.md", "content": "Tarn Optics acquired Velden Glass.", "metadata": {"language": "fr"}});
+    let document = tenant.client.post(&tenant.path("/documents"), &document).await.json();
+    tenant.facts_read().await;
+    let stats = async || tenant.client.get(&tenant.path("/stats")).await.json();
+    assert_eq!(stats().await["relations"], 0);
+    let told = json!({"metadata": {"language": "en"}});
+    tenant.client.send("PATCH", &tenant.path(&format!("/documents/{}", id(&document))), Some(&told)).await.is(200);
+    tenant.facts_read().await;
+    let stats = stats().await;
+    assert_eq!((&stats["relations"], &stats["graph_full"]), (&json!(1), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_full_graph_says_so_and_goes_on_where_room_was_made() {
+    let server = Server::with(&[("CARREL_GRAPH_FACTS", "1")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let first = tenant.document("first.md", "Tarn Optics acquired Velden Glass.").await;
+    tenant.facts_read().await;
+    tenant.document("second.md", "Norwind Energy acquired Solvik Turbines.").await;
+    let stats = async || tenant.client.get(&tenant.path("/stats")).await.json();
+    let full = stats().await;
+    assert_eq!((&full["graph_full"], &full["facts_pending"]), (&json!(true), &json!(1)));
+    tenant.client.delete(&tenant.path(&format!("/documents/{}", id(&first)))).await.is(200);
+    tenant.facts_read().await;
+    assert_eq!(said(&get(&tenant, "?limit=10").await["edges"]), ["Norwind Energy – acquired – Solvik Turbines"]);
 }

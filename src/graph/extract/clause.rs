@@ -30,7 +30,7 @@ const ADVERBS: &[&str] = &[
     "almost",
 ];
 
-const PAST: &[&str] =
+pub(super) const PAST: &[&str] =
     &["was", "were", "had", "became", "formerly", "previously", "originally", "initially", "once", "briefly"];
 const PRESENT: &[&str] = &["is", "are", "has", "have", "remains", "currently", "now"];
 /// Verbs of saying: what they tell of is true when it is said.
