@@ -7,6 +7,7 @@ use petgraph::stable_graph::NodeIndex;
 
 use super::compact::Sparse;
 use super::network::Network;
+use super::statement::Kind;
 
 /// Times at most that all are asked where they belong, and that communities are joined.
 const PASSES: usize = 16;
@@ -60,20 +61,28 @@ impl Network {
         found.into_iter().map(describe).collect()
     }
 
-    /// The community of `nodes`, with the words that are more frequent in its names than in all.
+    /// The community of `nodes`, with the words that are more frequent in its names than in all: what is named often
+    /// counts more, concepts most, and dates and amounts describe nothing.
     fn described<'a>(&self, nodes: impl Iterator<Item = &'a NodeIndex>, facts: usize) -> Community {
-        let (mut entities, mut counts) = (Vec::new(), HashMap::<String, usize>::new());
+        let (mut entities, mut counts) = (Vec::new(), HashMap::<String, f64>::new());
         for entity in nodes.filter_map(|node| self.graph.node_weight(*node)) {
             entities.push(entity.row.number);
+            let weight = match entity.row.kind {
+                Kind::Date | Kind::Amount => continue,
+                Kind::Concept => 2.0,
+                Kind::Person => 0.5,
+                _ => 1.0,
+            } * (1.0 + f64::from(entity.row.mentions)).ln();
             let mut words = self.names.content_words(&entity.row.name);
+            words.retain(|word| word.chars().any(char::is_alphabetic));
             words.sort_unstable();
             words.dedup();
-            words.into_iter().for_each(|word| *counts.entry(word).or_default() += 1);
+            words.into_iter().for_each(|word| *counts.entry(word).or_default() += weight);
         }
         let all = self.entities() as f64;
         let telling = counts.into_iter().map(|(word, count)| {
             let rare = (1.0 + all / self.names.frequency(&word).max(1) as f64).ln();
-            (count as f64 * rare, word)
+            (count * rare, word)
         });
         let mut telling: Vec<_> = telling.collect();
         telling.sort_unstable_by(|(one, word), (other, another)| other.total_cmp(one).then_with(|| word.cmp(another)));

@@ -1,6 +1,6 @@
 //! Facts that stand beside a name without a verb: `X, CEO of Y`, `Y's chief X`, `Apple CEO X`, `X (born …)`, `Turin, Italy`.
 
-use super::clause::{Clause, Object, What};
+use super::clause::{Clause, End, What};
 use super::descriptions::{class, noun, origin, relation, role};
 use super::lexicon::lexicon;
 use crate::graph::{Exclusive, Kind};
@@ -68,9 +68,9 @@ fn place(clause: &mut Clause, at: usize, kind: Kind) {
         .any(|at| clause.word(at) == "and" && clause.named(at + 1).is_some());
     let wider = region(at + 4).filter(|_| clause.is_mark(at + 3, ','));
     if !is_list && clause.ends_object(at + 3) {
-        clause.state(subject, "located in", Object::Entity(object), Exclusive::No, at, at + 3);
+        clause.state(subject, "located in", End::Entity(object), Exclusive::No, at, at + 3);
         if let Some(wider) = wider.filter(|_| clause.ends_object(at + 5)) {
-            clause.state(object, "located in", Object::Entity(wider), Exclusive::No, at + 2, at + 5);
+            clause.state(object, "located in", End::Entity(wider), Exclusive::No, at + 2, at + 5);
         }
     }
 }
@@ -93,10 +93,10 @@ fn life(clause: &mut Clause, subject: usize, at: usize, from: usize) {
             .and_then(|at| clause.named(at))
             .filter(|(_, kind)| matches!(kind, Kind::Place | Kind::Concept));
         if let Some(date) = date {
-            clause.state(subject, "born on", Object::Entity(date), Exclusive::No, born, at + 1);
+            clause.state(subject, "born on", End::Entity(date), Exclusive::No, born, at + 1);
         }
         if let Some((place, _)) = place {
-            clause.state(subject, "born in", Object::Entity(place), Exclusive::No, born, close);
+            clause.state(subject, "born in", End::Entity(place), Exclusive::No, born, close);
         }
         return;
     }
@@ -106,8 +106,8 @@ fn life(clause: &mut Clause, subject: usize, at: usize, from: usize) {
         (first + 1..close.min(first + 8)).find(|at| ['–', '-', '—'].into_iter().any(|mark| clause.is_mark(*at, mark)));
     let last = dash.and_then(|dash| (dash + 1..close).find(|at| date(*at).is_some()));
     if let (Some(born), Some(died), Some(last)) = (date(first), last.and_then(date), last) {
-        clause.state(subject, "born on", Object::Entity(born), Exclusive::No, first, first + 1);
-        clause.state(subject, "died on", Object::Entity(died), Exclusive::No, last, last + 1);
+        clause.state(subject, "born on", End::Entity(born), Exclusive::No, first, first + 1);
+        clause.state(subject, "died on", End::Entity(died), Exclusive::No, last, last + 1);
     }
 }
 
@@ -127,18 +127,18 @@ fn title(clause: &mut Clause, subject: usize, at: usize) {
         clause.state(
             subject,
             format!("{} of", lexicon().office(&role)),
-            Object::Entity(entity),
+            End::Entity(entity),
             lexicon().exclusive(&role),
             from,
             to,
         );
     } else if clause.is_origin(owner) {
-        clause.state(subject, "nationality", Object::Entity(entity), Exclusive::No, from, to);
+        clause.state(subject, "nationality", End::Entity(entity), Exclusive::No, from, to);
     } else if kind == Kind::Organization && is_role(&role) {
         clause.state(
             subject,
             format!("{} of", lexicon().office(&role)),
-            Object::Entity(entity),
+            End::Entity(entity),
             lexicon().exclusive(&role),
             from,
             to,

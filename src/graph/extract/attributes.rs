@@ -1,6 +1,6 @@
 //! Facts of what is owned: `X's wife Y`, "X's capital is Y", "the capital of X is Y", "X has a population of Y", "his wife Y".
 
-use super::clause::{Clause, Object, What};
+use super::clause::{Clause, End, What};
 use super::lexicon::lexicon;
 use crate::graph::{Exclusive, Kind};
 
@@ -78,10 +78,10 @@ fn state(clause: &mut Clause, owner: usize, noun: &str, from: usize, mut at: usi
         let person = lexicon.classes.get(noun) == Some(&Kind::Person);
         if !matches!(kind, Kind::Amount | Kind::Date) && (!person || matches!(kind, Kind::Person | Kind::Concept)) {
             let predicate = format!("{} of", lexicon.office(noun));
-            clause.state(value, predicate, Object::Entity(owner), lexicon.exclusive(noun), from, at + 1);
+            clause.state(value, predicate, End::Entity(owner), lexicon.exclusive(noun), from, at + 1);
         }
     } else if lexicon.properties.contains(noun) && may_be_value && matches!(kind, Kind::Amount | Kind::Place) {
-        clause.state(owner, lexicon.property(noun), Object::Entity(value), Exclusive::Object, from, at + 1);
+        clause.state(owner, lexicon.property(noun), End::Entity(value), Exclusive::Object, from, at + 1);
     }
 }
 

@@ -72,8 +72,8 @@ pub(super) struct Item<'a> {
 /// What a fact is about, before it is dated.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub subject: usize,
-    pub object: Object,
+    pub subject: End,
+    pub object: End,
     pub predicate: String,
     pub exclusive: Exclusive,
     /// Its verb, and one past its object, in items: where its dates may stand.
@@ -97,8 +97,9 @@ pub(super) enum Tense {
     PastAside,
 }
 
+/// An end of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Object {
+pub(super) enum End {
     Entity(usize),
     /// The words of these items name a concept.
     Term(std::ops::Range<usize>),
@@ -173,12 +174,24 @@ impl<'a> Clause<'a> {
         &mut self,
         subject: usize,
         predicate: impl Into<String>,
-        object: Object,
+        object: End,
         exclusive: Exclusive,
         from: usize,
         to: usize,
     ) {
-        if object != Object::Entity(subject) {
+        self.state_of(End::Entity(subject), predicate, object, exclusive, (from, to));
+    }
+
+    /// As [`Clause::state`], of a subject that may be a concept without a name.
+    pub fn state_of(
+        &mut self,
+        subject: End,
+        predicate: impl Into<String>,
+        object: End,
+        exclusive: Exclusive,
+        (from, to): (usize, usize),
+    ) {
+        if object != subject {
             let tense = self.tense(from, to);
             self.drafts.push(Draft {
                 subject,

@@ -1,6 +1,6 @@
 //! Facts that "is" states: what something is, where it is from, what it is of another.
 
-use super::clause::{Clause, Object, What, is_adverb, is_verb};
+use super::clause::{Clause, End, What, is_adverb, is_verb};
 use super::lexicon::lexicon;
 use crate::graph::{Exclusive, Kind};
 
@@ -190,7 +190,7 @@ pub(super) fn relation(clause: &mut Clause, subject: usize, role: &str, of: usiz
         let exclusive = if is_one_of { Exclusive::No } else { lexicon().exclusive(role) };
         let predicate = format!("{} of", lexicon().office(role));
         if !is_former || matches!(lexicon().exclusive(role), Exclusive::No) {
-            clause.state(subject, predicate, Object::Entity(object), exclusive, from, end);
+            clause.state(subject, predicate, End::Entity(object), exclusive, from, end);
         }
     }
 }
@@ -199,11 +199,8 @@ pub(super) fn relation(clause: &mut Clause, subject: usize, role: &str, of: usiz
 pub(super) fn class(clause: &mut Clause, subject: usize, noun: &Noun, from: usize) {
     let words = noun.words.end.saturating_sub(3).max(noun.words.start)..noun.words.end;
     let head = clause.word(words.end - 1);
-    let plain = words.clone().all(|at| !clause.word(at).is_empty() && clause.word(at).chars().all(char::is_alphabetic));
-    let is_noun = head.len() > 2
-        && !VACUOUS.contains(&head)
-        && !is_verb(head)
-        && !["ed", "ing", "ous", "ful", "ive", "able", "ible", "ic", "less"].iter().any(|end| head.ends_with(end));
+    let is_noun = is_noun(head);
+    let plain = is_plain(clause, &words);
     let known = lexicon().classes.contains_key(head);
     let is_person = |kind: Kind| kind == Kind::Person;
     let differs = lexicon()
@@ -222,8 +219,21 @@ pub(super) fn class(clause: &mut Clause, subject: usize, noun: &Noun, from: usiz
         _ => false,
     };
     if plain && ends && (is_noun || known) && !VACUOUS.contains(&head) {
-        clause.state(subject, "is a", Object::Term(words), Exclusive::No, from, noun.words.end);
+        clause.state(subject, "is a", End::Term(words), Exclusive::No, from, noun.words.end);
     }
+}
+
+/// Whether a word may be what something is.
+pub(super) fn is_noun(word: &str) -> bool {
+    word.len() > 2
+        && !VACUOUS.contains(&word)
+        && !is_verb(word)
+        && !["ed", "ing", "ous", "ful", "ive", "able", "ible", "ic", "less"].iter().any(|end| word.ends_with(end))
+}
+
+/// Whether items are words of letters alone.
+pub(super) fn is_plain(clause: &Clause, words: &std::ops::Range<usize>) -> bool {
+    words.clone().all(|at| !clause.word(at).is_empty() && clause.word(at).chars().all(char::is_alphabetic))
 }
 
 /// "X is a German racer": where X is from.
@@ -233,7 +243,7 @@ pub(super) fn origin(clause: &mut Clause, subject: usize, noun: &Noun, from: usi
     let classes =
         lexicon().classes.contains_key(clause.word(noun.words.end - 1)) || is_role(clause.word(noun.words.end - 1));
     for place in noun.origins.iter().filter(|_| classes) {
-        clause.state(subject, predicate, Object::Entity(*place), Exclusive::No, from, noun.words.end);
+        clause.state(subject, predicate, End::Entity(*place), Exclusive::No, from, noun.words.end);
     }
 }
 
@@ -249,7 +259,7 @@ fn beyond(clause: &mut Clause, subject: usize, noun: &Noun, from: usize) {
     for object in objects {
         let to = clause.kind_of(object);
         if predicate == "by" || to.is_some_and(|kind| kind == Kind::Place) {
-            clause.state(subject, predicate, Object::Entity(object), Exclusive::No, from, end);
+            clause.state(subject, predicate, End::Entity(object), Exclusive::No, from, end);
         }
     }
 }

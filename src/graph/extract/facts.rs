@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::blocks::{Role, Unit};
-use super::clause::{Clause, Draft, Object, Tense};
+use super::clause::{Clause, Draft, End, Tense};
 use super::language::Language;
 use super::reading::Read;
 use super::referents::Referents;
 use super::roster::{Form, Place};
 use super::tokens::{Token, tokens};
-use super::{Document, aliases, appositions, attributes, descriptions, offices, terms, validity, verbs};
+use super::{Document, aliases, appositions, attributes, definitions, descriptions, offices, terms, validity, verbs};
 use crate::graph::{Extraction, Kind, Mention, Named, Stated};
 
 const MOST_FACTS: usize = 20_000;
@@ -145,6 +145,9 @@ impl Writer<'_> {
         let tokens = tokens(self.document.content, unit.range.clone());
         let mut clause = Clause { items: self.items(&tokens, places), referent: None, topic: None, drafts: Vec::new() };
         clause.referent = referents.of_opening(&clause);
+        if states(&tokens) {
+            definitions::read(&mut clause);
+        }
         if !places.is_empty() && states(&tokens) {
             descriptions::read(&mut clause);
             verbs::read(&mut clause);
@@ -166,24 +169,20 @@ impl Writer<'_> {
 
     fn draft(&mut self, clause: &Clause, draft: Draft, unit: &Unit, said: &mut Vec<Mention>) {
         let (valid_at, invalid_at) = validity::of(clause, &draft);
-        let object = match draft.object {
-            Object::Entity(object) => object,
-            Object::Term(words) => {
-                let Some((first, last)) =
-                    clause.items.get(words.start).zip(clause.items.get(words.end.wrapping_sub(1)))
-                else {
-                    return;
-                };
-                match self.term(first.start, last.end, said) {
-                    Some(object) => object,
-                    None => return,
-                }
+        let mut end = |end: &End| match end {
+            End::Entity(entity) => Some(*entity),
+            End::Term(words) => {
+                let (first, last) = clause.items.get(words.start).zip(clause.items.get(words.end.checked_sub(1)?))?;
+                self.term(first.start, last.end, said)
             }
         };
-        let is_new = draft.subject != object
-            && self.seen.insert((draft.subject, draft.predicate.clone(), object, unit.range.start));
+        let Some((subject, object)) = end(&draft.object).and_then(|object| Some((end(&draft.subject)?, object))) else {
+            return;
+        };
+        let is_new =
+            subject != object && self.seen.insert((subject, draft.predicate.clone(), object, unit.range.start));
         if is_new && self.facts.len() < MOST_FACTS {
-            let Draft { subject, predicate, exclusive, .. } = draft;
+            let Draft { predicate, exclusive, .. } = draft;
             let (start, end) = (unit.range.start, unit.range.end);
             let stated_at = self.document.date.filter(|_| matches!(draft.tense, Tense::Present | Tense::Aside));
             self.facts.push(Stated {

@@ -54,6 +54,11 @@ impl Lexicon {
         self.analyzer.is_stopword(word)
     }
 
+    /// Whether a word is one of those that are everywhere in some language.
+    pub fn is_telling(&self, word: &str) -> bool {
+        self.languages.iter().any(|(_, words)| words.contains(word))
+    }
+
     /// The name that an office is kept under, whichever it is called by.
     pub fn office<'n>(&'n self, role: &'n str) -> &'n str {
         self.offices.get(role).map_or(role, String::as_str)

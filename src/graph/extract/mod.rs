@@ -2,7 +2,7 @@
 //!
 //! Pure and deterministic; knows one document at a time, and no network. Names are told by capitals and word lists, facts
 //! by patterns of English sentences and by tables; where a pattern is not sure, it says nothing. Text of other languages
-//! gives names alone, code nothing.
+//! gives names and the terms that it repeats, code nothing.
 
 mod aliases;
 mod amounts;
@@ -12,6 +12,7 @@ mod blocks;
 mod capitals;
 mod clause;
 mod dates;
+mod definitions;
 mod descriptions;
 mod facts;
 mod items;
@@ -29,6 +30,7 @@ mod subjects;
 mod tables;
 mod terms;
 mod tokens;
+mod unspaced;
 mod validity;
 mod verbs;
 mod vocabulary;

@@ -1,7 +1,7 @@
 //! Who takes an office, holds it or leaves it: "Acme named X its CEO", "X took over as CEO of Acme", "X is Acme's new CEO",
 //! "X stepped down as CEO".
 
-use super::clause::{Clause, Object};
+use super::clause::{Clause, End};
 use super::descriptions::{noun, role};
 use super::lexicon::lexicon;
 use crate::graph::{Exclusive, Kind};
@@ -160,6 +160,6 @@ fn state(clause: &mut Clause, holder: usize, office: &Office, owner: usize, (fro
     if is_holder && holder != owner {
         let exclusive = if office.is_one_of { Exclusive::No } else { lexicon.exclusive(&office.role) };
         let predicate = format!("{} of", lexicon.office(&office.role));
-        clause.state(holder, predicate, Object::Entity(owner), exclusive, from, to);
+        clause.state(holder, predicate, End::Entity(owner), exclusive, from, to);
     }
 }

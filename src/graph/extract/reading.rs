@@ -13,6 +13,7 @@ use super::roster::Roster;
 use super::tables::{Cell, Tables};
 use super::terms::{self, Repeated, Terms};
 use super::tokens::{Token, tokens};
+use super::unspaced;
 use super::vocabulary::Vocabulary;
 use super::{Document, plain};
 use crate::graph::Kind;
@@ -73,24 +74,33 @@ impl Read {
     fn part(&mut self, document: &Document<'_>, units: &[Unit], tables: &mut Tables) {
         let words: Vec<Vec<Token>> = units.iter().map(|unit| tokens(document.content, unit.range.clone())).collect();
         let (mut vocabulary, mut repeated, mut count) = (Vocabulary::default(), Repeated::default(), Count::new());
+        let mut unspaced = unspaced::Repeated::default();
         for (tokens, unit) in words.iter().zip(units) {
             vocabulary.add(tokens);
             if unit.role == Role::Sentence {
                 count.add(tokens);
                 repeated.add(tokens);
+                unspaced.add(document.content.get(unit.range.clone()).unwrap_or_default());
             }
         }
+        let unspaced = unspaced.terms();
         // Writers have a language set that they do not always write in.
         let told = count.language();
         self.language = told.filter(|_| count.is_sure()).or(self.language).or(told);
         let language = self.language.unwrap_or(Language::Other);
-        let terms = if language == Language::English { repeated.terms(units.len()) } else { Terms::default() };
+        // German nouns have capitals, and what stands between them is no term.
+        let terms = if language == Language::German { Terms::default() } else { repeated.terms(units.len()) };
         for (tokens, unit) in words.iter().zip(units) {
             if unit.role == Role::Row && tables.row(document, tokens, unit, &mut self.roster, &mut self.cells) {
                 continue;
             }
             let taken = pieces(document, tokens, &vocabulary, &terms, language);
+            let before = self.roster.places.len();
             self.enter(document.content, tokens, taken);
+            for term in unspaced.find(document.content.get(unit.range.clone()).unwrap_or_default()) {
+                let range = unit.range.start + term.start..unit.range.start + term.end;
+                self.roster.stretch(document.content, range, before);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The names of a document as they come: each form once, with what its places say of its kind.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::dates::Moment;
 use super::kinds::Votes;
@@ -100,6 +101,19 @@ impl Roster {
         write(form, written, false);
         self.stand(at, tokens);
         Some(at)
+    }
+
+    /// A term of these bytes, where none of the places from `since` on has them; those stay in the order of the text.
+    pub fn stretch(&mut self, content: &str, range: Range<usize>, since: usize) {
+        let places = self.places.get(since..).unwrap_or_default();
+        if places.iter().any(|place| place.start < range.end && range.start < place.end) {
+            return;
+        }
+        let written = content.get(range.clone()).unwrap_or_default();
+        let at = places.partition_point(|place| place.start < range.start);
+        if let Some(form) = self.intern(crate::text::fold(written), written, Some(Kind::Concept)) {
+            self.places.insert(since + at, Place { form, start: range.start, end: range.end });
+        }
     }
 
     fn stand(&mut self, form: usize, tokens: &[Token]) {

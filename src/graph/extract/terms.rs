@@ -119,6 +119,7 @@ fn runs(tokens: &[Token]) -> impl Iterator<Item = Range<usize>> + '_ {
             small
                 && token.word.len() > 2
                 && !lexicon.is_stopword(&token.word)
+                && !lexicon.is_telling(&token.word)
                 && !lexicon.starters.contains(&token.word)
         })
     };

@@ -203,6 +203,20 @@ fn a_day_is_named_by_its_date() {
 }
 
 #[test]
+fn concepts_are_defined_and_priced() {
+    assert_eq!(facts("A mutex is a lock that protects data."), ["mutex – is a – lock"]);
+    let text = "The price of gold was $2,000 in 2023. The price of gold is $2,400.";
+    assert_eq!(facts(text), ["gold – price – $2,000", "gold – price – $2,400"]);
+    let said = read("", text);
+    let starts: Vec<_> = said.facts.iter().map(|fact| (fact.exclusive, fact.valid_at.or(fact.stated_at))).collect();
+    let expected = [date(2023, 1, 1), date(2024, 5, 17)].map(|day| (Exclusive::Object, Some(day)));
+    assert_eq!(starts, expected);
+    for text in ["A result is a failure.", "The company is a mess.", "A man is a man.", "The price of it is unknown."] {
+        assert!(facts(text).is_empty(), "{text}: {:?}", facts(text));
+    }
+}
+
+#[test]
 fn what_is_denied_supposed_or_asked_is_no_fact() {
     for text in [
         "Norwind Energy did not acquire Solvik Turbines.",
@@ -291,6 +305,17 @@ fn other_languages_give_names_alone_and_code_nothing() {
     );
     assert!(!german.entities.iter().any(|entity| entity.name == "Haus"), "{german:?}");
     assert_eq!(read("", "东京是日本的首都，位于关东地区。"), Extraction::default());
+    let spanish =
+        "La energía eólica crece en el norte. El precio de la energía eólica baja, y la energía eólica es limpia.";
+    let terms: Vec<String> = read("", spanish).entities.into_iter().map(|entity| entity.name).collect();
+    assert_eq!(terms, ["energía eólica"]);
+    let chinese = "风力发电便宜。风力发电干净。我们用风力发电。";
+    let said = read("", chinese);
+    assert_eq!(
+        (said.entities.len(), said.entities[0].name.as_str(), said.mentions.len()),
+        (1, "风力发电", 3),
+        "{said:?}"
+    );
     let code = Document {
         title: "a.rs",
         content: "// Norwind acquired Solvik.",

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::clause::{Clause, Draft, Object, Tense, What, is_verb};
+use super::clause::{Clause, Draft, End, Tense, What, is_verb};
 use super::dates::{Moment, Precision};
 use super::lexicon::lexicon;
 use crate::graph::Kind;
@@ -12,11 +12,12 @@ const NEAR: usize = 8;
 
 pub(super) fn of(clause: &Clause, draft: &Draft) -> (Option<Date>, Option<Date>) {
     let lasts = matches!(draft.predicate.as_str(), "is a" | "nationality" | "country")
-        || draft.predicate == "located in" && clause.kind_of(draft.subject) == Some(Kind::Place);
+        || draft.predicate == "located in"
+            && matches!(draft.subject, End::Entity(subject) if clause.kind_of(subject) == Some(Kind::Place));
     if lasts {
         return (None, None);
     }
-    let object = |at: &usize| matches!((&draft.object, clause.entity(*at)), (Object::Entity(object), Some((entity, _))) if *object == entity);
+    let object = |at: &usize| matches!((&draft.object, clause.entity(*at)), (End::Entity(object), Some((entity, _))) if *object == entity);
     if let Some(moment) = (draft.from..draft.to).find(object).and_then(|at| clause.moment(at)) {
         return (Some(moment.first), None);
     }

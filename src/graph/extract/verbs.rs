@@ -1,6 +1,6 @@
 //! Facts that verbs state: active, passive with "by", and participles that describe a name.
 
-use super::clause::{Clause, Object, is_verb};
+use super::clause::{Clause, End, is_verb};
 use super::lexicon::{Verb, lexicon};
 use crate::graph::{Exclusive, Kind};
 
@@ -168,7 +168,7 @@ fn state(clause: &mut Clause, subjects: &[usize], verb: Verb, objects: &[usize],
                 // A place stays where it is, in the town and in the country; and what is in a town is in its country.
                 let is_wide = kinds.0 == Some(Kind::Place) || clause.is_region(*object);
                 let exclusive = if is_wide { Exclusive::No } else { verb.exclusive };
-                clause.state(*subject, verb.predicate, Object::Entity(*object), exclusive, from, to);
+                clause.state(*subject, verb.predicate, End::Entity(*object), exclusive, from, to);
             }
         }
     }
@@ -204,9 +204,9 @@ fn unlisted(clause: &mut Clause, at: usize, word: &str) {
     let (objects, end) = clause.objects(at + 1 + usize::from(preposition.is_some()));
     for subject in subjects.iter().filter(|_| objects.len() == 1) {
         let predicate = preposition.map_or(word.to_owned(), |preposition| format!("{word} {preposition}"));
-        objects.iter().for_each(|object| {
-            clause.state(*subject, predicate.clone(), Object::Entity(*object), Exclusive::No, at, end)
-        });
+        objects
+            .iter()
+            .for_each(|object| clause.state(*subject, predicate.clone(), End::Entity(*object), Exclusive::No, at, end));
     }
 }
 
@@ -238,7 +238,7 @@ fn dated(clause: &mut Clause, at: usize, group: usize, passive: bool) {
         let of = clause.kind_of(subject);
         let lives = matches!(word, "born" | "died");
         if of.is_none_or(|kind| lives == (kind == Kind::Person) || kind == Kind::Concept) {
-            clause.state(subject, predicate.clone(), Object::Entity(object), Exclusive::No, at, date + 1);
+            clause.state(subject, predicate.clone(), End::Entity(object), Exclusive::No, at, date + 1);
         }
     }
 }
