@@ -12,6 +12,7 @@ mod delimited;
 mod docx;
 mod encoding;
 mod epub;
+mod escape;
 mod fault;
 mod format;
 mod front_matter;

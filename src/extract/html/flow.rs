@@ -1,7 +1,8 @@
 //! How what a page says is written: text with its white space folded, lists, rows, fences.
 
 use super::Page;
-use crate::extract::composer::{LONGEST, begins_block};
+use crate::extract::composer::LONGEST;
+use crate::extract::escape;
 
 /// Deepest indentation of nested lists.
 const DEEPEST_LIST: usize = 8;
@@ -28,16 +29,12 @@ impl Page {
             self.heading.get_or_insert_default().push_str(text);
         }
         let in_cell = self.in_cell;
-        let mut chars = text.chars();
-        loop {
-            let rest = chars.as_str();
-            let Some(c) = chars.next() else { break };
+        for c in text.chars() {
+            if !in_cell && !c.is_whitespace() {
+                self.said.get_or_insert(self.out.len());
+            }
             let out = self.target();
             match c {
-                '#' | '`' | '~' if !in_cell && (out.is_empty() || out.ends_with('\n')) && begins_block(rest) => {
-                    out.push('\\');
-                    out.push(c);
-                }
                 c if c.is_whitespace() => {
                     if !out.is_empty() && !out.ends_with([' ', '\n']) {
                         out.push(' ');
@@ -46,6 +43,17 @@ impl Page {
                 '|' if in_cell => out.push_str("\\|"),
                 c => out.push(c),
             }
+        }
+    }
+
+    /// Escapes what was said on the open line, if Markdown would take it for structure. It comes in pieces, so only the
+    /// end of the line tells.
+    pub(super) fn settle(&mut self) {
+        let Some(start) = self.said.take() else { return };
+        let (before, said) = self.out.split_at_checked(start).unwrap_or_default();
+        let goes_on = !before.is_empty() && !before.ends_with("\n\n");
+        if escape::begins_block(said.lines().next().unwrap_or_default(), goes_on) {
+            self.out.insert(start, '\\');
         }
     }
 
@@ -66,6 +74,7 @@ impl Page {
             return self.flowing(" ");
         }
         self.trim_spaces();
+        self.settle();
         if !self.out.is_empty() && !self.out.ends_with('\n') {
             self.out.push('\n');
         }

@@ -105,6 +105,8 @@ struct Page {
     skipping: usize,
     hidden: Hidden,
     in_title: bool,
+    /// Where the text of the open line begins, once there is any.
+    said: Option<usize>,
     preformatted: usize,
     /// Where the fence of preformatted text begins.
     fence: usize,
@@ -258,6 +260,8 @@ impl Page {
         if self.preformatted > 0 {
             self.close_fence();
         }
+        self.trim_spaces();
+        self.settle();
         let cut = self.is_cut.then(|| {
             let fault = Fault::too_complex(format!("its text is longer than {} MiB", LONGEST >> 20));
             Warning::new(fault.kind, None, fault.message)
@@ -391,6 +395,13 @@ mod tests {
             extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content,
             "Tide\n: High water\n\nEbb\n: Low water"
         );
+    }
+
+    #[test]
+    fn text_that_looks_like_structure_is_escaped_however_it_is_set() {
+        let page = "<p>&lt;script&gt; tags<p>Regards<br><i>-</i>- <br>Kim<p>&#35; one<ul><li>&lt;!-- two</ul><h2>--</h2><p>1 &lt; 2";
+        let expected = "\\<script> tags\n\nRegards\n\\--\nKim\n\n\\# one\n\n- \\<!-- two\n\n## \\--\n\n1 < 2";
+        assert_eq!(extract(page).content, expected);
     }
 
     #[test]
