@@ -14,6 +14,7 @@ mod pipeline;
 mod proposals;
 mod reindex;
 mod round;
+mod sections;
 mod source;
 mod stages;
 mod tables;
