@@ -22,6 +22,7 @@ mod lowered;
 mod mail;
 mod markdown;
 mod monospaced;
+mod names;
 mod nesting;
 mod number_format;
 mod opendocument;
@@ -47,6 +48,7 @@ pub use encoding::charset;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
 pub use mail::messages;
+pub use names::names;
 pub use scans::with_recognized;
 
 use crate::place::Mark;
