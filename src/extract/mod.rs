@@ -25,6 +25,7 @@ mod monospaced;
 mod names;
 mod nesting;
 mod number_format;
+mod numerals;
 mod opendocument;
 mod package;
 mod pdf;

@@ -248,6 +248,7 @@ fn widened(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 
 fn flat(block: Block) -> String {
     match block {
+        Block::Item { number: Some(number), text, .. } => format!("{number}. {text}"),
         Block::Heading(_, text) | Block::Paragraph(text) | Block::Code(text) | Block::Item { text, .. } => text,
         Block::Table(rows) => {
             let filled =

@@ -292,8 +292,10 @@ fn block(text: String, properties: Properties, styles: &Styles, lists: &mut List
     let depth = properties.depth.or(depth).unwrap_or(0);
     let item = properties.list.or(list).and_then(|list| lists.next(&list, depth));
     match (heading, item) {
-        (Some(level), Some(item)) => Block::Heading(level, format!("{} {text}", item.label)),
+        (Some(level), Some(item)) => Block::Heading(level, item.labelled(&text)),
         (Some(level), None) => Block::Heading(level, text),
+        // What Markdown has no sign for is said as the document says it.
+        (None, Some(item)) if item.number.is_none() && !item.label.is_empty() => Block::Paragraph(item.labelled(&text)),
         (None, Some(item)) => Block::Item { depth: depth.max(indent), number: item.number, text },
         (None, None) if is_code => Block::Code(text),
         (None, None) => Block::Paragraph(text),
@@ -376,6 +378,29 @@ mod tests {
             <lvl ilvl='1'><numFmt val='bullet'/></lvl></abstractNum><num numId='1'><abstractNumId val='0'/></num></numbering>";
         let others = [("styles", "styles.xml", styles), ("numbering", "n.xml", numbering)];
         assert_eq!(read(&body, &others), "# Top\n\n## Outlined\n\n1. one\n  - dot\n2. two");
+    }
+
+    #[test]
+    fn clauses_keep_their_numbers_in_text_and_tables() {
+        let clause = |depth: usize, text: &str| {
+            let properties = format!("<w:pPr><w:numPr><w:ilvl w:val='{depth}'/><w:numId w:val='1'/></w:numPr></w:pPr>");
+            format!("<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>")
+        };
+        let level = |depth: usize, format: &str, text: &str| {
+            format!("<lvl ilvl='{depth}'><numFmt val='{format}'/><lvlText val='{text}'/></lvl>")
+        };
+        let levels = [level(0, "decimal", "%1."), level(1, "decimal", "%1.%2"), level(2, "lowerLetter", "(%3)")];
+        let numbering = format!(
+            "<numbering><abstractNum abstractNumId='0'>{}</abstractNum><num numId='1'><abstractNumId val='0'/></num></numbering>",
+            levels.concat()
+        );
+        let cell =
+            format!("<w:tbl><w:tr><w:tc>{}</w:tc><w:tc>{}</w:tc></w:tr></w:tbl>", clause(0, "d"), clause(2, "e"));
+        let body = [clause(0, "Rent"), clause(1, "It is due."), clause(2, "a"), clause(2, "b"), cell].concat();
+        assert_eq!(
+            read(&body, &[("numbering", "n.xml", &numbering)]),
+            "1. Rent\n\n1.1 It is due.\n\n(a) a\n\n(b) b\n\n| 2. d | (a) e |\n| --- | --- |"
+        );
     }
 
     #[test]

@@ -1,13 +1,8 @@
-//! How what a page says is written: text with its white space folded, lists, rows, fences.
+//! How what a page says is written: text with its white space folded, rows, fences.
 
 use super::Page;
 use crate::extract::composer::LONGEST;
 use crate::extract::escape;
-
-/// Deepest indentation of nested lists.
-const DEEPEST_LIST: usize = 8;
-/// Lists within lists that are told apart.
-const LISTS: usize = 1000;
 
 impl Page {
     pub(super) fn text(&mut self, text: &str) {
@@ -99,29 +94,6 @@ impl Page {
         while self.out.ends_with(' ') {
             self.out.pop();
         }
-    }
-
-    pub(super) fn open_list(&mut self, first: Option<usize>) {
-        if self.lists.is_empty() {
-            self.gap();
-        }
-        if self.lists.len() < LISTS {
-            self.lists.push(first);
-        }
-    }
-
-    pub(super) fn item(&mut self) {
-        self.line();
-        let indent = "  ".repeat(self.lists.len().saturating_sub(1).min(DEEPEST_LIST));
-        let marker = match self.lists.last_mut() {
-            Some(Some(number)) => {
-                *number += 1;
-                format!("{}. ", *number - 1)
-            }
-            _ => "- ".to_owned(),
-        };
-        self.push_raw(&indent);
-        self.push_raw(&marker);
     }
 
     pub(super) fn end_row(&mut self) {

@@ -6,6 +6,7 @@ mod attributes;
 mod facts;
 mod flow;
 mod hidden;
+mod list;
 mod table;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use super::composer::LONGEST;
 use super::fault::{Fault, Warning};
 use super::{Extracted, Format, Structure};
 use hidden::Hidden;
+use list::{List, Owed};
 use table::Row;
 
 /// Bytes at the beginning that tell whether a page is written in XML.
@@ -110,8 +112,8 @@ struct Page {
     preformatted: usize,
     /// Where the fence of preformatted text begins.
     fence: usize,
-    /// `Some(next number)` for an ordered list.
-    lists: Vec<Option<usize>>,
+    lists: Vec<List>,
+    owed: Owed,
     tables: usize,
     row: Row,
     /// Columns of the table's first row; 0 before it.
@@ -186,9 +188,8 @@ impl Page {
                 self.line();
                 self.push_raw(": ");
             }
-            "ul" => self.open_list(None),
-            "ol" => self.open_list(Some(1)),
-            "li" => self.item(),
+            "ul" | "ol" => self.open_list(tag),
+            "li" => self.item(tag),
             "table" => {
                 if self.tables == 0 {
                     self.gap();
@@ -269,7 +270,7 @@ impl Page {
         let clean = |t: String| t.split_whitespace().collect::<Vec<_>>().join(" ");
         let title = self.title.take().map(clean).filter(|t| !t.is_empty());
         let title = title.or_else(|| self.heading.take().map(clean).filter(|t| !t.is_empty()));
-        let content = self.out.trim().to_owned();
+        let content = self.owed.paid(self.out).trim().to_owned();
         Extracted {
             title,
             metadata: self.metadata,
