@@ -3,6 +3,7 @@
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
 mod cells;
+mod chart;
 mod checked;
 mod code;
 mod composer;

@@ -266,6 +266,6 @@ pub fn flattened(blocks: Vec<Block>) -> String {
 fn size(block: &Block) -> usize {
     match block {
         Block::Heading(_, text) | Block::Paragraph(text) | Block::Code(text) | Block::Item { text, .. } => text.len(),
-        Block::Table(rows) => rows.iter().flatten().map(String::len).sum(),
+        Block::Table(rows) => rows.iter().flatten().map(|cell| cell.len() + CELL).sum(),
     }
 }

@@ -8,6 +8,7 @@ mod styles;
 use std::collections::{HashMap, HashSet};
 
 use super::Extracted;
+use super::chart::Charts;
 use super::fault::Fault;
 use super::monospaced::is_monospaced;
 use super::nesting::{Block, Nesting, flattened};
@@ -51,6 +52,7 @@ fn read(package: &mut Package<'_>, is_typed: bool) -> Result<Reader, Fault> {
         reader.read(&package.text(&part.target)?.unwrap_or_default())?;
     }
     reader.furniture(package, &parts, "header")?;
+    reader.charts = Charts::of(package, &parts)?;
     let body = package.text(&main)?.unwrap_or_default();
     reader.read(&body)?;
     drop(body);
@@ -68,6 +70,7 @@ struct Reader {
     nesting: Nesting,
     styles: Styles,
     lists: Lists,
+    charts: Charts,
     /// Notes that have not been referred to yet, by `footnote` or `endnote` and their number.
     notes: HashMap<(String, String), String>,
     /// The note that is being read.
@@ -191,6 +194,7 @@ impl Reader {
                 self.nesting.open_aside();
             }
             "txbxContent" => self.nesting.open_aside(),
+            "chart" => self.charts.take(element).into_iter().for_each(|block| self.nesting.hang(block)),
             "tbl" => self.nesting.open_table(),
             "tr" => (self.is_row_deleted, self.skipped) = (false, 0),
             "trPr" => self.in_row_properties = true,
@@ -429,6 +433,16 @@ mod tests {
         );
         let mixed = "<w:p><w:r><w:t>Call </w:t></w:r><w:r><w:rPr><w:rFonts w:ascii='Consolas'/></w:rPr><w:t>go()</w:t></w:r></w:p>";
         assert_eq!(read(mixed, &[]), "Call go()");
+    }
+
+    #[test]
+    fn a_chart_follows_the_paragraph_that_it_stands_in() {
+        let chart = "<chartSpace><chart><title><tx><rich><p><r><t>Sales</t></r></p></rich></tx></title><ser>\
+            <tx><v>North</v></tx><cat><strLit><pt idx='0'><v>May</v></pt></strLit></cat><val><numLit><pt idx='0'><v>4</v></pt></numLit></val>\
+            </ser></chart></chartSpace>";
+        let placed = "<w:p><w:r><w:t>Before</w:t><w:drawing><a:graphic><c:chart r:id='c.xml'/></a:graphic></w:drawing></w:r></w:p>";
+        let expected = "Before\n\nSales\n\n|  | North |\n| --- | --- |\n| May | 4 |\n\nBefore";
+        assert_eq!(read(&[placed, placed].concat(), &[("chart", "c.xml", chart)]), expected);
     }
 
     #[test]
