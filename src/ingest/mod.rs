@@ -10,6 +10,7 @@ mod facts;
 mod flight;
 mod item;
 mod midway;
+mod origin;
 mod pipeline;
 mod proposals;
 mod reindex;
@@ -24,6 +25,7 @@ mod worker;
 mod writer;
 
 pub use facts::{Facts, OpenWorkspace};
+pub use origin::{ARCHIVE, ARCHIVE_HASH, FOLDER};
 pub use pipeline::{Incoming, Outcome, Pipeline, delete_document};
 pub use proposals::{Proposals, Reader};
 pub use source::check_name;
