@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::fault::{Fault, Warning};
-use super::{Extracted, Scan, Structure, lowered};
+use super::{Extracted, Scan, Structure, escape, lowered};
 use crate::place::{Mark, Place, within};
 
 /// Bytes of text that one document may come to.
@@ -14,7 +14,7 @@ const MOST_BLANK: usize = 2;
 /// Deepest indentation of nested lists.
 const DEEPEST_LIST: usize = 8;
 
-/// A text in the making. Nothing that is written to it can break its structure: what looks like markup at the
+/// A text in the making. Nothing that is written to it can break its structure: what would begin a block at the
 /// beginning of a line is escaped, and cells are told apart.
 #[derive(Debug, Default)]
 pub struct Composer {
@@ -53,7 +53,7 @@ impl Composer {
             self.begin(false);
             self.out.push_str(&"#".repeat(level.clamp(1, 6)));
             self.out.push(' ');
-            self.out.push_str(&text);
+            self.out.push_str(&escape::heading(&text));
         }
     }
 
@@ -68,7 +68,7 @@ impl Composer {
             if number > 0 {
                 self.out.push('\n');
             }
-            self.out.push_str(&escaped(line));
+            self.out.push_str(&escape::line(line, number > 0));
         }
     }
 
@@ -84,7 +84,8 @@ impl Composer {
             Some(number) => self.out.push_str(&format!("{number}. ")),
             None => self.out.push_str("- "),
         }
-        self.out.push_str(&escaped(&text));
+        // With the sign of the item before it, a row of dashes would be a rule.
+        self.out.push_str(&escape::line(&text, true));
     }
 
     /// Preformatted text.
@@ -275,21 +276,6 @@ pub fn folded(text: &str) -> String {
         out.push_str(word);
     }
     out
-}
-
-/// A line whose beginning would be read as a heading or a fence, so that it is not.
-fn escaped(line: &str) -> String {
-    match begins_block(line) {
-        true => format!("\\{line}"),
-        false => line.to_owned(),
-    }
-}
-
-/// Whether a line's beginning would be read as a heading or a fence.
-pub fn begins_block(line: &str) -> bool {
-    let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
-    let is_heading = (1..=6).contains(&hashes) && line.as_bytes().get(hashes).is_none_or(|byte| *byte == b' ');
-    is_heading || line.starts_with("```") || line.starts_with("~~~")
 }
 
 #[cfg(test)]

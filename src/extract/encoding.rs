@@ -133,13 +133,18 @@ fn eight_bits(bytes: &[u8], stated: Option<&str>) -> Decoded {
     {
         return Decoded { text: text.into_owned(), encoding: Some(encoding.name()), warning: None };
     }
+    through(guess(bytes), bytes)
+}
+
+/// The encoding that bytes look like which are not UTF-8.
+pub fn guess(bytes: &[u8]) -> &'static Encoding {
     // What is ASCII tells nothing, so a long beginning of it is passed over.
     let begins = bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(0).saturating_sub(SAMPLE / 2);
     let sample = bytes.get(begins..).unwrap_or_default();
     let sample = sample.get(..SAMPLE).unwrap_or(sample);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(sample, sample.len() == bytes.len());
-    through(detector.guess(None, Utf8Detection::Deny), bytes)
+    detector.guess(None, Utf8Detection::Deny)
 }
 
 /// Whether bytes that are no valid UTF-8 are meant to be: mostly sequences of it, or cut within the last.

@@ -3,6 +3,7 @@
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
 mod cells;
+mod chart;
 mod checked;
 mod code;
 mod composer;
@@ -12,6 +13,7 @@ mod delimited;
 mod docx;
 mod encoding;
 mod epub;
+mod escape;
 mod fault;
 mod format;
 mod front_matter;
@@ -21,8 +23,10 @@ mod lowered;
 mod mail;
 mod markdown;
 mod monospaced;
+mod names;
 mod nesting;
 mod number_format;
+mod numerals;
 mod opendocument;
 mod package;
 mod pdf;
@@ -46,6 +50,7 @@ pub use encoding::charset;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
 pub use mail::messages;
+pub use names::names;
 pub use scans::with_recognized;
 
 use crate::place::Mark;

@@ -248,6 +248,7 @@ fn widened(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
 
 fn flat(block: Block) -> String {
     match block {
+        Block::Item { number: Some(number), text, .. } => format!("{number}. {text}"),
         Block::Heading(_, text) | Block::Paragraph(text) | Block::Code(text) | Block::Item { text, .. } => text,
         Block::Table(rows) => {
             let filled =
@@ -265,6 +266,6 @@ pub fn flattened(blocks: Vec<Block>) -> String {
 fn size(block: &Block) -> usize {
     match block {
         Block::Heading(_, text) | Block::Paragraph(text) | Block::Code(text) | Block::Item { text, .. } => text.len(),
-        Block::Table(rows) => rows.iter().flatten().map(String::len).sum(),
+        Block::Table(rows) => rows.iter().flatten().map(|cell| cell.len() + CELL).sum(),
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::Extracted;
-use super::fault::Fault;
+use super::chart::Charts;
+use super::composer::Composer;
+use super::fault::{Fault, Kind, Warning};
 use super::nesting::{Block, Nesting};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
@@ -15,11 +17,13 @@ use crate::place::Place;
 const MOST_SLIDES: usize = 20_000;
 /// Levels of lists that are counted.
 const DEEPEST: usize = 9;
+/// Slides without text that are told one by one.
+const MOST_WARNINGS: usize = 100;
 
 /// The text of a presentation.
 ///
 /// # Errors
-/// [`super::Kind::Damaged`] and [`super::Kind::TooComplex`].
+/// [`Kind::Damaged`], [`Kind::TooComplex`], and [`Kind::NoTextLayer`] where its slides are pictures.
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let main = relationships::main_part(package, "ppt/presentation.xml")?;
     let targets: HashMap<String, String> =
@@ -37,13 +41,17 @@ pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut nesting = Nesting::default();
     take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut nesting.composer)?;
     nesting.composer.metadata.insert("slide_count".into(), slides.len().into());
+    let mut pictures: Vec<u32> = Vec::new();
     for (number, slide) in (1..).zip(&slides) {
         nesting.composer.place(Place::Slide(number));
-        let mut shapes = Shapes::default();
-        shapes.read(&package.text(slide)?.unwrap_or_default(), &mut nesting)?;
         let parts = relationships::of(package, slide)?;
+        let mut shapes = Shapes { charts: Charts::of(package, &parts)?, ..Shapes::default() };
+        shapes.read(&package.text(slide)?.unwrap_or_default(), &mut nesting)?;
         for part in parts.iter().filter(|part| part.kind == "diagramData") {
             shapes.read(&package.text(&part.target)?.unwrap_or_default(), &mut nesting)?;
+        }
+        if shapes.has_picture && shapes.titles.is_empty() && shapes.blocks.is_empty() {
+            pictures.push(number);
         }
         let mut notes = Shapes { in_notes: true, ..Shapes::default() };
         for part in parts.iter().filter(|part| part.kind == "notesSlide") {
@@ -61,7 +69,23 @@ pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
         }
         nesting.check()?;
     }
+    tell_of_pictures(pictures, &mut nesting.composer)?;
     Ok(nesting.composer.finish(""))
+}
+
+/// Tells of slides that are nothing but pictures.
+fn tell_of_pictures(slides: Vec<u32>, composer: &mut Composer) -> Result<(), Fault> {
+    if slides.is_empty() {
+        return Ok(());
+    }
+    if composer.is_empty() {
+        return Err(Fault::new(Kind::NoTextLayer, "the presentation holds pictures and no text"));
+    }
+    let told = slides.iter().take(MOST_WARNINGS).map(|slide| format!("slide {slide} is a picture without text"));
+    let more = (slides.len() > MOST_WARNINGS).then(|| "the same holds for further slides".to_owned());
+    composer.warnings.extend(told.chain(more).map(|text| Warning::new(Kind::NoTextLayer, None, text)));
+    composer.metadata.insert("slides_without_text".to_owned(), slides.into());
+    Ok(())
 }
 
 /// The shapes of one slide, as far as they are read.
@@ -75,6 +99,8 @@ struct Shapes {
     counted: [Option<u64>; DEEPEST],
     paragraph: Paragraph,
     in_text: bool,
+    has_picture: bool,
+    charts: Charts,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
@@ -128,6 +154,8 @@ impl Shapes {
                 self.counted = Default::default();
             }
             "ph" => self.placeholder = placeholder(&element.attribute("type").unwrap_or_default()),
+            "blip" => self.has_picture = true,
+            "chart" => self.charts.take(element).into_iter().for_each(|block| nesting.hang(block)),
             "fld" => return element.attribute("type").as_deref() == Some("slidenum"),
             "p" => {
                 self.paragraph = Paragraph::default();
@@ -275,5 +303,55 @@ mod tests {
         };
         assert_eq!(["deeper", "Say", "| x"].map(at), ["slide 1", "slide 1", "slide 2"]);
         assert_eq!(found.metadata["slide_count"], 2);
+    }
+
+    fn deck(slides: &[&str], relationships: &[&str], others: &[(&str, &str)]) -> Vec<u8> {
+        let ids: String = (1..=slides.len()).map(|n| format!("<p:sldId r:id='r{n}'/>")).collect();
+        let targets: String =
+            (1..=slides.len()).map(|n| format!("<R Id='r{n}' Type='x/slide' Target='slides/{n}.xml'/>")).collect();
+        let mut parts = vec![
+            ("[Content_Types].xml".to_owned(), tests::types(MAIN)),
+            ("ppt/presentation.xml".to_owned(), format!("<p:presentation>{ids}</p:presentation>")),
+            ("ppt/_rels/presentation.xml.rels".to_owned(), format!("<R>{targets}</R>")),
+        ];
+        for (number, (slide, relationships)) in (1..).zip(slides.iter().zip(relationships)) {
+            parts.push((format!("ppt/slides/{number}.xml"), format!("<p:sld><p:spTree>{slide}</p:spTree></p:sld>")));
+            parts.push((format!("ppt/slides/_rels/{number}.xml.rels"), format!("<R>{relationships}</R>")));
+        }
+        parts.extend(others.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        tests::zipped(&parts)
+    }
+
+    #[test]
+    fn charts_and_diagrams_stand_on_their_slides() {
+        let chart = "<c:chartSpace><c:chart><c:ser><c:tx><c:v>North</c:v></c:tx><c:val><c:pt idx='0'><c:v>4</c:v></c:pt>\
+            <c:pt idx='1'><c:v>5.5</c:v></c:pt></c:val></c:ser></c:chart></c:chartSpace>";
+        let diagram = "<dgm:dataModel><dgm:pt><dgm:t><a:p><a:r><a:t>First step</a:t></a:r></a:p></dgm:t></dgm:pt></dgm:dataModel>";
+        let framed = "<p:graphicFrame><a:graphic><a:graphicData><c:chart r:id='c'/></a:graphicData></a:graphic></p:graphicFrame>";
+        let first = [framed, &shape("", &p("", "Below it"))].concat();
+        let found = extract(&deck(
+            &[&first, "<p:graphicFrame/>"],
+            &["<R Id='c' Type='x/chart' Target='../c.xml'/>", "<R Id='d' Type='x/diagramData' Target='../d.xml'/>"],
+            &[("ppt/c.xml", chart), ("ppt/d.xml", diagram)],
+        ))
+        .unwrap();
+        assert_eq!(
+            found.content,
+            "# Slide 1\n\n|  | North |\n| --- | --- |\n|  | 4 |\n|  | 5.5 |\n\nBelow it\n\n# Slide 2\n\nFirst step"
+        );
+    }
+
+    #[test]
+    fn a_slide_that_is_a_picture_says_so() {
+        let picture = "<p:pic><p:blipFill><a:blip r:embed='i'/></p:blipFill></p:pic>";
+        let said = shape("", &p("", "Words"));
+        let found = extract(&deck(&[&said, picture, &[picture, &said].concat(), ""], &[""; 4], &[])).unwrap();
+        let warnings: Vec<(&str, &str)> =
+            found.warnings.iter().map(|warning| (warning.code.as_str(), warning.message.as_str())).collect();
+        assert_eq!(warnings, [("no_text_layer", "slide 2 is a picture without text")]);
+        assert_eq!(found.metadata["slides_without_text"], serde_json::json!([2]));
+        let fault = extract(&deck(&[picture], &[""], &[])).unwrap_err();
+        assert_eq!(fault.kind, crate::extract::Kind::NoTextLayer);
     }
 }

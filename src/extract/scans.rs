@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fault::Kind;
-use super::{Extracted, Scan, Structure, plain};
+use super::{Extracted, Scan, Structure, escape, plain};
 use crate::place::{Mark, Place};
 
 /// A document that is one picture.
@@ -30,7 +30,10 @@ pub fn with_recognized(mut found: Extracted, texts: &[String]) -> Extracted {
             found.content.push_str(if found.content.ends_with('\n') { "\n" } else { "\n\n" });
         }
         found.marks.push(Mark { at: found.content.len(), place: Place::Page(scan.page) });
-        found.content.push_str(text);
+        match found.structure {
+            Structure::Markdown => found.content.push_str(&escape::lines(text)),
+            Structure::Plain | Structure::Code => found.content.push_str(text),
+        }
         if !old.get(from..).unwrap_or_default().is_empty() {
             found.content.push_str("\n\n");
             // White space that stood here stands here no more.
@@ -98,6 +101,13 @@ mod tests {
         assert_eq!(found.metadata["pages_recognized"], json!([2, 5]));
         assert_eq!(found.warnings.len(), 1);
         assert!(found.marks.is_sorted_by_key(|mark| mark.at));
+    }
+
+    #[test]
+    fn recognized_text_makes_no_structure() {
+        let mut found = plain::verbatim("", 1, Structure::Markdown, "");
+        found.scans = vec![Scan { page: 1, at: 0, image: Vec::new() }];
+        assert_eq!(with_recognized(found, &["Clinic\n---\n# 12".to_owned()]).content, "Clinic\n\\---\n\\# 12");
     }
 
     #[test]

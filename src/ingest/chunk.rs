@@ -3,17 +3,18 @@
 //! Pure and infallible. A chunk is a range of bytes of the text, so it reproduces itself; chunks do not overlap,
 //! and no text but white space lies between them. A chunk never spans two sections, a code block or table stays
 //! whole where it fits, and what does not fit is split at the largest boundary that helps: items and rows,
-//! sentences, words.
+//! sentences, words. A text is as large as its tokens, or as its letters where it has few tokens for them.
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
-
+use super::sections::{Block, Kind, Section, sections};
 use crate::extract::Structure;
 use crate::text;
 
-/// Bytes of a heading that are kept in a path.
-const LONGEST_HEADING: usize = 160;
+/// Characters, and bytes with all white space, that one token speaks for at most: words that are longer than those that
+/// a model knows are one unknown token to it, however long they are.
+const CHARACTERS: usize = 8;
+const BYTES: usize = 64;
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Piece {
     pub tokens: usize,
 }
 
-/// How large a chunk gets, in tokens.
+/// How large a chunk gets, in the weight of [`Tokens::weigh`].
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     /// What a chunk aims at.
@@ -39,6 +40,17 @@ pub trait Tokens {
     fn count(&self, text: &str) -> usize;
     /// Where each token of a text begins and ends, in bytes.
     fn offsets(&self, text: &str) -> Vec<(usize, usize)>;
+
+    /// How large a text is: its tokens, or what it has letters for.
+    fn weigh(&self, text: &str) -> usize {
+        weight(text, self.count(text))
+    }
+}
+
+/// The weight of a text of so many tokens.
+fn weight(text: &str, tokens: usize) -> usize {
+    let letters = text.chars().filter(|c| !c.is_whitespace()).count();
+    tokens.max(letters / CHARACTERS).max(text.len() / BYTES)
 }
 
 /// Splits `text`.
@@ -47,7 +59,7 @@ pub fn chunk(text: &str, structure: Structure, budget: Budget, tokens: &dyn Toke
     let mut pieces = Vec::new();
     // A section that is a heading alone goes with the one that follows.
     let mut carried: Option<usize> = None;
-    for section in covering(sections(text, structure), text.len()) {
+    for section in sections(text, structure) {
         let has_body = section.blocks.iter().any(|block| block.kind != Kind::Heading);
         let start = carried.take().or(section.blocks.first().map(|b| b.range.start));
         if !has_body {
@@ -64,135 +76,6 @@ pub fn chunk(text: &str, structure: Structure, budget: Budget, tokens: &dyn Toke
     pieces
 }
 
-struct Section {
-    heading_path: Vec<String>,
-    blocks: Vec<Block>,
-}
-
-struct Block {
-    range: Range<usize>,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Heading,
-    Text,
-    List,
-    /// Rows or lines that belong together.
-    Whole,
-}
-
-/// The text as sections of blocks, in order.
-fn sections(text: &str, structure: Structure) -> Vec<Section> {
-    match structure {
-        Structure::Plain => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text, Kind::Text) }],
-        Structure::Code => vec![Section { heading_path: Vec::new(), blocks: paragraphs(text, Kind::Whole) }],
-        Structure::Markdown => markdown_sections(text),
-    }
-}
-
-/// Lets every block reach to the next one: what no block claimed, a link's definition say, goes with the one before.
-fn covering(mut sections: Vec<Section>, end: usize) -> Vec<Section> {
-    let mut next = end;
-    for block in sections.iter_mut().rev().flat_map(|section| section.blocks.iter_mut().rev()) {
-        block.range.end = next;
-        next = block.range.start;
-    }
-    if let Some(first) = sections.iter_mut().flat_map(|section| section.blocks.iter_mut()).next() {
-        first.range.start = 0;
-    } else if end > 0 {
-        sections.push(Section { heading_path: Vec::new(), blocks: vec![Block { range: 0..end, kind: Kind::Text }] });
-    }
-    sections
-}
-
-/// What blank lines part. Of a program, only those before a line that is not indented: there a new thing begins.
-fn paragraphs(text: &str, kind: Kind) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open: Option<Range<usize>> = None;
-    let mut parted = false;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let range = at..at + line.len();
-        at = range.end;
-        let is_blank = line.trim().is_empty();
-        if is_blank && kind == Kind::Text || parted && !is_blank && !line.starts_with(char::is_whitespace) {
-            blocks.extend(open.take().map(|range| Block { range, kind }));
-        }
-        if !is_blank {
-            open = Some(open.map_or(range.start, |o| o.start)..range.end);
-        }
-        parted = is_blank;
-    }
-    blocks.extend(open.map(|range| Block { range, kind }));
-    blocks
-}
-
-fn markdown_sections(text: &str) -> Vec<Section> {
-    let mut sections = vec![Section { heading_path: Vec::new(), blocks: Vec::new() }];
-    let mut path: Vec<(HeadingLevel, String)> = Vec::new();
-    let mut depth = 0usize;
-    let mut heading: Option<String> = None;
-    for (event, range) in Parser::new_ext(text, Options::ENABLE_TABLES).into_offset_iter() {
-        match event {
-            Event::Start(tag) => {
-                depth += 1;
-                if depth > 1 {
-                    continue;
-                }
-                let kind = match tag {
-                    Tag::Heading { .. } => {
-                        heading = Some(String::new());
-                        sections.push(Section { heading_path: Vec::new(), blocks: Vec::new() });
-                        Kind::Heading
-                    }
-                    Tag::CodeBlock(_) | Tag::Table(_) => Kind::Whole,
-                    Tag::List(_) => Kind::List,
-                    _ => Kind::Text,
-                };
-                push_block(&mut sections, Block { range, kind });
-            }
-            Event::End(end) => {
-                depth = depth.saturating_sub(1);
-                if let TagEnd::Heading(level) = end
-                    && depth == 0
-                {
-                    let title = heading.take().unwrap_or_default();
-                    path.retain(|(outer, _)| *outer < level);
-                    path.push((level, shorten(title.trim())));
-                    if let Some(section) = sections.last_mut() {
-                        section.heading_path = path.iter().map(|(_, t)| t.clone()).filter(|t| !t.is_empty()).collect();
-                    }
-                }
-            }
-            Event::Text(t) | Event::Code(t) => {
-                if let Some(title) = &mut heading {
-                    title.push_str(&t);
-                }
-            }
-            // Rules and raw HTML between blocks are text like any other.
-            _ if depth == 0 => push_block(&mut sections, Block { range, kind: Kind::Text }),
-            _ => {}
-        }
-    }
-    sections
-}
-
-fn push_block(sections: &mut [Section], block: Block) {
-    if let Some(section) = sections.last_mut() {
-        section.blocks.push(block);
-    }
-}
-
-fn shorten(heading: &str) -> String {
-    let mut end = heading.len().min(LONGEST_HEADING);
-    while !heading.is_char_boundary(end) {
-        end -= 1;
-    }
-    heading.get(..end).unwrap_or_default().to_owned()
-}
-
 struct Cutter<'a> {
     text: &'a str,
     budget: Budget,
@@ -203,6 +86,16 @@ struct Cutter<'a> {
 struct Unit {
     range: Range<usize>,
     tokens: usize,
+    weight: usize,
+}
+
+impl Unit {
+    /// Takes in the one that follows.
+    fn append(&mut self, next: Unit) {
+        self.range.end = next.range.end;
+        self.tokens += next.tokens;
+        self.weight += next.weight;
+    }
 }
 
 impl Cutter<'_> {
@@ -212,29 +105,23 @@ impl Cutter<'_> {
             let begin = start.filter(|_| position == 0).unwrap_or(block.range.start);
             self.split(begin..block.range.end, block.kind, &mut units);
         }
-        let first = pieces.len();
-        let mut open: Option<Unit> = None;
+        let mut full: Vec<Unit> = Vec::new();
         for unit in units {
-            open = Some(match open {
-                None => unit,
-                Some(o) if o.tokens + unit.tokens <= self.budget.target => {
-                    Unit { range: o.range.start..unit.range.end, tokens: o.tokens + unit.tokens }
-                }
-                Some(full) => {
-                    self.push(full, section, pieces);
-                    unit
-                }
-            });
-        }
-        let Some(tail) = open else { return };
-        match pieces.get_mut(first..).and_then(|own| own.last_mut()) {
-            // A short remainder says little by itself.
-            Some(last) if tail.tokens < self.budget.target / 4 && last.tokens + tail.tokens <= self.budget.most => {
-                last.range.end = trimmed(self.text, tail.range.clone()).end;
-                last.tokens += tail.tokens;
+            match full.last_mut() {
+                Some(open) if open.weight + unit.weight <= self.budget.target => open.append(unit),
+                _ => full.push(unit),
             }
-            _ => self.push(tail, section, pieces),
         }
+        // A short remainder says little by itself.
+        if let [.., last, tail] = full.as_slice()
+            && tail.weight < self.budget.target / 4
+            && last.weight + tail.weight <= self.budget.most
+            && let Some(tail) = full.pop()
+            && let Some(last) = full.last_mut()
+        {
+            last.append(tail);
+        }
+        full.into_iter().for_each(|unit| self.push(unit, section, pieces));
     }
 
     fn push(&self, unit: Unit, section: &Section, pieces: &mut Vec<Piece>) {
@@ -250,12 +137,15 @@ impl Cutter<'_> {
         if slice.trim().is_empty() {
             return;
         }
-        // No token is shorter than a byte, and counting a very long text only to split it would be waste.
-        let tokens = if slice.len() > 64 * self.budget.most { usize::MAX } else { self.tokens.count(slice) };
         let fits = if kind == Kind::Whole { self.budget.most } else { self.budget.target };
-        if tokens <= fits {
-            units.push(Unit { range, tokens });
-            return;
+        // Counting the tokens of a very long text only to split it would be waste.
+        if weight(slice, 0) <= fits {
+            let tokens = self.tokens.count(slice);
+            let weight = weight(slice, tokens);
+            if weight <= fits {
+                units.push(Unit { range, tokens, weight });
+                return;
+            }
         }
         let parts = match kind {
             Kind::Whole => lines(slice, |_| true),
@@ -274,38 +164,29 @@ impl Cutter<'_> {
         }
     }
 
-    /// Cuts a run without any boundary between tokens, never inside a character.
+    /// Cuts a run without any larger boundary between words, else between tokens, never inside a character.
     fn split_words(&self, range: Range<usize>, units: &mut Vec<Unit>) {
         let mut start = range.start;
         while start < range.end {
-            // A window is enough to fill a chunk; tokens seldom are longer than a few dozen bytes.
-            let mut end = range.end.min(start + 64 * self.budget.most);
-            while !self.text.is_char_boundary(end) {
-                end -= 1;
-            }
-            let slice = self.text.get(start..end).unwrap_or_default();
+            // A window is enough to fill a chunk.
+            let end = self.text.floor_char_boundary(range.end.min(start + BYTES * self.budget.target.max(1)));
+            let window = self.text.get(start..end).unwrap_or_default();
+            let slice =
+                window.get(..text::after_letters(window, CHARACTERS * self.budget.target.max(1))).unwrap_or(window);
             let offsets = self.tokens.offsets(slice);
-            let cut = offsets.get(self.budget.target).map(|(first, _)| *first).filter(|cut| *cut > 0);
-            let cut = cut.map(|at| last_space(slice, at).unwrap_or(at));
-            let mut cut = cut.unwrap_or(slice.len());
-            while !slice.is_char_boundary(cut) {
-                cut += 1;
-            }
+            let full = offsets.get(self.budget.target).map(|(first, _)| *first).filter(|cut| *cut > 0);
+            let full = full.map_or(slice.len(), |cut| slice.ceil_char_boundary(cut));
+            let is_rest = start + full == range.end;
+            let cut = if is_rest { full } else { text::boundary(window, full) };
             if cut == 0 {
                 break;
             }
             let tokens = offsets.iter().filter(|(first, _)| *first < cut).count();
-            units.push(Unit { range: start..start + cut, tokens });
+            let weight = weight(slice.get(..cut).unwrap_or_default(), tokens);
+            units.push(Unit { range: start..start + cut, tokens, weight });
             start += cut;
         }
     }
-}
-
-/// The end of the last white space in the second half of `text[..at]`: words stay whole where there are words.
-fn last_space(text: &str, at: usize) -> Option<usize> {
-    let head = text.get(..at)?;
-    let (space, c) = head.char_indices().rev().find(|(_, c)| c.is_whitespace())?;
-    (space + c.len_utf8() > at / 2).then_some(space + c.len_utf8())
 }
 
 /// Lines of `text`, each group beginning with one that `begins` a group.
@@ -349,8 +230,10 @@ fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use unicode_segmentation::UnicodeSegmentation;
+
+    use super::*;
 
     /// A token is a run of four bytes at most without white space: enough to exercise every path.
     struct Fours;
@@ -413,7 +296,51 @@ mod tests {
         assert_eq!(cut(&han, Structure::Plain).iter().map(|(t, _)| *t).collect::<String>(), han);
     }
 
+    /// A token is what white space parts, of any length, as a word is that a model does not know.
+    struct Runs;
+
+    impl Tokens for Runs {
+        fn count(&self, text: &str) -> usize {
+            text.split_whitespace().count()
+        }
+
+        fn offsets(&self, text: &str) -> Vec<(usize, usize)> {
+            let at = |part: &str| part.as_ptr() as usize - text.as_ptr() as usize;
+            text.split_whitespace().map(|part| (at(part), at(part) + part.len())).collect()
+        }
+    }
+
+    #[test]
+    fn text_without_spaces_is_cut_between_words_or_characters_as_people_see_them() {
+        let cut = |text: &str| -> Vec<String> {
+            let pieces = chunk(text, Structure::Plain, BUDGET, &Runs);
+            pieces.into_iter().map(|piece| text[piece.range].to_owned()).collect()
+        };
+        let thai = "ผู้ป่วยเข้ารับการรักษาในวันที่ห้ามีนาคม".repeat(30);
+        let found = cut(&thai);
+        assert_eq!(found.concat(), thai);
+        assert!(found.len() > 5 && found.iter().all(|part| part.chars().count() <= CHARACTERS * BUDGET.most));
+        let whole: Vec<&str> = thai.graphemes(true).collect();
+        let again: Vec<&str> = found.iter().flat_map(|part| part.graphemes(true)).collect();
+        assert_eq!(again, whole);
+        let dotted = "token_of_words/".repeat(60);
+        assert!(cut(&dotted).iter().skip(1).all(|part| part.starts_with("token") || part.starts_with('/')));
+        let digits = "0123456789abcdef".repeat(5_000);
+        let found = cut(&digits);
+        assert_eq!(found.concat(), digits);
+        assert!(found.iter().all(|part| part.len() <= CHARACTERS * BUDGET.most));
+    }
+
     proptest! {
+        #[test]
+        fn a_chunk_of_unknown_words_is_bounded(text in "[a-zกาำ้漢é\u{301}👩\u{200D}🏽 .\\n]{0,3000}") {
+            let pieces = chunk(&text, Structure::Plain, BUDGET, &Runs);
+            let written = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            prop_assert!(pieces.iter().all(|piece| Runs.weigh(&text[piece.range.clone()]) <= BUDGET.most));
+            let kept: String = pieces.iter().map(|piece| written(&text[piece.range.clone()])).collect();
+            prop_assert_eq!(kept, written(&text));
+        }
+
         #[test]
         fn chunks_keep_order_size_and_every_letter(text in "[a-z# \\n.|`*\\-0-9äß東。\\[\\]:<>]{0,400}", plain: bool) {
             let format = if plain { Structure::Plain } else { Structure::Markdown };

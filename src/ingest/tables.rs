@@ -94,7 +94,7 @@ fn insertions(text: &str, table: Range<usize>, budget: Budget, tokens: &dyn Toke
     });
     let (Some(head), Some(rule)) = (lines.next(), lines.next()) else { return Vec::new() };
     let header = head.start..rule.end;
-    let count = |range: &Range<usize>| tokens.count(text.get(range.clone()).unwrap_or_default());
+    let count = |range: &Range<usize>| tokens.weigh(text.get(range.clone()).unwrap_or_default());
     let weight = count(&header);
     if header.len() > LONGEST_HEADER || weight > budget.most * 2 / 3 {
         return Vec::new();

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
 
 use serde::{Deserialize, Serialize};
+use zip::ZipArchive;
 
 use super::frame::{self, Tag};
 use crate::extract::{self, Fault, Kind};
@@ -69,11 +70,9 @@ impl<W: Write> Sender<'_, W> {
     }
 
     fn zip(&mut self, file: File) -> Result<(), Stop> {
-        let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(broken)?;
-        for index in 0..archive.len() {
+        let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
+        for (index, named) in names(&mut archive).into_iter().enumerate() {
             // What is wrong with an entry is its fault alone.
-            let named = archive.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
-            let named = named.unwrap_or_else(|| format!("entry {index}"));
             let entry = match archive.by_index(index) {
                 Err(zip::result::ZipError::UnsupportedArchive(zip::result::ZipError::PASSWORD_REQUIRED)) => {
                     self.refuse(named, Fault::new(Kind::Encrypted, "it is encrypted in the archive"))?;
@@ -88,13 +87,8 @@ impl<W: Write> Sender<'_, W> {
             if entry.is_dir() {
                 continue;
             }
-            match entry.name().map(|name| name.into_owned()) {
-                Ok(name) => {
-                    let is_file = entry.is_file();
-                    self.entry(name, is_file, entry)?;
-                }
-                Err(cause) => self.refuse(named, Fault::damaged(cause))?,
-            }
+            let is_file = entry.is_file();
+            self.entry(named, is_file, entry)?;
         }
         Ok(())
     }
@@ -165,6 +159,24 @@ impl<W: Write> Sender<'_, W> {
     fn frame(&mut self, tag: Tag, payload: &[u8]) -> Result<(), Stop> {
         frame::write(self.out, tag, payload).map_err(Stop::Gone)
     }
+}
+
+/// The names of all entries. Those that are not in UTF-8 tell together what they are in.
+fn names(archive: &mut ZipArchive<BufReader<File>>) -> Vec<String> {
+    let stated = |index| archive.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
+    let mut names: Vec<String> =
+        (0..archive.len()).map(|index| stated(index).unwrap_or_else(|| format!("entry {index}"))).collect();
+    let mut unclear: Vec<(&mut String, Vec<u8>)> = Vec::new();
+    for (index, name) in names.iter_mut().enumerate().filter(|(_, name)| !name.is_ascii()) {
+        let written = archive.by_index_raw(index).map(|entry| entry.name_raw().to_owned()).unwrap_or_default();
+        if std::str::from_utf8(&written).is_err() {
+            unclear.push((name, written));
+        }
+    }
+    let written: Vec<(&[u8], &str)> = unclear.iter().map(|(name, bytes)| (bytes.as_slice(), name.as_str())).collect();
+    let told = extract::names(&written);
+    unclear.into_iter().zip(told).for_each(|((name, _), told)| *name = told);
+    names
 }
 
 /// What is read through it has an end.

@@ -325,3 +325,26 @@ async fn what_is_called_an_archive_is_read_as_what_it_is() {
         list["documents"].as_array().unwrap().iter().filter_map(|row| row["source"].as_str()).collect();
     assert!(sources.contains(&"box/mail.mbox/00001.eml") && sources.contains(&"notes.txt"), "{sources:?}");
 }
+
+#[tokio::test]
+async fn names_in_an_archive_are_read_in_the_encoding_they_are_in() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let names = ["議事録.txt", "会議/見積書_2024.txt"];
+    // Names of as many bytes stand in for those that the writer would mark as UTF-8.
+    let mut zip = package(&[("AAAAAA.txt", "The minutes."), ("BBBB/CCCCCC_2024.txt", "The offer.")]);
+    for (stand_in, name) in [("AAAAAA.txt", names[0]), ("BBBB/CCCCCC_2024.txt", names[1])] {
+        let name = encoding_rs::SHIFT_JIS.encode(name).0.into_owned();
+        assert_eq!(name.len(), stand_in.len());
+        while let Some(at) = zip.windows(name.len()).position(|bytes| bytes == stand_in.as_bytes()) {
+            zip[at..at + name.len()].copy_from_slice(&name);
+        }
+    }
+    let job = tenant.client.upload("POST", &tenant.path("/ingest"), &[file("japan.zip", &zip)]).await.is(202).json();
+    assert_eq!(tenant.finished(&id(&job)).await["done"], 2);
+    let list = tenant.client.get(&tenant.path("/documents?sort=source")).await.is(200).json();
+    let mut sources: Vec<&str> =
+        list["documents"].as_array().unwrap().iter().filter_map(|row| row["source"].as_str()).collect();
+    sources.sort_unstable();
+    assert_eq!(sources, [names[1], names[0]]);
+}

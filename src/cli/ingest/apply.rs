@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::super::{Failure, Outcome};
 use super::holdings::Holdings;
-use super::plan::{Gone, Step};
+use super::plan::{self, Gone, Step};
 use super::report::Report;
 use super::send::{Sender, Sent, shipments};
 
@@ -20,6 +20,8 @@ pub struct Run<'a> {
     pub at_once: usize,
     /// Whether what concerns all files ends the run, to be begun anew later.
     pub gives_up: bool,
+    /// Whether documents go that an archive held in the state before and does not hold any more.
+    pub prunes: bool,
     /// Whether small files go together, which takes a look at the list of documents afterwards.
     pub together: bool,
     pub bar: ProgressBar,
@@ -37,14 +39,16 @@ impl Run<'_> {
         holdings: &mut Holdings,
         report: &mut Report,
     ) -> Outcome<()> {
-        let mut filed = Vec::new();
+        let (mut filed, mut unpacked) = (Vec::new(), Vec::new());
         let mut sending = stream::iter(shipments(steps, self.together))
             .map(|shipment| self.sender.send(shipment))
             .buffer_unordered(self.at_once);
         while let Some((sources, outcome)) = sending.next().await {
             self.bar.inc(sources.len() as u64);
             match outcome {
-                Ok(all) => all.into_iter().try_for_each(|sent| note(sent, &mut filed, holdings, report))?,
+                Ok(all) => {
+                    all.into_iter().try_for_each(|sent| note(sent, &mut filed, &mut unpacked, report, holdings))?
+                }
                 Err(Failure::Closed) => return Err(Failure::Closed),
                 Err(failure) if self.gives_up && concerns_all(&failure) => return Err(failure),
                 Err(failure) => {
@@ -57,7 +61,14 @@ impl Run<'_> {
             }
         }
         self.look_up(filed, holdings, report).await?;
-        self.remove(gone, holdings, report).await
+        self.remove(gone, holdings, report).await?;
+        if self.prunes && unpacked.iter().any(|archive| archive.replaces) {
+            *holdings = Holdings::list(self.sender.client, self.sender.workspace).await?;
+            let failed: HashSet<String> = report.failed().map(|(source, _)| source.to_owned()).collect();
+            let gone = plan::left_behind(holdings, &unpacked, |source| failed.contains(source));
+            self.remove(&gone, holdings, report).await?;
+        }
+        Ok(())
     }
 
     /// Tells what became of files that went in with others: a job counts documents and does not show them.
@@ -98,7 +109,13 @@ impl Run<'_> {
     }
 }
 
-fn note(sent: Sent, filed: &mut Vec<Step>, holdings: &mut Holdings, report: &mut Report) -> Outcome<()> {
+fn note(
+    sent: Sent,
+    filed: &mut Vec<Step>,
+    unpacked: &mut Vec<Step>,
+    report: &mut Report,
+    holdings: &mut Holdings,
+) -> Outcome<()> {
     match sent {
         Sent::Filed(step) => {
             filed.push(step);
@@ -118,7 +135,12 @@ fn note(sent: Sent, filed: &mut Vec<Step>, holdings: &mut Holdings, report: &mut
             errors.iter().try_for_each(|error| {
                 let text = |name: &str| error[name].as_str().unwrap_or_default();
                 report.fail(text("source"), text("code"), text("message"))
-            })
+            })?;
+            // What failed without a name may be what was there before.
+            if unnamed == 0 {
+                unpacked.push(step);
+            }
+            Ok(())
         }
         Sent::Failed { source, code, message } => report.fail(&source, &code, &message),
     }

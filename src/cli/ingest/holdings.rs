@@ -8,12 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::Outcome;
 use super::super::client::Client;
-
-/// Metadata that names the folder a document was sent from.
-pub const FOLDER: &str = "ingest_folder";
-/// Metadata of a document out of an archive: the archive's name in its folder, and the SHA-256 it had.
-pub const ARCHIVE: &str = "ingest_archive";
-pub const ARCHIVE_HASH: &str = "ingest_archive_hash";
+use crate::ingest::{ARCHIVE, ARCHIVE_HASH, FOLDER};
 
 /// Documents of a page.
 const PAGE: usize = 200;

@@ -132,7 +132,7 @@ impl Ingest {
     fn run<'a>(&'a self, client: &'a Client, bar: ProgressBar) -> Run<'a> {
         let chunk_tokens = self.former.chunk_tokens();
         let sender = Sender { client, workspace: &self.workspace, chunk_tokens };
-        Run { sender, at_once: usize::from(self.jobs), gives_up: self.watch, together: true, bar }
+        Run { sender, at_once: usize::from(self.jobs), gives_up: self.watch, prunes: self.prune, together: true, bar }
     }
 
     /// Refuses to take a folder that lost everything at its word: a disk that is not there looks just so.

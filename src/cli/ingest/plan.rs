@@ -146,6 +146,25 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
     plan
 }
 
+/// Documents that came out of another state of these archives, which have gone in as they are now. What `failed` to go in
+/// again stays as it was.
+pub fn left_behind(holdings: &Holdings, unpacked: &[Step], failed: impl Fn(&str) -> bool) -> Vec<Gone> {
+    let states: HashMap<(Option<&str>, &str), &str> = unpacked
+        .iter()
+        .map(|step| ((step.file.folder.as_deref(), step.file.source.as_str()), step.hash.as_str()))
+        .collect();
+    let is_behind = |source: &str, held: &Held| {
+        let Some((archive, hash)) = &held.archive else { return false };
+        let state = states.get(&(held.folder.as_deref(), archive.as_str()));
+        state.is_some_and(|state| state != hash) && !stands_in(source, &failed)
+    };
+    let behind = holdings.documents.iter().filter(|(source, held)| is_behind(source, held));
+    let mut gone: Vec<Gone> =
+        behind.map(|(source, held)| Gone { source: source.clone(), id: held.id.clone() }).collect();
+    gone.sort_by(|a, b| a.source.cmp(&b.source));
+    gone
+}
+
 /// The states of the archives that documents came out of, by their folders and names.
 fn archives(holdings: &Holdings) -> HashMap<(Option<&str>, &str), HashSet<&str>> {
     let mut archives: HashMap<(Option<&str>, &str), HashSet<&str>> = HashMap::new();

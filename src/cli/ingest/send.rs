@@ -14,11 +14,10 @@ use tokio::io::AsyncReadExt;
 
 use super::super::client::{Client, Reply};
 use super::super::{Failure, Outcome, multipart};
-use super::holdings::{ARCHIVE, ARCHIVE_HASH, FOLDER};
 use super::opening::open;
 use super::plan::{Gone, Step};
 use crate::digest::sha256;
-use crate::ingest::is_archive;
+use crate::ingest::{ARCHIVE, ARCHIVE_HASH, FOLDER, is_archive};
 
 /// Files that go together at most, and their bytes. The interface names a thousand failures of a job.
 const TOGETHER: usize = 256;

@@ -8,6 +8,7 @@ mod styles;
 use std::collections::{HashMap, HashSet};
 
 use super::Extracted;
+use super::chart::Charts;
 use super::fault::Fault;
 use super::monospaced::is_monospaced;
 use super::nesting::{Block, Nesting, flattened};
@@ -51,6 +52,7 @@ fn read(package: &mut Package<'_>, is_typed: bool) -> Result<Reader, Fault> {
         reader.read(&package.text(&part.target)?.unwrap_or_default())?;
     }
     reader.furniture(package, &parts, "header")?;
+    reader.charts = Charts::of(package, &parts)?;
     let body = package.text(&main)?.unwrap_or_default();
     reader.read(&body)?;
     drop(body);
@@ -68,6 +70,7 @@ struct Reader {
     nesting: Nesting,
     styles: Styles,
     lists: Lists,
+    charts: Charts,
     /// Notes that have not been referred to yet, by `footnote` or `endnote` and their number.
     notes: HashMap<(String, String), String>,
     /// The note that is being read.
@@ -191,6 +194,7 @@ impl Reader {
                 self.nesting.open_aside();
             }
             "txbxContent" => self.nesting.open_aside(),
+            "chart" => self.charts.take(element).into_iter().for_each(|block| self.nesting.hang(block)),
             "tbl" => self.nesting.open_table(),
             "tr" => (self.is_row_deleted, self.skipped) = (false, 0),
             "trPr" => self.in_row_properties = true,
@@ -292,8 +296,10 @@ fn block(text: String, properties: Properties, styles: &Styles, lists: &mut List
     let depth = properties.depth.or(depth).unwrap_or(0);
     let item = properties.list.or(list).and_then(|list| lists.next(&list, depth));
     match (heading, item) {
-        (Some(level), Some(item)) => Block::Heading(level, format!("{} {text}", item.label)),
+        (Some(level), Some(item)) => Block::Heading(level, item.labelled(&text)),
         (Some(level), None) => Block::Heading(level, text),
+        // What Markdown has no sign for is said as the document says it.
+        (None, Some(item)) if item.number.is_none() && !item.label.is_empty() => Block::Paragraph(item.labelled(&text)),
         (None, Some(item)) => Block::Item { depth: depth.max(indent), number: item.number, text },
         (None, None) if is_code => Block::Code(text),
         (None, None) => Block::Paragraph(text),
@@ -379,6 +385,29 @@ mod tests {
     }
 
     #[test]
+    fn clauses_keep_their_numbers_in_text_and_tables() {
+        let clause = |depth: usize, text: &str| {
+            let properties = format!("<w:pPr><w:numPr><w:ilvl w:val='{depth}'/><w:numId w:val='1'/></w:numPr></w:pPr>");
+            format!("<w:p>{properties}<w:r><w:t>{text}</w:t></w:r></w:p>")
+        };
+        let level = |depth: usize, format: &str, text: &str| {
+            format!("<lvl ilvl='{depth}'><numFmt val='{format}'/><lvlText val='{text}'/></lvl>")
+        };
+        let levels = [level(0, "decimal", "%1."), level(1, "decimal", "%1.%2"), level(2, "lowerLetter", "(%3)")];
+        let numbering = format!(
+            "<numbering><abstractNum abstractNumId='0'>{}</abstractNum><num numId='1'><abstractNumId val='0'/></num></numbering>",
+            levels.concat()
+        );
+        let cell =
+            format!("<w:tbl><w:tr><w:tc>{}</w:tc><w:tc>{}</w:tc></w:tr></w:tbl>", clause(0, "d"), clause(2, "e"));
+        let body = [clause(0, "Rent"), clause(1, "It is due."), clause(2, "a"), clause(2, "b"), cell].concat();
+        assert_eq!(
+            read(&body, &[("numbering", "n.xml", &numbering)]),
+            "1. Rent\n\n1.1 It is due.\n\n(a) a\n\n(b) b\n\n| 2. d | (a) e |\n| --- | --- |"
+        );
+    }
+
+    #[test]
     fn programs_keep_their_lines_and_letters_of_one_width_alone_make_none() {
         let styled = |style: &str, text: &str| {
             let style = format!("<w:pPr><w:pStyle w:val='{style}'/></w:pPr>");
@@ -404,6 +433,16 @@ mod tests {
         );
         let mixed = "<w:p><w:r><w:t>Call </w:t></w:r><w:r><w:rPr><w:rFonts w:ascii='Consolas'/></w:rPr><w:t>go()</w:t></w:r></w:p>";
         assert_eq!(read(mixed, &[]), "Call go()");
+    }
+
+    #[test]
+    fn a_chart_follows_the_paragraph_that_it_stands_in() {
+        let chart = "<chartSpace><chart><title><tx><rich><p><r><t>Sales</t></r></p></rich></tx></title><ser>\
+            <tx><v>North</v></tx><cat><strLit><pt idx='0'><v>May</v></pt></strLit></cat><val><numLit><pt idx='0'><v>4</v></pt></numLit></val>\
+            </ser></chart></chartSpace>";
+        let placed = "<w:p><w:r><w:t>Before</w:t><w:drawing><a:graphic><c:chart r:id='c.xml'/></a:graphic></w:drawing></w:r></w:p>";
+        let expected = "Before\n\nSales\n\n|  | North |\n| --- | --- |\n| May | 4 |\n\nBefore";
+        assert_eq!(read(&[placed, placed].concat(), &[("chart", "c.xml", chart)]), expected);
     }
 
     #[test]

@@ -1,12 +1,8 @@
-//! How what a page says is written: text with its white space folded, lists, rows, fences.
+//! How what a page says is written: text with its white space folded, rows, fences.
 
 use super::Page;
-use crate::extract::composer::{LONGEST, begins_block};
-
-/// Deepest indentation of nested lists.
-const DEEPEST_LIST: usize = 8;
-/// Lists within lists that are told apart.
-const LISTS: usize = 1000;
+use crate::extract::composer::LONGEST;
+use crate::extract::escape;
 
 impl Page {
     pub(super) fn text(&mut self, text: &str) {
@@ -28,16 +24,12 @@ impl Page {
             self.heading.get_or_insert_default().push_str(text);
         }
         let in_cell = self.in_cell;
-        let mut chars = text.chars();
-        loop {
-            let rest = chars.as_str();
-            let Some(c) = chars.next() else { break };
+        for c in text.chars() {
+            if !in_cell && !c.is_whitespace() {
+                self.said.get_or_insert(self.out.len());
+            }
             let out = self.target();
             match c {
-                '#' | '`' | '~' if !in_cell && (out.is_empty() || out.ends_with('\n')) && begins_block(rest) => {
-                    out.push('\\');
-                    out.push(c);
-                }
                 c if c.is_whitespace() => {
                     if !out.is_empty() && !out.ends_with([' ', '\n']) {
                         out.push(' ');
@@ -46,6 +38,17 @@ impl Page {
                 '|' if in_cell => out.push_str("\\|"),
                 c => out.push(c),
             }
+        }
+    }
+
+    /// Escapes what was said on the open line, if Markdown would take it for structure. It comes in pieces, so only the
+    /// end of the line tells.
+    pub(super) fn settle(&mut self) {
+        let Some(start) = self.said.take() else { return };
+        let (before, said) = self.out.split_at_checked(start).unwrap_or_default();
+        let goes_on = !before.is_empty() && !before.ends_with("\n\n");
+        if escape::begins_block(said.lines().next().unwrap_or_default(), goes_on) {
+            self.out.insert(start, '\\');
         }
     }
 
@@ -66,6 +69,7 @@ impl Page {
             return self.flowing(" ");
         }
         self.trim_spaces();
+        self.settle();
         if !self.out.is_empty() && !self.out.ends_with('\n') {
             self.out.push('\n');
         }
@@ -90,29 +94,6 @@ impl Page {
         while self.out.ends_with(' ') {
             self.out.pop();
         }
-    }
-
-    pub(super) fn open_list(&mut self, first: Option<usize>) {
-        if self.lists.is_empty() {
-            self.gap();
-        }
-        if self.lists.len() < LISTS {
-            self.lists.push(first);
-        }
-    }
-
-    pub(super) fn item(&mut self) {
-        self.line();
-        let indent = "  ".repeat(self.lists.len().saturating_sub(1).min(DEEPEST_LIST));
-        let marker = match self.lists.last_mut() {
-            Some(Some(number)) => {
-                *number += 1;
-                format!("{}. ", *number - 1)
-            }
-            _ => "- ".to_owned(),
-        };
-        self.push_raw(&indent);
-        self.push_raw(&marker);
     }
 
     pub(super) fn end_row(&mut self) {

@@ -6,6 +6,7 @@ mod attributes;
 mod facts;
 mod flow;
 mod hidden;
+mod list;
 mod table;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use super::composer::LONGEST;
 use super::fault::{Fault, Warning};
 use super::{Extracted, Format, Structure};
 use hidden::Hidden;
+use list::{List, Owed};
 use table::Row;
 
 /// Bytes at the beginning that tell whether a page is written in XML.
@@ -105,11 +107,13 @@ struct Page {
     skipping: usize,
     hidden: Hidden,
     in_title: bool,
+    /// Where the text of the open line begins, once there is any.
+    said: Option<usize>,
     preformatted: usize,
     /// Where the fence of preformatted text begins.
     fence: usize,
-    /// `Some(next number)` for an ordered list.
-    lists: Vec<Option<usize>>,
+    lists: Vec<List>,
+    owed: Owed,
     tables: usize,
     row: Row,
     /// Columns of the table's first row; 0 before it.
@@ -184,9 +188,8 @@ impl Page {
                 self.line();
                 self.push_raw(": ");
             }
-            "ul" => self.open_list(None),
-            "ol" => self.open_list(Some(1)),
-            "li" => self.item(),
+            "ul" | "ol" => self.open_list(tag),
+            "li" => self.item(tag),
             "table" => {
                 if self.tables == 0 {
                     self.gap();
@@ -258,6 +261,8 @@ impl Page {
         if self.preformatted > 0 {
             self.close_fence();
         }
+        self.trim_spaces();
+        self.settle();
         let cut = self.is_cut.then(|| {
             let fault = Fault::too_complex(format!("its text is longer than {} MiB", LONGEST >> 20));
             Warning::new(fault.kind, None, fault.message)
@@ -265,7 +270,7 @@ impl Page {
         let clean = |t: String| t.split_whitespace().collect::<Vec<_>>().join(" ");
         let title = self.title.take().map(clean).filter(|t| !t.is_empty());
         let title = title.or_else(|| self.heading.take().map(clean).filter(|t| !t.is_empty()));
-        let content = self.out.trim().to_owned();
+        let content = self.owed.paid(self.out).trim().to_owned();
         Extracted {
             title,
             metadata: self.metadata,
@@ -391,6 +396,13 @@ mod tests {
             extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content,
             "Tide\n: High water\n\nEbb\n: Low water"
         );
+    }
+
+    #[test]
+    fn text_that_looks_like_structure_is_escaped_however_it_is_set() {
+        let page = "<p>&lt;script&gt; tags<p>Regards<br><i>-</i>- <br>Kim<p>&#35; one<ul><li>&lt;!-- two</ul><h2>--</h2><p>1 &lt; 2";
+        let expected = "\\<script> tags\n\nRegards\n\\--\nKim\n\n\\# one\n\n- \\<!-- two\n\n## \\--\n\n1 < 2";
+        assert_eq!(extract(page).content, expected);
     }
 
     #[test]

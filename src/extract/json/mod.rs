@@ -4,6 +4,7 @@
 
 mod node;
 mod notebook;
+mod numbers;
 
 use super::composer::Composer;
 use super::fault::{Fault, Kind, Warning};
@@ -243,11 +244,21 @@ mod tests {
         let text = r#"{"title": "Fleet", "zoo": 1.50, "alive": true, "none": null, "tags": ["a", "b"],
             "ships": [{"name": "Ada", "tons": 12}, {"tons": 9, "name": "Bo|b"}],
             "crew": [{"name": "Kim", "posts": {"deck": [1, [2, "three"]]}}, {"name": "Lee"}]}"#;
-        let expected = "- title: Fleet\n- zoo: 1.5\n- alive: true\n- tags: a, b\n- ships:\n\n\
+        let expected = "- title: Fleet\n- zoo: 1.50\n- alive: true\n- tags: a, b\n- ships:\n\n\
             | name | tons |\n| --- | --- |\n| Ada | 12 |\n| Bo\\|b | 9 |\n\n\
             - crew:\n  1. name: Kim\n    - posts:\n      - deck:\n        - 1\n        2. …\n          - 2\n          - three\n  2. name: Lee";
         assert_eq!(content(text), expected);
         assert_eq!(extract(text, None).unwrap().title.as_deref(), Some("Fleet"));
+    }
+
+    #[test]
+    fn numbers_stand_as_they_are_written() {
+        let text =
+            r#"[{"id": 12345678901234567890123, "pi": 3.14159265358979323846264, "e": 1E2, "n": -0.10}, {"3": "4"}]"#;
+        let found = content(text);
+        for number in ["id: 12345678901234567890123", "pi: 3.14159265358979323846264", "e: 1E2", "n: -0.10", "3: 4"] {
+            assert!(found.contains(number), "{number} in {found}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A JSON value whose keys keep their order.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::numbers::Numbers;
 use super::{COLUMNS, LINE};
 use crate::extract::fault::Fault;
 
@@ -26,8 +27,9 @@ pub enum Node {
 /// [`super::Kind::TooComplex`] for a value that nests too deeply or holds too much, [`super::Kind::Damaged`] for none.
 pub fn parse(text: &str) -> Result<Node, Fault> {
     let left = Cell::new(MOST);
+    let numbers = RefCell::new(Numbers::of(text));
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let node = Counted(&left).deserialize(&mut deserializer);
+    let node = Reader { left: &left, numbers: &numbers }.deserialize(&mut deserializer);
     node.and_then(|node| deserializer.end().map(|()| node)).map_err(|e| {
         let cause = e.to_string();
         match cause {
@@ -103,19 +105,29 @@ impl Node {
     }
 }
 
-/// Reads a value, and counts down what may still come.
+/// Reads a value.
 #[derive(Clone, Copy)]
-struct Counted<'a>(&'a Cell<usize>);
+struct Reader<'a> {
+    /// Values that may still come.
+    left: &'a Cell<usize>,
+    /// The numbers that are still to come, as they are written.
+    numbers: &'a RefCell<Numbers<'a>>,
+}
 
-impl Counted<'_> {
+impl Reader<'_> {
     fn count<E: serde::de::Error>(self) -> Result<(), E> {
-        let left = self.0.get().checked_sub(1).ok_or_else(|| E::custom("too many values"))?;
-        self.0.set(left);
+        let left = self.left.get().checked_sub(1).ok_or_else(|| E::custom("too many values"))?;
+        self.left.set(left);
         Ok(())
+    }
+
+    /// The number that has just been met: they are met in the order of the text.
+    fn number<E>(self) -> Result<Node, E> {
+        Ok(Node::Word(self.numbers.borrow_mut().next().unwrap_or_default().to_owned()))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Counted<'_> {
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
     type Value = Node;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
@@ -124,7 +136,7 @@ impl<'de> DeserializeSeed<'de> for Counted<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Counted<'_> {
+impl<'de> Visitor<'de> for Reader<'_> {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,16 +151,16 @@ impl<'de> Visitor<'de> for Counted<'_> {
         Ok(Node::Word(flag.to_string()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Node, E> {
-        Ok(Node::Word(number.to_string()))
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        self.number()
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Node, E> {
-        Ok(Node::Word(number.to_string()))
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        self.number()
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Node, E> {
-        Ok(Node::Word(serde_json::Number::from_f64(number).map(|number| number.to_string()).unwrap_or_default()))
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        self.number()
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Node, E> {
