@@ -2,6 +2,7 @@
 //!
 //! Pure: no file is opened and nothing is fetched, whatever a document refers to. Knows no workspace.
 
+mod alternative;
 mod cells;
 mod chart;
 mod checked;

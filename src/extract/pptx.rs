@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Extracted;
+use super::alternative;
 use super::chart::Charts;
 use super::composer::Composer;
 use super::fault::{Fault, Kind, Warning};
@@ -100,6 +101,7 @@ struct Shapes {
     paragraph: Paragraph,
     in_text: bool,
     has_picture: bool,
+    in_picture: bool,
     charts: Charts,
 }
 
@@ -155,6 +157,10 @@ impl Shapes {
             }
             "ph" => self.placeholder = placeholder(&element.attribute("type").unwrap_or_default()),
             "blip" => self.has_picture = true,
+            "pic" => self.in_picture = true,
+            "cNvPr" if self.in_picture => {
+                alternative::text(element).into_iter().for_each(|text| nesting.put(Block::Paragraph(text)));
+            }
             "chart" => self.charts.take(element).into_iter().for_each(|block| nesting.hang(block)),
             "fld" => return element.attribute("type").as_deref() == Some("slidenum"),
             "p" => {
@@ -199,6 +205,7 @@ impl Shapes {
             "tc" => nesting.close_cell(),
             "tr" => nesting.close_row(1),
             "tbl" => nesting.close_table(),
+            "pic" => self.in_picture = false,
             "sp" | "graphicFrame" => self.collect(nesting),
             _ => {}
         }

@@ -8,6 +8,7 @@ mod styles;
 use std::collections::{HashMap, HashSet};
 
 use super::Extracted;
+use super::alternative;
 use super::chart::Charts;
 use super::fault::Fault;
 use super::monospaced::is_monospaced;
@@ -194,6 +195,9 @@ impl Reader {
                 self.nesting.open_aside();
             }
             "txbxContent" => self.nesting.open_aside(),
+            "docPr" => {
+                alternative::text(element).into_iter().for_each(|text| self.nesting.hang(Block::Paragraph(text)))
+            }
             "chart" => self.charts.take(element).into_iter().for_each(|block| self.nesting.hang(block)),
             "tbl" => self.nesting.open_table(),
             "tr" => (self.is_row_deleted, self.skipped) = (false, 0),
@@ -443,6 +447,15 @@ mod tests {
         let placed = "<w:p><w:r><w:t>Before</w:t><w:drawing><a:graphic><c:chart r:id='c.xml'/></a:graphic></w:drawing></w:r></w:p>";
         let expected = "Before\n\nSales\n\n|  | North |\n| --- | --- |\n| May | 4 |\n\nBefore";
         assert_eq!(read(&[placed, placed].concat(), &[("chart", "c.xml", chart)]), expected);
+    }
+
+    #[test]
+    fn pictures_say_what_their_author_says_of_them() {
+        let picture =
+            |text: &str| format!("<w:p><w:r><w:drawing><wp:docPr id='1' descr='{text}'/></w:drawing></w:r></w:p>");
+        let body =
+            picture("X-ray of the left hand") + &picture("A dog. Description automatically generated") + &picture("");
+        assert_eq!(read(&(p("Before.") + &body), &[]), "Before.\n\nX-ray of the left hand");
     }
 
     #[test]
