@@ -47,8 +47,37 @@ const UNITS: &[&str] = &[
     "km2",
     "mg",
     "ml",
+    "franken",
+    "pesos",
+    "reais",
 ];
-const MAGNITUDES: &[&str] = &["thousand", "million", "billion", "trillion", "bn", "mn", "k", "m"];
+const MAGNITUDES: &[&str] = &[
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "bn",
+    "mn",
+    "k",
+    "m",
+    "tausend",
+    "million",
+    "millionen",
+    "mio",
+    "milliarde",
+    "milliarden",
+    "mrd",
+    "mille",
+    "millions",
+    "milliard",
+    "milliards",
+    "mil",
+    "millones",
+    "milioni",
+    "miliardi",
+    "miljoen",
+    "miljard",
+];
 
 /// The amounts among `tokens`, with the tokens that name each and the one form of it.
 pub(super) fn amounts(tokens: &[Token]) -> Vec<(Range<usize>, String)> {

@@ -13,12 +13,13 @@ pub(super) fn read(clause: &mut Clause) {
     price(clause);
 }
 
-/// "A mutex is a lock that …": at the beginning of a sentence, where it is of any mutex.
+/// "A mutex is a lock that …", "Lactic acidosis is a complication of …": at the beginning of a sentence, where it is of any.
 fn define(clause: &mut Clause) {
-    if !matches!(clause.word(0), "a" | "an") {
+    let has_article = matches!(clause.word(0), "a" | "an");
+    let Some(subject) = noun(clause, usize::from(has_article)).filter(|noun| noun.origins.is_empty()) else { return };
+    if !has_article && (subject.words.len() < 2 || lexicon().starters.contains(clause.word(0))) {
         return;
     }
-    let Some(subject) = noun(clause, 1).filter(|noun| noun.origins.is_empty()) else { return };
     let link = subject.words.end;
     if clause.word(link) != "is" || !matches!(clause.word(link + 1), "a" | "an") {
         return;

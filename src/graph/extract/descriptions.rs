@@ -134,15 +134,13 @@ fn is_role(word: &str) -> bool {
     lexicon().roles.contains_key(word)
 }
 
-/// The relation that a noun ends in: "capital", "prime minister".
+/// The relation that a noun ends in: "capital", "prime minister", "chief executive officer".
 pub(super) fn role(clause: &Clause, noun: &Noun) -> Option<String> {
-    let last = noun.words.end.checked_sub(1)?;
-    let two = last
-        .checked_sub(1)
-        .filter(|at| *at >= noun.words.start)
-        .map(|at| format!("{} {}", clause.word(at), clause.word(last)));
-    let two = two.filter(|two| lexicon().roles.contains_key(two));
-    two.or_else(|| is_role(clause.word(last)).then(|| clause.word(last).to_owned()))
+    let first = noun.words.end.saturating_sub(3).max(noun.words.start);
+    (first..noun.words.end).find_map(|at| {
+        let words: Vec<&str> = (at..noun.words.end).map(|at| clause.word(at)).collect();
+        Some(words.join(" ")).filter(|role| is_role(role))
+    })
 }
 
 pub(super) fn read(clause: &mut Clause) {

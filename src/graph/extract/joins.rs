@@ -39,6 +39,9 @@ const OFFICES: &[&str] = &[
     "federation",
 ];
 
+/// Titles that only people have.
+const ADDRESSES: &[&str] = &["dr", "prof", "professor", "mr", "mrs", "ms", "miss", "mx", "sir", "dame", "herr", "frau"];
+
 /// Owners that are part of a name: "People's Committee".
 const OWNERS: &[&str] = &["people", "women", "men", "children", "workers", "king", "queen", "veterans", "farmers"];
 
@@ -131,8 +134,9 @@ impl Finder<'_> {
         let is_joined = match word {
             "of" => {
                 let is_head = lexicon.heads.contains_key(last) || names_office;
-                let is_person =
-                    lexicon.first_names.contains(first) && end - start > 1 || lexicon.places.contains_key(last);
+                let is_person = ADDRESSES.contains(&first) && end - start > 1
+                    || lexicon.first_names.contains(first) && end - start > 1
+                    || lexicon.places.contains_key(last);
                 let is_title =
                     lexicon.titles.contains(last) && !KEPT_TITLES.contains(&last) || lexicon.roles.contains_key(last);
                 let is_begun = start == self.first && end == start + 1 && !self.stands_elsewhere(first);

@@ -1,5 +1,6 @@
 //! What a name names, by votes: of its own words, and of those around it.
 
+use super::language::Language;
 use super::lexicon::lexicon;
 use super::names::Span;
 use super::tokens::{Shape, Token};
@@ -59,19 +60,19 @@ impl Votes {
 }
 
 /// What one place in a sentence says of a name's kind.
-pub(super) fn votes(tokens: &[Token], span: &Span) -> Votes {
+pub(super) fn votes(tokens: &[Token], span: &Span, language: Language) -> Votes {
     let mut votes = Votes::default();
     let words: Vec<&Token> =
         tokens.get(span.tokens.clone()).unwrap_or_default().iter().filter(|token| !token.word.is_empty()).collect();
     if let Some(kind) = span.kind {
         votes.add(kind, 15);
     }
-    by_words(&words, &mut votes);
+    by_words(&words, language, &mut votes);
     by_neighbours(tokens, span, words.len(), &mut votes);
     votes
 }
 
-fn by_words(words: &[&Token], votes: &mut Votes) {
+fn by_words(words: &[&Token], language: Language, votes: &mut Votes) {
     let lexicon = lexicon();
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return };
     let name: Vec<&str> = words.iter().map(|token| token.word.as_str()).collect();
@@ -121,7 +122,8 @@ fn by_words(words: &[&Token], votes: &mut Votes) {
     if last.shape == Shape::Number || last.word.chars().any(|c| c.is_ascii_digit()) && last.shape == Shape::Mixed {
         votes.add(Kind::Product, 5);
     }
-    // Where nothing else is known: two or three words are a person, capitals an organization.
+    // Where nothing else is known: two or three words are a person, capitals an organization. Elsewhere than in English
+    // capitals say less, and what a hyphen joins is as often a place.
     let abstracts = [
         "tion", "ment", "ness", "ity", "ing", "ical", "ship", "ance", "ence", "ology", "ism", "ures", "ions", "ics",
         "gs", "ents", "ts", "list",
@@ -130,7 +132,9 @@ fn by_words(words: &[&Token], votes: &mut Votes) {
         abstracts.iter().any(|end| token.word.ends_with(end)) || lexicon.classes.contains_key(&token.word)
     };
     let plain = words.iter().all(|token| token.shape == Shape::Capital) && !words.iter().any(reads_as_noun);
-    if plain && (2..=3).contains(&words.len()) {
+    let is_english = language == Language::English;
+    let is_joined = words.iter().skip(1).any(|token| token.glued);
+    if plain && is_english && !is_joined && (2..=3).contains(&words.len()) {
         votes.add(Kind::Person, 1);
     } else if !several && first.shape == Shape::Upper {
         votes.add(Kind::Organization, 1);

@@ -11,6 +11,9 @@ impl Clause<'_> {
     /// The entities that stand at `at` as an object, and one past the last of them.
     pub fn objects(&self, at: usize) -> (Vec<usize>, usize) {
         let none = (Vec::new(), at);
+        // "owns 51 % of X"
+        let is_share = self.entity(at).is_some_and(|(_, kind)| kind == Kind::Amount) && self.word(at + 1) == "of";
+        let at = if is_share { at + 2 } else { at };
         let Some(first) = self.object_place(at) else { return none };
         let Some((entity, kind)) = self.named(first) else { return none };
         let (mut found, mut end) = (vec![entity], first + 1);

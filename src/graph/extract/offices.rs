@@ -1,7 +1,7 @@
 //! Who takes an office, holds it or leaves it: "Acme named X its CEO", "X took over as CEO of Acme", "X is Acme's new CEO",
 //! "X stepped down as CEO".
 
-use super::clause::{Clause, End};
+use super::clause::{Clause, End, Tense};
 use super::descriptions::{noun, role};
 use super::lexicon::lexicon;
 use crate::graph::{Exclusive, Kind};
@@ -116,10 +116,13 @@ fn taken(clause: &mut Clause, of: usize) {
         named.filter(|_| matches!(clause.word(verb), "joined" | "joins")).map(|(owner, _)| (owner, office.end))
     };
     let Some((owner, end)) = owner(clause, office.end).or_else(joined).filter(|_| states) else { return };
-    let leaves = LEAVING.contains(&clause.word(verb));
+    let (leaves, is_now) = (LEAVING.contains(&clause.word(verb)), clause.word(verb).ends_with('s'));
     let count = clause.drafts.len();
     state(clause, holder, &office, owner, (verb, end));
-    clause.drafts.iter_mut().skip(count).for_each(|draft| draft.ends = leaves);
+    for draft in clause.drafts.iter_mut().skip(count) {
+        draft.ends = leaves;
+        draft.tense = if is_now { Tense::Present } else { Tense::Past };
+    }
 }
 
 /// "X is Acme's new CEO", "X, Acme's CEO,".

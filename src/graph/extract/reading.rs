@@ -96,7 +96,7 @@ impl Read {
             }
             let taken = pieces(document, tokens, &vocabulary, &terms, language);
             let before = self.roster.places.len();
-            self.enter(document.content, tokens, taken);
+            self.enter(document.content, tokens, taken, language);
             for term in unspaced.find(document.content.get(unit.range.clone()).unwrap_or_default()) {
                 let range = unit.range.start + term.start..unit.range.start + term.end;
                 self.roster.stretch(document.content, range, before);
@@ -104,12 +104,12 @@ impl Read {
         }
     }
 
-    fn enter(&mut self, content: &str, tokens: &[Token], pieces: Vec<(Range<usize>, Piece)>) {
+    fn enter(&mut self, content: &str, tokens: &[Token], pieces: Vec<(Range<usize>, Piece)>, language: Language) {
         let mut before: Option<(usize, usize)> = None;
         for (range, piece) in pieces {
             let words = tokens.get(range.clone()).unwrap_or_default();
             let form = match piece {
-                Piece::Name(span) => self.roster.name(content, tokens, &span, kinds::votes(tokens, &span)),
+                Piece::Name(span) => self.roster.name(content, tokens, &span, kinds::votes(tokens, &span, language)),
                 Piece::Date(moment) => self.roster.known(content, words, moment.key(), Kind::Date, Some(moment)),
                 Piece::Amount(key) => self.roster.known(content, words, key, Kind::Amount, None),
                 Piece::Term => self.roster.known(content, words, terms::key(words), Kind::Concept, None),
@@ -183,7 +183,7 @@ fn title(document: &Document<'_>, roster: &mut Roster) -> Option<usize> {
         return None;
     }
     let span = Span { tokens: 0..words.len(), kind: None };
-    let mut votes = kinds::votes(&words, &span);
+    let mut votes = kinds::votes(&words, &span, Language::English);
     if placed.is_some() {
         votes.add(Kind::Place, 6);
     }

@@ -9,6 +9,7 @@ use super::amounts::amounts;
 use super::blocks::Unit;
 use super::dates::{Moment, dates, year};
 use super::kinds;
+use super::language::Language;
 use super::lexicon::lexicon;
 use super::names::Span;
 use super::roster::Roster;
@@ -155,7 +156,7 @@ fn enter(document: &Document<'_>, tokens: &[Token], cell: &Range<usize>, roster:
     let is_name =
         words.iter().all(|token| token.is_capital() || token.word.is_empty() || lexicon().is_stopword(&token.word));
     if is_name && words.first().is_some_and(Token::is_capital) {
-        let mut votes = kinds::votes(words, &Span { tokens: 0..words.len(), kind: None });
+        let mut votes = kinds::votes(words, &Span { tokens: 0..words.len(), kind: None }, Language::English);
         // Two capitals make no person in a table.
         votes.add(Kind::Concept, 2);
         return roster.name(document.content, tokens, &Span { tokens: cell, kind: None }, votes);

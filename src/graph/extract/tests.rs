@@ -135,6 +135,7 @@ fn offices_are_taken_and_left_in_the_words_of_the_news() {
         "Acme Labs has appointed Jane Doe as its new chief executive.",
         "Acme Labs named Jane Doe as CEO in March 2021.",
         "Jane Doe was appointed CEO by Acme Labs.",
+        "Acme Labs has appointed Jane Doe as its new chief executive officer, it said.",
         "Jane Doe took over as CEO of Acme Labs.",
         "Jane Doe succeeded John Roe as CEO of Acme Labs.",
         "Jane Doe joined Acme Labs as CEO in 2019.",
@@ -151,6 +152,7 @@ fn offices_are_taken_and_left_in_the_words_of_the_news() {
         (fact.valid_at, fact.invalid_at)
     };
     assert_eq!(when("In March 2021, Acme Labs appointed Jane Doe as CEO."), (Some(date(2021, 3, 1)), None));
+    assert_eq!(when("Jane Doe took over as CEO of Acme Labs on 1 February 2025."), (Some(date(2025, 2, 1)), None));
     assert_eq!(when("Jane Doe resigned as CEO of Acme Labs in May 2022."), (None, Some(date(2022, 5, 1))));
 }
 
@@ -205,6 +207,7 @@ fn a_day_is_named_by_its_date() {
 #[test]
 fn concepts_are_defined_and_priced() {
     assert_eq!(facts("A mutex is a lock that protects data."), ["mutex – is a – lock"]);
+    assert_eq!(facts("Lactic acidosis is a complication of metformin."), ["Lactic acidosis – is a – complication"]);
     let text = "The price of gold was $2,000 in 2023. The price of gold is $2,400.";
     assert_eq!(facts(text), ["gold – price – $2,000", "gold – price – $2,400"]);
     let said = read("", text);
@@ -280,6 +283,11 @@ fn names_have_kinds() {
     assert_eq!(kind(text, "The Silent Harbour"), Kind::Work);
     assert_eq!(kind(text, "3 May 2020"), Kind::Date);
     assert_eq!(kind(text, "$20 million"), Kind::Amount);
+    assert_eq!(kind("Dr. Helen Cho of Mount Sinai Hospital spoke.", "Dr. Helen Cho"), Kind::Person);
+    assert_eq!(facts("Alpha LLC owns 51% of Gamma Ltd."), ["Alpha LLC – owns – Gamma Ltd."]);
+    let others = "Die Firma ist in der Stadt Boulogne-Billancourt, und der Umsatz der Firma stieg auf 75 Milliarden Euro in der Bundesrepublik Deutschland.";
+    let people = read("", others).entities.into_iter().filter(|entity| entity.kind == Kind::Person).count();
+    assert_eq!((people, kind(others, "75 Milliarden Euro")), (0, Kind::Amount));
 }
 
 #[test]
