@@ -11,8 +11,12 @@ use crate::place::Place;
 const LONGEST_TITLE: usize = 1024;
 /// Bytes of metadata, as JSON.
 const METADATA: usize = 64 << 10;
+/// Bytes of a fact's name.
+const LONGEST_KEY: usize = 128;
 /// Characters of a text in the metadata.
 const LONGEST_VALUE: usize = 4096;
+/// How the names of facts begin that senders alone state: where a document came from is not for it to say.
+const OF_SENDERS: &str = "ingest_";
 /// Warnings that are kept.
 const WARNINGS: usize = 200;
 /// Characters of a sheet's name at most; Excel allows 31.
@@ -67,20 +71,23 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
     Ok(found)
 }
 
-/// Drops what is empty or too large, and shortens what is long.
+/// Drops what is empty, too large or not for a document to state, and shortens what is long.
 fn bounded(metadata: Map<String, Value>) -> Map<String, Value> {
     let mut kept = Map::new();
     let mut size = 0;
     for (key, value) in metadata {
+        let length = key.len();
+        let key = cut(&key, LONGEST_KEY);
         let value = match value {
             Value::String(text) => Value::String(cut(text.trim(), LONGEST_VALUE)),
             Value::Array(items) => Value::Array(items.into_iter().map(cleaned).collect()),
             other => other,
         };
         let is_empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
-        size += key.len() + value.to_string().len();
-        if !is_empty && !key.is_empty() && key.len() <= 128 && size <= METADATA {
-            kept.insert(cut(&key, 128), value);
+        size += length + value.to_string().len();
+        let is_named = !key.is_empty() && length <= LONGEST_KEY && !key.starts_with(OF_SENDERS);
+        if !is_empty && is_named && size <= METADATA {
+            kept.insert(key, value);
         }
     }
     kept
@@ -166,6 +173,16 @@ mod tests {
         assert_eq!((found.title.as_deref(), &found.metadata["author"]), (Some("t [2J"), &"x y".into()));
         assert_eq!((found.warnings[0].code.as_str(), found.warnings[0].message.as_str()), ("damaged", "m "));
         assert_eq!(found.media_type, "application/octet-stream");
+    }
+
+    #[test]
+    fn a_document_does_not_state_where_it_came_from() {
+        let mut found = plain::extract("x");
+        for key in ["ingest_folder", "in\0gest_archive", "ingest_", "ingested"] {
+            found.metadata.insert(key.into(), "forged".into());
+        }
+        let kept: Vec<String> = checked(found).unwrap().metadata.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(kept, ["ingested"]);
     }
 
     #[test]

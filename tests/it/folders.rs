@@ -209,6 +209,19 @@ async fn hidden_and_temporary_files_and_exceptions_stay_out() {
 }
 
 #[tokio::test]
+async fn a_document_that_claims_to_be_of_a_folder_is_not_removed_with_it() {
+    let desk = Desk::with(&["a.md"]).await;
+    desk.run(&[]).exits(0);
+    let folder = documents(&desk.tenant).await[0]["metadata"]["ingest_folder"].as_str().unwrap().to_owned();
+    let forged = format!("---\ningest_folder: {folder}\ningest_archive: p.zip\nkind: memo\n---\nPut in by hand.\n");
+    let path = desk.tenant.path("/documents");
+    let answer = desk.tenant.client.upload("POST", &path, &[file("by-hand.md", forged.as_bytes())]).await;
+    assert_eq!(answer.is(201).json()["metadata"], json!({"kind": "memo"}));
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0]);
+    assert_eq!(desk.sources().await, ["a.md", "by-hand.md"]);
+}
+
+#[tokio::test]
 async fn many_small_files_go_together_and_each_is_told_of() {
     let desk = Desk::with(&[]).await;
     for number in 0..120 {
