@@ -21,6 +21,8 @@ const OF_SENDERS: &str = "ingest_";
 const WARNINGS: usize = 200;
 /// Characters of a sheet's name at most; Excel allows 31.
 const LONGEST_NAME: usize = 255;
+/// Attachments within each other that a picture lies in.
+const DEEPEST: usize = 16;
 /// Bytes of a media type at most, as RFC 6838 has it.
 const LONGEST_TYPE: usize = 127;
 
@@ -43,18 +45,11 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
         return Err(Fault::damaged("its reader lost its place"));
     }
     found.content = harmless(found.content);
-    for mark in &mut found.marks {
-        let mut place = Some(&mut mark.place);
-        while let Some(within) = place.take() {
-            if let Place::Row { sheet: Some(name), .. } | Place::Attachment { name, .. } = &mut *within
-                && (name.len() > LONGEST_NAME || name.contains(steers))
-            {
-                *name = cut(name, LONGEST_NAME);
-            }
-            if let Place::Attachment { place: inner, .. } = within {
-                place = inner.as_deref_mut();
-            }
-        }
+    found.marks.iter_mut().for_each(|mark| shorten_names(&mut mark.place));
+    for scan in &mut found.scans {
+        scan.attachments.truncate(DEEPEST);
+        scan.attachments.iter_mut().for_each(|name| *name = cut(name, LONGEST_NAME));
+        scan.heading = scan.heading.take().map(|heading| cut(&heading, LONGEST_TITLE));
     }
     if !is_media_type(&found.media_type) {
         "application/octet-stream".clone_into(&mut found.media_type);
@@ -69,6 +64,21 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
     }
     found.metadata = bounded(found.metadata);
     Ok(found)
+}
+
+/// Bounds the names of sheets and attachments.
+fn shorten_names(place: &mut Place) {
+    let mut place = Some(place);
+    while let Some(within) = place.take() {
+        if let Place::Row { sheet: Some(name), .. } | Place::Attachment { name, .. } = &mut *within
+            && (name.len() > LONGEST_NAME || name.contains(steers))
+        {
+            *name = cut(name, LONGEST_NAME);
+        }
+        if let Place::Attachment { place: inner, .. } = within {
+            place = inner.as_deref_mut();
+        }
+    }
 }
 
 /// Drops what is empty, too large or not for a document to state, and shortens what is long.

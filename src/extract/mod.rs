@@ -103,6 +103,10 @@ pub struct Scan {
     pub page: u32,
     /// The byte of the content where its text belongs.
     pub at: usize,
+    /// The attachments that it lies in, outermost first.
+    pub attachments: Vec<String>,
+    /// The first of a document that is attached has the heading, if any, that stands where text is recognized alone.
+    pub heading: Option<String>,
     /// A PNG, JPEG or TIFF file.
     pub image: Vec<u8>,
 }
@@ -124,8 +128,8 @@ fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
             let why = "the document is a picture, and there is no text recognition here";
             return Err(Fault::new(Kind::NoTextLayer, why));
         }
-        Format::Mail => mail::extract(bytes, depth)?,
-        Format::Mailbox => mail::extract_mailbox(bytes, depth)?,
+        Format::Mail => mail::extract(bytes, depth, input.wants_scans)?,
+        Format::Mailbox => mail::extract_mailbox(bytes, depth, input.wants_scans)?,
         Format::Plain
         | Format::Markdown
         | Format::Code
