@@ -1,15 +1,16 @@
 //! Messages and mailboxes: their headers, what they say, and what is attached to them.
 
 mod attachments;
+mod body;
 mod mailbox;
 
 use std::borrow::Cow;
 
-use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart, PartType};
+use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart};
 
 use super::composer::{Composer, folded};
 use super::fault::{Fault, Kind, Warning};
-use super::{Extracted, Format, encoding, html};
+use super::{Extracted, Format, encoding};
 pub use mailbox::messages;
 
 /// Level of the heading that is a message's subject.
@@ -124,14 +125,7 @@ fn write(message: &Message<'_>, untitled: &str, reach: Reach, composer: &mut Com
         headers.push_str(&format!("Date: {}\n", date.to_rfc822()));
     }
     composer.paragraph(&headers);
-    for part in message.text_body.iter().filter_map(|id| message.part(*id)) {
-        match &part.body {
-            PartType::Html(_) => composer.append(&html::extract(&said(message, part)), SUBJECT, None),
-            PartType::Text(_) => paragraphs(&said(message, part), composer),
-            _ => {}
-        }
-        composer.check()?;
-    }
+    body::write(message, composer)?;
     attachments::write(message, reach, composer)
 }
 
