@@ -5,6 +5,7 @@
 
 use std::fs::File;
 
+use super::clutter::stays_out;
 use super::source::check_name;
 use crate::datadir::{DataDir, Upload, Uploaded};
 use crate::error::{Error, Result};
@@ -48,7 +49,7 @@ pub fn unpack(
     directory: &DataDir,
     is_over: &dyn Fn() -> Result<bool>,
 ) -> Result<Vec<Entry>> {
-    let mut taker = Taker { bounds, directory, left: bounds.bytes, open: None, entries: Vec::new(), clutter: 0 };
+    let mut taker = Taker { bounds, directory, left: bounds.bytes, open: None, entries: Vec::new(), left_out: 0 };
     let mut since = 0u32;
     // Names, padding and the end of an archive count as little as its files are large.
     let most = bounds.bytes.saturating_add(bounds.bytes / 8).saturating_add(MARGIN);
@@ -60,9 +61,10 @@ pub fn unpack(
         taker.take(unpacked)
     })?;
     taker.finish_open()?;
-    match taker.entries.is_empty() {
-        true => Err(Error::invalid("file", "the archive holds no files")),
-        false => Ok(taker.entries),
+    match (taker.entries.is_empty(), taker.left_out) {
+        (true, 0) => Err(Error::invalid("file", "the archive holds no files")),
+        (true, _) => Err(Error::invalid("file", "the archive holds hidden and empty files alone, which are left out")),
+        (false, _) => Ok(taker.entries),
     }
 }
 
@@ -74,7 +76,7 @@ struct Taker<'a> {
     open: Option<(String, Upload)>,
     entries: Vec<Entry>,
     /// Entries that nobody misses.
-    clutter: usize,
+    left_out: usize,
 }
 
 impl Taker<'_> {
@@ -84,9 +86,8 @@ impl Taker<'_> {
                 self.finish_open()?;
                 // As some programs pack, against the rules of their format.
                 let name = name.replace('\\', "/");
-                if is_clutter(&name) {
-                    self.clutter += 1;
-                    return self.count();
+                if stays_out(&name) {
+                    return self.leave_out();
                 }
                 match refused.map_or_else(|| check_name("file", &name), |fault| Err(fault.into())) {
                     Err(error) => self.push(name, Err(error)),
@@ -121,6 +122,8 @@ impl Taker<'_> {
 
     fn finish_open(&mut self) -> Result<()> {
         match self.open.take() {
+            // Nobody misses what is empty.
+            Some((_, upload)) if upload.size() == 0 => self.leave_out(),
             Some((name, upload)) => {
                 let taken = upload.finish()?;
                 self.push(name, Ok(taken))
@@ -129,20 +132,20 @@ impl Taker<'_> {
         }
     }
 
+    fn leave_out(&mut self) -> Result<()> {
+        self.left_out += 1;
+        self.count()
+    }
+
     fn push(&mut self, name: String, taken: Result<Uploaded>) -> Result<()> {
         self.entries.push(Entry { name, taken });
         self.count()
     }
 
     fn count(&self) -> Result<()> {
-        match self.entries.len() + self.clutter > self.bounds.files {
+        match self.entries.len() + self.left_out > self.bounds.files {
             true => Err(Error::PayloadTooLarge(format!("the archive holds more than {} files", self.bounds.files))),
             false => Ok(()),
         }
     }
-}
-
-/// What archivers add of their own accord.
-fn is_clutter(name: &str) -> bool {
-    name.split(['/', '\\']).any(|part| part == "__MACOSX" || part == ".DS_Store" || part == "Thumbs.db")
 }

@@ -222,6 +222,21 @@ async fn a_document_that_claims_to_be_of_a_folder_is_not_removed_with_it() {
 }
 
 #[tokio::test]
+async fn what_windows_leaves_in_a_folder_and_empty_files_fail_nothing() {
+    let desk = Desk::with(&["a.md", "b.md"]).await;
+    for name in ["Thumbs.db", "desktop.ini", "~$a.docx"] {
+        std::fs::write(desk.folder.join(name), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 of no use").unwrap();
+    }
+    desk.write("__init__.py", "");
+    let run = desk.run(&["--json"]).exits(0);
+    assert_eq!((&run.json()["added"], &run.json()["failed"]), (&json!(2), &json!(0)), "{run:?}");
+    assert!(run.stderr.contains("empty files are left out: 1"), "{run:?}");
+    desk.write("b.md", "");
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0], "what is empty is there");
+    assert_eq!(desk.sources().await, ["a.md", "b.md"]);
+}
+
+#[tokio::test]
 async fn many_small_files_go_together_and_each_is_told_of() {
     let desk = Desk::with(&[]).await;
     for number in 0..120 {

@@ -159,6 +159,20 @@ async fn archives_of_every_kind_are_unpacked() {
 }
 
 #[tokio::test]
+async fn an_archive_leaves_out_what_a_folder_does() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let text = b"# Note\n\nThe bridge opens at six.".as_slice();
+    let clutter =
+        ["a/.hidden.md", ".git/config", "node_modules/m/x.md", "__MACOSX/a/._b.md", "Desktop.ini", "~$b.docx"];
+    let files: Vec<(&str, &[u8])> = clutter.iter().map(|name| (*name, text)).collect();
+    let files = [files.as_slice(), &[("./a/b.md", text), ("empty.txt", b"")]].concat();
+    let job = ingest(&tenant, &[file("share.zip", &zip(&files))]).await;
+    assert_eq!((&job["total"], &job["done"], &job["failed"]), (&json!(1), &json!(1), &json!(0)), "{job}");
+    assert_eq!(sources(&tenant).await, ["a/b.md"]);
+}
+
+#[tokio::test]
 async fn an_archive_in_an_archive_is_unpacked_and_none_within_that() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
