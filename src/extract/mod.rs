@@ -17,6 +17,7 @@ mod format;
 mod front_matter;
 mod html;
 mod json;
+mod keywords;
 mod lowered;
 mod mail;
 mod markdown;
@@ -122,7 +123,7 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
 /// As [`extract`], of what lies within `depth` other documents: an attachment of a message, say.
 fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
     let Input { bytes, format, .. } = input;
-    let extracted = match format {
+    let mut extracted = match format {
         Format::Image if input.wants_scans => scans::picture(bytes),
         Format::Image => {
             let why = "the document is a picture, and there is no text recognition here";
@@ -144,6 +145,7 @@ fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
         Format::Compound => compound::extract(bytes)?,
         Format::Pdf => pdf::extract(bytes, input.wants_scans)?,
     };
+    keywords::listed(&mut extracted.metadata);
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
         true => Err(Fault::new(Kind::NoText, "the document holds no text")),
         false => Ok(extracted),

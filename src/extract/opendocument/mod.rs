@@ -27,7 +27,7 @@ const DEEPEST_LIST: usize = 100;
 /// [`Kind::Damaged`] and [`Kind::TooComplex`].
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut reader = Reader::default();
-    take_in(package, "meta.xml", Vocabulary::OpenDocument, &mut reader.nesting.composer)?;
+    take_in(package, Vocabulary::OpenDocument, &mut reader.nesting.composer)?;
     let shared = package.text("styles.xml")?.unwrap_or_default();
     let Some(content) = package.text("content.xml")? else {
         return Err(Fault::new(Kind::Damaged, "the file is damaged: content.xml is missing in it"));

@@ -18,7 +18,7 @@ const MOST_REPEATED: u32 = 1000;
 /// [`Kind::Damaged`] and [`Kind::TooComplex`].
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = Workbook::default();
-    take_in(package, "meta.xml", Vocabulary::OpenDocument, &mut workbook.composer)?;
+    take_in(package, Vocabulary::OpenDocument, &mut workbook.composer)?;
     let Some(content) = package.text("content.xml")? else {
         return Err(Fault::new(Kind::Damaged, "the file is damaged: content.xml is missing in it"));
     };

@@ -140,7 +140,7 @@ pub fn compound(bytes: &[u8], records: &[u8]) -> Result<Extracted, Fault> {
 /// from here on.
 fn begun(package: &mut Package<'_>) -> Result<Workbook, Fault> {
     let mut workbook = Workbook::default();
-    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut workbook.composer)?;
+    take_in(package, Vocabulary::OpenXml, &mut workbook.composer)?;
     let read =
         |name: &&str| name.starts_with("xl/") && !name.starts_with("xl/media/") && !name.ends_with("vbaproject.bin");
     let names: Vec<String> = package.names().filter(read).map(str::to_owned).collect();
