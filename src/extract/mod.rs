@@ -47,6 +47,7 @@ pub use encoding::charset;
 pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
 pub use mail::messages;
+pub use package::unopened;
 pub use scans::with_recognized;
 
 use crate::place::Mark;
