@@ -81,7 +81,7 @@ impl Page {
             if !self.out.is_empty() && !self.out.ends_with("\n\n") {
                 self.out.push('\n');
             }
-        } else if !self.out.ends_with(". ") && !self.out.ends_with("- ") {
+        } else if ![". ", "- ", ": "].iter().any(|begun| self.out.ends_with(begun)) {
             self.line();
         }
     }
@@ -113,6 +113,31 @@ impl Page {
         };
         self.push_raw(&indent);
         self.push_raw(&marker);
+    }
+
+    /// An item that is a term.
+    pub(super) fn term(&mut self) {
+        self.item();
+        self.term = Some(self.target().len());
+    }
+
+    /// What a term means, on its line: `- term: what it means`.
+    pub(super) fn definition(&mut self) {
+        let (term, in_list) = (self.term.take(), !self.lists.is_empty());
+        let out = self.target();
+        let end = out.trim_end().len();
+        match term.map(|term| out.get(term..end).unwrap_or_default()) {
+            Some("") => {}
+            Some(text) if !text.contains('\n') => {
+                out.truncate(end);
+                out.push_str(": ");
+            }
+            None if in_list && end > 0 && !out.ends_with('\n') => {
+                out.truncate(end);
+                out.push_str("; ");
+            }
+            _ => self.item(),
+        }
     }
 
     pub(super) fn end_row(&mut self) {

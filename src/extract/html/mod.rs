@@ -110,6 +110,8 @@ struct Page {
     fence: usize,
     /// `Some(next number)` for an ordered list.
     lists: Vec<Option<usize>>,
+    /// Where the term begins that has no definition yet.
+    term: Option<usize>,
     tables: usize,
     row: Row,
     /// Columns of the table's first row; 0 before it.
@@ -180,11 +182,9 @@ impl Page {
                 let language = language_of(tag);
                 self.push_raw(&format!("{language}\n"));
             }
-            "dd" => {
-                self.line();
-                self.push_raw(": ");
-            }
-            "ul" => self.open_list(None),
+            "ul" | "dl" => self.open_list(None),
+            "dt" => self.term(),
+            "dd" => self.definition(),
             "ol" => self.open_list(Some(1)),
             "li" => self.item(),
             "table" => {
@@ -233,7 +233,7 @@ impl Page {
                     self.gap();
                 }
             }
-            "ul" | "ol" => {
+            "ul" | "ol" | "dl" => {
                 self.lists.pop();
                 if self.lists.is_empty() {
                     self.gap();
@@ -308,8 +308,6 @@ fn is_block(name: &str) -> bool {
             | "blockquote"
             | "figure"
             | "figcaption"
-            | "dl"
-            | "dt"
             | "address"
             | "details"
             | "summary"
@@ -389,8 +387,26 @@ mod tests {
         assert_eq!(extract(page).content, "````rust\nlet a = \"```\";\n````\n\n```\nx\n```\n\n\\# no heading");
         assert_eq!(
             extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content,
-            "Tide\n: High water\n\nEbb\n: Low water"
+            "- Tide: High water\n- Ebb: Low water"
         );
+    }
+
+    #[test]
+    fn terms_stand_with_their_definitions() {
+        let page = "<p>Words:</p><dl>\n<dt>Term</dt>\n<dd><p>One.</p></dd>\n<dd>Two</dd><dt>A<dt>B<dd>Both<ul><li>x</ul></dl><p>End";
+        assert_eq!(extract(page).content, "Words:\n\n- Term: One.\n- Two\n- A\n- B: Both\n  - x\n\nEnd");
+        let page =
+            "<dl><dd>None<dd>Two<dt><pre>code</pre></dt><dd>Of it</dl><table><tr><td><dl><dt>K<dd>V</dl><td>2</table>";
+        let expected = "- None; Two\n- ```\ncode\n```\n- Of it\n\n| - K: V | 2 |\n| --- | --- |";
+        assert_eq!(extract(page).content, expected);
+    }
+
+    #[test]
+    fn what_says_that_it_is_navigation_is_left_out() {
+        let page = "<div role=banner>Logo<div>Deep</div></div><form role='search'>Find</form><h1>Title</h1>\
+            <div role='Navigation menu'><ul><li>Home</ul></div><main role=main>Text</main><p role=contentinfo>(c)</p>";
+        assert_eq!(extract(page).content, "# Title\n\nText");
+        assert_eq!(extract("<div role=navigation>Menu<p>The rest").content, "Menu\n\nThe rest");
     }
 
     #[test]
