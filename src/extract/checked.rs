@@ -11,12 +11,18 @@ use crate::place::Place;
 const LONGEST_TITLE: usize = 1024;
 /// Bytes of metadata, as JSON.
 const METADATA: usize = 64 << 10;
+/// Bytes of a fact's name.
+const LONGEST_KEY: usize = 128;
 /// Characters of a text in the metadata.
 const LONGEST_VALUE: usize = 4096;
+/// How the names of facts begin that senders alone state: where a document came from is not for it to say.
+const OF_SENDERS: &str = "ingest_";
 /// Warnings that are kept.
 const WARNINGS: usize = 200;
 /// Characters of a sheet's name at most; Excel allows 31.
 const LONGEST_NAME: usize = 255;
+/// Attachments within each other that a picture lies in.
+const DEEPEST: usize = 16;
 /// Bytes of a media type at most, as RFC 6838 has it.
 const LONGEST_TYPE: usize = 127;
 
@@ -39,18 +45,11 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
         return Err(Fault::damaged("its reader lost its place"));
     }
     found.content = harmless(found.content);
-    for mark in &mut found.marks {
-        let mut place = Some(&mut mark.place);
-        while let Some(within) = place.take() {
-            if let Place::Row { sheet: Some(name), .. } | Place::Attachment { name, .. } = &mut *within
-                && (name.len() > LONGEST_NAME || name.contains(steers))
-            {
-                *name = cut(name, LONGEST_NAME);
-            }
-            if let Place::Attachment { place: inner, .. } = within {
-                place = inner.as_deref_mut();
-            }
-        }
+    found.marks.iter_mut().for_each(|mark| shorten_names(&mut mark.place));
+    for scan in &mut found.scans {
+        scan.attachments.truncate(DEEPEST);
+        scan.attachments.iter_mut().for_each(|name| *name = cut(name, LONGEST_NAME));
+        scan.heading = scan.heading.take().map(|heading| cut(&heading, LONGEST_TITLE));
     }
     if !is_media_type(&found.media_type) {
         "application/octet-stream".clone_into(&mut found.media_type);
@@ -67,20 +66,38 @@ pub fn checked(mut found: Extracted) -> Result<Extracted, Fault> {
     Ok(found)
 }
 
-/// Drops what is empty or too large, and shortens what is long.
+/// Bounds the names of sheets and attachments.
+fn shorten_names(place: &mut Place) {
+    let mut place = Some(place);
+    while let Some(within) = place.take() {
+        if let Place::Row { sheet: Some(name), .. } | Place::Attachment { name, .. } = &mut *within
+            && (name.len() > LONGEST_NAME || name.contains(steers))
+        {
+            *name = cut(name, LONGEST_NAME);
+        }
+        if let Place::Attachment { place: inner, .. } = within {
+            place = inner.as_deref_mut();
+        }
+    }
+}
+
+/// Drops what is empty, too large or not for a document to state, and shortens what is long.
 fn bounded(metadata: Map<String, Value>) -> Map<String, Value> {
     let mut kept = Map::new();
     let mut size = 0;
     for (key, value) in metadata {
+        let length = key.len();
+        let key = cut(&key, LONGEST_KEY);
         let value = match value {
             Value::String(text) => Value::String(cut(text.trim(), LONGEST_VALUE)),
             Value::Array(items) => Value::Array(items.into_iter().map(cleaned).collect()),
             other => other,
         };
         let is_empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
-        size += key.len() + value.to_string().len();
-        if !is_empty && !key.is_empty() && key.len() <= 128 && size <= METADATA {
-            kept.insert(cut(&key, 128), value);
+        size += length + value.to_string().len();
+        let is_named = !key.is_empty() && length <= LONGEST_KEY && !key.starts_with(OF_SENDERS);
+        if !is_empty && is_named && size <= METADATA {
+            kept.insert(key, value);
         }
     }
     kept
@@ -166,6 +183,16 @@ mod tests {
         assert_eq!((found.title.as_deref(), &found.metadata["author"]), (Some("t [2J"), &"x y".into()));
         assert_eq!((found.warnings[0].code.as_str(), found.warnings[0].message.as_str()), ("damaged", "m "));
         assert_eq!(found.media_type, "application/octet-stream");
+    }
+
+    #[test]
+    fn a_document_does_not_state_where_it_came_from() {
+        let mut found = plain::extract("x");
+        for key in ["ingest_folder", "in\0gest_archive", "ingest_", "ingested"] {
+            found.metadata.insert(key.into(), "forged".into());
+        }
+        let kept: Vec<String> = checked(found).unwrap().metadata.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(kept, ["ingested"]);
     }
 
     #[test]

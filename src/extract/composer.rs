@@ -151,12 +151,14 @@ impl Composer {
     }
 
     /// Adds the Markdown that was made of another document, with its headings below `level`. Of what is attached under a
-    /// name, the places come along.
+    /// name, the places and scans come along.
     pub fn append(&mut self, other: &Extracted, level: usize, attachment: Option<&str>) {
         self.warnings.extend(other.warnings.iter().cloned());
         let text = other.content.trim_end();
         let blank = text.len() - text.trim_start().len();
+        let mut scans = attachment.map_or([].as_slice(), |_| other.scans.as_slice()).iter().peekable();
         if blank == text.len() {
+            scans.for_each(|scan| self.scan(self.out.len(), scan, level, attachment));
             return;
         }
         // The first line keeps its indentation: it may be code by it.
@@ -170,10 +172,21 @@ impl Composer {
                 let at = self.out.len() + mark.at.saturating_sub(from);
                 self.mark(at, mark.place.attached(attachment.unwrap_or_default()));
             }
+            while let Some(scan) = scans.next_if(|scan| scan.at.min(text.len()) <= range.start) {
+                let at = self.out.len() + scan.at.min(text.len()).saturating_sub(from);
+                self.scan(at, scan, level, attachment);
+            }
             self.out.push_str(text.get(from..range.start).unwrap_or_default());
             self.out.push_str(&new);
             from = range.end;
         }
+    }
+
+    /// Takes over the scan of what is attached under a name: its text belongs at byte `at`.
+    fn scan(&mut self, at: usize, scan: &Scan, level: usize, attachment: Option<&str>) {
+        let attachments = attachment.map(str::to_owned).into_iter().chain(scan.attachments.iter().cloned()).collect();
+        let heading = scan.heading.as_ref().map(|heading| lowered::whole(heading, level));
+        self.scans.push(Scan { at, attachments, heading, ..scan.clone() });
     }
 
     /// The document.

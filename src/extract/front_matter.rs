@@ -8,15 +8,41 @@ use super::date;
 const LONGEST: usize = 64 << 10;
 /// Facts that are taken of it.
 const MOST: usize = 256;
+/// Characters of the reason why front matter cannot be read.
+const LONGEST_REASON: usize = 200;
 /// Lists within lists, deepest.
 const DEEPEST: usize = 16;
 
-/// Splits `text` into its front matter and the rest. Front matter that is no mapping is ordinary text.
-pub fn split(text: &str) -> (Map<String, Value>, &str) {
-    parse(text).unwrap_or((Map::new(), text))
+/// What a text begins with.
+#[derive(Debug, Default, PartialEq)]
+pub struct Split<'a> {
+    pub metadata: Map<String, Value>,
+    /// The text without its front matter.
+    pub rest: &'a str,
+    /// Why front matter that is meant as such cannot be read: it stays in the text.
+    pub fault: Option<String>,
 }
 
-fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
+/// Splits `text` into its front matter and the rest. Front matter that is no mapping is ordinary text.
+pub fn split(text: &str) -> Split<'_> {
+    let left = |fault| Split { metadata: Map::new(), rest: text, fault };
+    let Some((fence, stated, rest)) = fenced(text) else { return left(None) };
+    let read = match fence {
+        _ if stated.trim().is_empty() => Ok(Map::new()),
+        "---" => yaml(stated),
+        _ => toml(stated),
+    };
+    match read {
+        Ok(stated) => {
+            let kept = stated.into_iter().filter(|(_, value)| is_shallow(value, DEEPEST)).take(MOST).collect();
+            Split { metadata: known_by_common_names(kept), rest, fault: None }
+        }
+        Err(fault) => left(Some(fault).filter(|_| begins_with_key(fence, stated))),
+    }
+}
+
+/// The fence, what stands between it and the next, and what follows.
+fn fenced(text: &str) -> Option<(&str, &str, &str)> {
     let fence = text.get(..3)?;
     let body = text.get(3..)?;
     let body = body.strip_prefix('\n').or_else(|| body.strip_prefix("\r\n"))?;
@@ -28,15 +54,7 @@ fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
     let mut end = 0;
     for line in body.split_inclusive('\n') {
         if ends.contains(&line.trim_end()) {
-            let stated = body.get(..end)?;
-            let metadata = match fence {
-                _ if stated.trim().is_empty() => Map::new(),
-                "---" => yaml(stated)?,
-                _ => toml(stated)?,
-            };
-            let metadata = metadata.into_iter().filter(|(_, value)| is_shallow(value, DEEPEST)).take(MOST).collect();
-            let metadata = known_by_common_names(metadata);
-            return Some((metadata, body.get(end + line.len()..)?));
+            return Some((fence, body.get(..end)?, body.get(end + line.len()..)?));
         }
         end += line.len();
         if end > LONGEST {
@@ -44,6 +62,20 @@ fn parse(text: &str) -> Option<(Map<String, Value>, &str)> {
         }
     }
     None
+}
+
+/// Whether the first line that says something states a fact; anything else between two rules is text.
+fn begins_with_key(fence: &str, stated: &str) -> bool {
+    let first =
+        stated.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let is_key =
+        |key: &str| !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    match fence {
+        "---" => first
+            .split_once(':')
+            .is_some_and(|(key, value)| is_key(key) && (value.is_empty() || value.starts_with(' '))),
+        _ => first.split_once('=').is_some_and(|(key, _)| is_key(key.trim_end())),
+    }
 }
 
 /// Adds what the facts say under the names that all formats' facts have; what is stated stays.
@@ -63,8 +95,18 @@ fn known_by_common_names(mut metadata: Map<String, Value>) -> Map<String, Value>
     metadata
 }
 
-fn yaml(text: &str) -> Option<Map<String, Value>> {
-    if nests_deeply(text) { None } else { serde_saphyr::from_str(text).ok() }
+fn yaml(text: &str) -> Result<Map<String, Value>, String> {
+    if nests_deeply(text) {
+        return Err("it nests too deeply".to_owned());
+    }
+    // Lines are counted from the file's beginning, where the fence stands.
+    serde_saphyr::from_str(&format!("\n{text}")).map_err(|e| reason(&e.to_string()))
+}
+
+/// The first line of what a parser says; the others show the place.
+fn reason(said: &str) -> String {
+    let first = said.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).chars().take(LONGEST_REASON).collect()
 }
 
 /// Whether values could lie within each other deeper than any list of facts needs. Reading them costs stack.
@@ -86,9 +128,9 @@ fn nests_deeply(yaml: &str) -> bool {
     deepest > 4 * DEEPEST || blocks.max().unwrap_or(0) > 200
 }
 
-fn toml(text: &str) -> Option<Map<String, Value>> {
-    let table: toml::Table = toml::from_str(text).ok()?;
-    Some(table.into_iter().filter_map(|(key, value)| Some((key, as_json(value, DEEPEST)?))).collect())
+fn toml(text: &str) -> Result<Map<String, Value>, String> {
+    let table: toml::Table = toml::from_str(text).map_err(|e| reason(e.message()))?;
+    Ok(table.into_iter().filter_map(|(key, value)| Some((key, as_json(value, DEEPEST)?))).collect())
 }
 
 fn as_json(value: toml::Value, depth: usize) -> Option<Value> {
@@ -126,20 +168,39 @@ mod tests {
 
     #[test]
     fn a_mapping_is_taken_off_and_anything_else_stays() {
-        let (metadata, rest) = split("---\ntitle: Leave\ntags: [a, b]\nyear: 2026\n---\n# Leave\n");
+        let Split { metadata, rest, .. } = split("---\ntitle: Leave\ntags: [a, b]\nyear: 2026\n---\n# Leave\n");
         assert_eq!(metadata["title"], "Leave");
         assert_eq!(metadata["tags"], serde_json::json!(["a", "b"]));
         assert_eq!(metadata["year"], 2026);
         assert_eq!(rest, "# Leave\n");
-        for text in ["---\nno end", "---\n- a list\n---\nx", "--- not\n---\n", "plain", "+++\nno = \n+++\nx", "", "ééé"]
-        {
-            assert_eq!(split(text), (Map::new(), text));
+        for text in [
+            "---\nno end",
+            "---\n- a list\n---\nx",
+            "--- not\n---\n",
+            "---\nSaid: he went\n: home\n",
+            "plain",
+            "",
+            "ééé",
+        ] {
+            assert_eq!(split(text), Split { rest: text, ..Split::default() });
         }
     }
 
     #[test]
+    fn what_is_meant_as_front_matter_and_cannot_be_read_says_why() {
+        for text in ["---\ntitle: [unclosed\n---\nx", "---\n# note\na: 1\n  b: 2\n---\nx", "+++\nno = \n+++\nx"] {
+            let Split { metadata, rest, fault } = split(text);
+            assert_eq!((metadata.len(), rest), (0, text));
+            assert!(fault.is_some_and(|why| why.len() > 5 && !why.contains('\n')), "{text}");
+        }
+        let fault = split("---\nkind: memo\ntitle: [unclosed\n---\nx").fault.unwrap();
+        assert!(fault.starts_with("line 3 "), "{fault}");
+        assert_eq!(split("---\nA rule stands above.\n\nand: below\n---\nx").fault, None);
+    }
+
+    #[test]
     fn toml_is_front_matter_too() {
-        let (metadata, rest) =
+        let Split { metadata, rest, .. } =
             split("+++\ntitle = \"Leave\"\ndate = 2026-03-01\nweight = 3\ntags = [\"a\"]\n+++\nText");
         let expected =
             json!({"title": "Leave", "date": "2026-03-01", "created": "2026-03-01", "weight": 3, "tags": ["a"]});
@@ -155,7 +216,8 @@ mod tests {
         for text in [flow, block, toml, keys] {
             split(&text);
         }
-        let (metadata, rest) = split("---\ntitle: Kept\nodd: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n---\nx");
+        let Split { metadata, rest, .. } =
+            split("---\ntitle: Kept\nodd: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n---\nx");
         assert_eq!((metadata.len(), metadata.get("title"), rest), (1, Some(&json!("Kept")), "x"));
     }
 

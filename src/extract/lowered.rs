@@ -36,6 +36,13 @@ pub fn edits(text: &str, by: usize) -> Vec<Edit> {
     found
 }
 
+/// The text with its [`edits`].
+pub fn whole(text: &str, by: usize) -> String {
+    let mut out = text.to_owned();
+    edits(text, by).into_iter().rev().for_each(|(range, new)| out.replace_range(range, &new));
+    out
+}
+
 fn lowered(text: &str, range: Range<usize>, level: HeadingLevel, by: usize) -> Edit {
     let heading = text.get(range.clone()).unwrap_or_default();
     let at = range.start + heading.len() - heading.trim_start().len();
@@ -64,22 +71,16 @@ fn closing(text: &str, block: Range<usize>) -> Option<Edit> {
 mod tests {
     use super::*;
 
-    fn lowered(text: &str, by: usize) -> String {
-        let mut out = text.to_owned();
-        edits(text, by).into_iter().rev().for_each(|(range, new)| out.replace_range(range, &new));
-        out
-    }
-
     #[test]
     fn headings_move_down_and_nothing_else() {
         let text =
             "# A\n\n```\n# code\n```\n\n    # code\n\n- # item\n\n##### B ##\n\nOver\ntwo\n===\nText\n---\n\n\\# none";
         let expected = "### A\n\n```\n# code\n```\n\n    # code\n\n- # item\n\n###### B ##\n\n### Over two\n\n\nText";
-        let found = lowered(text, 2);
+        let found = whole(text, 2);
         assert!(found.starts_with(expected.trim_end_matches("Text")), "{found}");
         assert!(found.ends_with("#### Text\n\n\n\\# none"), "{found}");
         assert_eq!(found.lines().count(), text.lines().count());
-        assert_eq!(lowered(text, 0), text);
+        assert_eq!(whole(text, 0), text);
     }
 
     #[test]
@@ -91,7 +92,7 @@ mod tests {
             ("````\n```\n`````", "````\n```\n`````"),
             ("```\ncode\n```", "```\ncode\n```"),
         ] {
-            assert_eq!(lowered(text, 1), expected);
+            assert_eq!(whole(text, 1), expected);
         }
     }
 }

@@ -20,6 +20,7 @@ mod format;
 mod front_matter;
 mod html;
 mod json;
+mod keywords;
 mod lowered;
 mod mail;
 mod markdown;
@@ -52,6 +53,7 @@ pub use fault::{Fault, Kind, Warning};
 pub use format::Format;
 pub use mail::messages;
 pub use names::names;
+pub use package::unopened;
 pub use scans::with_recognized;
 
 use crate::place::Mark;
@@ -109,6 +111,10 @@ pub struct Scan {
     pub page: u32,
     /// The byte of the content where its text belongs.
     pub at: usize,
+    /// The attachments that it lies in, outermost first.
+    pub attachments: Vec<String>,
+    /// The first of a document that is attached has the heading, if any, that stands where text is recognized alone.
+    pub heading: Option<String>,
     /// A PNG, JPEG or TIFF file.
     pub image: Vec<u8>,
 }
@@ -124,14 +130,14 @@ pub fn extract(input: Input<'_>) -> Result<Extracted, Fault> {
 /// As [`extract`], of what lies within `depth` other documents: an attachment of a message, say.
 fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
     let Input { bytes, format, .. } = input;
-    let extracted = match format {
+    let mut extracted = match format {
         Format::Image if input.wants_scans => scans::picture(bytes),
         Format::Image => {
             let why = "the document is a picture, and there is no text recognition here";
             return Err(Fault::new(Kind::NoTextLayer, why));
         }
-        Format::Mail => mail::extract(bytes, depth)?,
-        Format::Mailbox => mail::extract_mailbox(bytes, depth)?,
+        Format::Mail => mail::extract(bytes, depth, input.wants_scans)?,
+        Format::Mailbox => mail::extract_mailbox(bytes, depth, input.wants_scans)?,
         Format::Plain
         | Format::Markdown
         | Format::Code
@@ -146,6 +152,7 @@ fn extract_within(input: Input<'_>, depth: usize) -> Result<Extracted, Fault> {
         Format::Compound => compound::extract(bytes)?,
         Format::Pdf => pdf::extract(bytes, input.wants_scans)?,
     };
+    keywords::listed(&mut extracted.metadata);
     match extracted.content.trim().is_empty() && extracted.scans.is_empty() {
         true => Err(Fault::new(Kind::NoText, "the document holds no text")),
         false => Ok(extracted),

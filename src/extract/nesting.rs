@@ -193,6 +193,11 @@ impl Nesting {
         self.taken += table.span.min(WIDEST) * CELL;
     }
 
+    /// Whether the open row holds any text: one without stands nowhere.
+    pub fn row_has_text(&self) -> bool {
+        matches!(self.open.last(), Some(Open::Table(table)) if table.row.iter().any(|cell| !cell.trim().is_empty()))
+    }
+
     /// Ends a row, which stands there `times` times; a row that was taken out stands there zero times.
     pub fn close_row(&mut self, times: usize) {
         if let Some(Open::Table(table)) = self.open.last_mut() {

@@ -40,7 +40,7 @@ pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
         }
     }
     let mut nesting = Nesting::default();
-    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut nesting.composer)?;
+    take_in(package, Vocabulary::OpenXml, &mut nesting.composer)?;
     nesting.composer.metadata.insert("slide_count".into(), slides.len().into());
     let mut pictures: Vec<u32> = Vec::new();
     for (number, slide) in (1..).zip(&slides) {

@@ -10,11 +10,30 @@ use super::xml_events::{Node, Nodes};
 
 /// Bytes of one statement that are kept.
 const LONGEST: usize = 2000;
+/// Statements under names of their author's own that are kept, and characters of such a name.
+const MOST_OWN: usize = 50;
+const LONGEST_NAME: usize = 60;
+/// Names that mean the same in all formats, or are counted here: no author's own.
+const KNOWN: [&str; 13] = [
+    "title",
+    "author",
+    "created",
+    "modified",
+    "language",
+    "keywords",
+    "subject",
+    "description",
+    "page_count",
+    "slide_count",
+    "sheet_count",
+    "pages_without_text",
+    "encoding",
+];
 
 /// Whose words for it a part uses.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Vocabulary {
-    /// `docProps/core.xml` of Office Open XML.
+    /// `docProps/core.xml` and `docProps/custom.xml` of Office Open XML.
     OpenXml,
     /// `meta.xml` of OpenDocument.
     OpenDocument,
@@ -22,18 +41,20 @@ pub enum Vocabulary {
     Book,
 }
 
-/// Takes in what the part `name` states. A part that is damaged states nothing.
+/// Takes in what a package states, in the parts that are there for it. A part that is damaged states nothing.
 ///
 /// # Errors
-/// What unpacking the part meets.
-pub fn take_in(
-    package: &mut Package<'_>,
-    name: &str,
-    vocabulary: Vocabulary,
-    composer: &mut Composer,
-) -> Result<(), Fault> {
-    if let Some(text) = package.text(name)? {
-        let _ = read(&text, vocabulary, composer);
+/// What unpacking a part meets.
+pub fn take_in(package: &mut Package<'_>, vocabulary: Vocabulary, composer: &mut Composer) -> Result<(), Fault> {
+    let parts: &[&str] = match vocabulary {
+        Vocabulary::OpenXml => &["docProps/core.xml", "docProps/custom.xml"],
+        Vocabulary::OpenDocument => &["meta.xml"],
+        Vocabulary::Book => &[],
+    };
+    for name in parts {
+        if let Some(text) = package.text(name)? {
+            let _ = read(&text, vocabulary, composer);
+        }
     }
     Ok(())
 }
@@ -44,8 +65,19 @@ pub fn take_in(
 /// [`super::Kind::Damaged`] where it breaks off.
 pub fn read(text: &str, vocabulary: Vocabulary, composer: &mut Composer) -> Result<(), Fault> {
     let mut nodes = Nodes::of(text);
+    let mut own = 0;
     while let Some(node) = nodes.next()? {
         let Node::Start(element) = node else { continue };
+        if let ("property", Vocabulary::OpenXml) | ("user-defined", Vocabulary::OpenDocument) =
+            (element.name(), vocabulary)
+        {
+            let name = element.attribute("name").unwrap_or_default();
+            let stated = nodes.text()?;
+            if own < MOST_OWN {
+                own += usize::from(state_own(composer, &name, &stated));
+            }
+            continue;
+        }
         let key = match (element.name(), vocabulary) {
             ("manifest" | "spine" | "guide", Vocabulary::Book) => {
                 nodes.skip()?;
@@ -72,6 +104,19 @@ pub fn read(text: &str, vocabulary: Vocabulary, composer: &mut Composer) -> Resu
         state(composer, key, stated);
     }
     Ok(())
+}
+
+/// Keeps a statement under a name of its author's own, unless that name means something else. Tells whether it was kept.
+fn state_own(composer: &mut Composer, name: &str, stated: &str) -> bool {
+    // A dot would be a way into an object.
+    let name: String = folded(name).replace('.', "_").chars().take(LONGEST_NAME).collect();
+    let stated: String = folded(stated).chars().take(LONGEST).collect();
+    let is_known = KNOWN.iter().any(|known| known.eq_ignore_ascii_case(&name));
+    if name.is_empty() || stated.is_empty() || is_known || composer.metadata.contains_key(&name) {
+        return false;
+    }
+    composer.metadata.insert(name, Value::String(stated));
+    true
 }
 
 /// Keeps one statement; a second author, keyword or subject joins the first.
@@ -126,6 +171,26 @@ mod tests {
             "author": "Kim, Lee", "created": "2019-03", "language": "de", "modified": "2020-01-02T03:04:05Z"
         });
         assert_eq!(Value::Object(composer.metadata), expected);
+    }
+
+    #[test]
+    fn statements_under_names_of_their_own_are_kept_and_replace_none() {
+        let facts = |text: &str, vocabulary| {
+            let mut composer = Composer::default();
+            read(text, vocabulary, &mut composer).unwrap();
+            Value::Object(composer.metadata)
+        };
+        let open = "<meta><meta:user-defined meta:name='Aktenzeichen'>12 O  34/24</meta:user-defined>\
+            <meta:user-defined meta:name='Author'>Nobody</meta:user-defined><meta:user-defined meta:name='Info 1'/>\
+            <meta:initial-creator>Anna</meta:initial-creator></meta>";
+        let expected = serde_json::json!({"Aktenzeichen": "12 O 34/24", "author": "Anna"});
+        assert_eq!(facts(open, Vocabulary::OpenDocument), expected);
+        let office = "<Properties><property pid='2' name='Case.No'><vt:lpwstr>7</vt:lpwstr></property>\
+            <property name='Case_No'><vt:i4>8</vt:i4></property></Properties>";
+        assert_eq!(facts(office, Vocabulary::OpenXml), serde_json::json!({"Case_No": "7"}));
+        let many: String = (0..200).map(|n| format!("<property name='p{n}'><vt:i4>{n}</vt:i4></property>")).collect();
+        let many = facts(&format!("<Properties>{many}</Properties>"), Vocabulary::OpenXml);
+        assert_eq!(many.as_object().map(serde_json::Map::len), Some(MOST_OWN));
     }
 
     #[test]

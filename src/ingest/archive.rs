@@ -5,6 +5,7 @@
 
 use std::fs::File;
 
+use super::clutter::stays_out;
 use super::source::check_name;
 use crate::datadir::{DataDir, Upload, Uploaded};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub struct Entry {
 /// Whether a file of this name is unpacked.
 pub fn is_archive(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst", ".mbox"].iter().any(|ending| name.ends_with(ending))
+    [".zip", ".tar", ".gz", ".tgz", ".zst", ".tzst", ".mbox"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Pieces of an archive after which it is asked whether anybody still wants it.
@@ -37,18 +38,28 @@ const LOOK_EVERY: u32 = 64;
 /// Bytes that an archive may have beside its files.
 const MARGIN: u64 = 16 << 20;
 
-/// Takes every file out of the archive.
+/// What a file is called that was compressed under this name.
+pub fn uncompressed(name: &str) -> &str {
+    let ending = [".gz", ".zst"].iter().find_map(|ending| {
+        let at = name.len().checked_sub(ending.len())?;
+        name.get(at..)?.eq_ignore_ascii_case(ending).then_some(at)
+    });
+    ending.and_then(|at| name.get(..at)).filter(|name| !name.is_empty() && !name.ends_with('/')).unwrap_or(name)
+}
+
+/// Takes every file out of the archive. Where it is none, but one file that is compressed, that is called `sole`.
 ///
 /// # Errors
 /// [`Error::Unreadable`] for what is no archive or breaks off, [`Error::PayloadTooLarge`] beyond the bounds.
 pub fn unpack(
     sandbox: &Sandbox,
     file: File,
+    sole: &str,
     bounds: Bounds,
     directory: &DataDir,
     is_over: &dyn Fn() -> Result<bool>,
 ) -> Result<Vec<Entry>> {
-    let mut taker = Taker { bounds, directory, left: bounds.bytes, open: None, entries: Vec::new(), clutter: 0 };
+    let mut taker = Taker { sole, bounds, directory, left: bounds.bytes, open: None, entries: Vec::new(), left_out: 0 };
     let mut since = 0u32;
     // Names, padding and the end of an archive count as little as its files are large.
     let most = bounds.bytes.saturating_add(bounds.bytes / 8).saturating_add(MARGIN);
@@ -60,13 +71,15 @@ pub fn unpack(
         taker.take(unpacked)
     })?;
     taker.finish_open()?;
-    match taker.entries.is_empty() {
-        true => Err(Error::invalid("file", "the archive holds no files")),
-        false => Ok(taker.entries),
+    match (taker.entries.is_empty(), taker.left_out) {
+        (true, 0) => Err(Error::invalid("file", "the archive holds no files")),
+        (true, _) => Err(Error::invalid("file", "the archive holds hidden and empty files alone, which are left out")),
+        (false, _) => Ok(taker.entries),
     }
 }
 
 struct Taker<'a> {
+    sole: &'a str,
     bounds: Bounds,
     directory: &'a DataDir,
     left: u64,
@@ -74,7 +87,7 @@ struct Taker<'a> {
     open: Option<(String, Upload)>,
     entries: Vec<Entry>,
     /// Entries that nobody misses.
-    clutter: usize,
+    left_out: usize,
 }
 
 impl Taker<'_> {
@@ -83,10 +96,9 @@ impl Taker<'_> {
             Unpacked::Entry(sandbox::Entry { name, refused }) => {
                 self.finish_open()?;
                 // As some programs pack, against the rules of their format.
-                let name = name.replace('\\', "/");
-                if is_clutter(&name) {
-                    self.clutter += 1;
-                    return self.count();
+                let name = if name.is_empty() { self.sole.to_owned() } else { name.replace('\\', "/") };
+                if stays_out(&name) {
+                    return self.leave_out();
                 }
                 match refused.map_or_else(|| check_name("file", &name), |fault| Err(fault.into())) {
                     Err(error) => self.push(name, Err(error)),
@@ -121,6 +133,8 @@ impl Taker<'_> {
 
     fn finish_open(&mut self) -> Result<()> {
         match self.open.take() {
+            // Nobody misses what is empty.
+            Some((_, upload)) if upload.size() == 0 => self.leave_out(),
             Some((name, upload)) => {
                 let taken = upload.finish()?;
                 self.push(name, Ok(taken))
@@ -129,20 +143,32 @@ impl Taker<'_> {
         }
     }
 
+    fn leave_out(&mut self) -> Result<()> {
+        self.left_out += 1;
+        self.count()
+    }
+
     fn push(&mut self, name: String, taken: Result<Uploaded>) -> Result<()> {
         self.entries.push(Entry { name, taken });
         self.count()
     }
 
     fn count(&self) -> Result<()> {
-        match self.entries.len() + self.clutter > self.bounds.files {
+        match self.entries.len() + self.left_out > self.bounds.files {
             true => Err(Error::PayloadTooLarge(format!("the archive holds more than {} files", self.bounds.files))),
             false => Ok(()),
         }
     }
 }
 
-/// What archivers add of their own accord.
-fn is_clutter(name: &str) -> bool {
-    name.split(['/', '\\']).any(|part| part == "__MACOSX" || part == ".DS_Store" || part == "Thumbs.db")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compressed_file_is_called_by_its_name_without_the_ending() {
+        let names = ["a/note.md.gz", "NOTE.TXT.ZST", "archive", "a/.gz", ".gz", "é.gz"].map(uncompressed);
+        assert_eq!(names, ["a/note.md", "NOTE.TXT", "archive", "a/.gz", ".gz", "é"]);
+        assert!(is_archive("a/note.md.gz") && is_archive("A.TAR.ZST") && !is_archive("gz"));
+    }
 }

@@ -56,6 +56,13 @@ pub fn unpack(
     is_stopping: &dyn Fn() -> bool,
 ) -> Result<()> {
     let depth = pending.item.depth + 1;
+    let own = name(&pending.item);
+    // Files of an archive within another, and messages, which have numbers for names, would not stay apart.
+    let is_apart = pending.item.within || depth > 1 || own.to_ascii_lowercase().ends_with(".mbox");
+    let (prefix, sole) = match is_apart {
+        true => (format!("{own}/"), own.rsplit('/').next().unwrap_or(&own)),
+        false => (String::new(), own.as_str()),
+    };
     let unpacked = match depth > DEEPEST {
         true => Err(Error::UnsupportedMediaType(format!("archives are unpacked {DEEPEST} deep, and no deeper"))),
         false => {
@@ -69,14 +76,8 @@ pub fn unpack(
             };
             let is_over = || Ok(is_stopping() || pipeline.workspace.job(job)?.status.is_final());
             let file = pipeline.workspace.open_item(&pending.item)?;
-            archive::unpack(&pipeline.sandbox, file, left, directory, &is_over)
+            archive::unpack(&pipeline.sandbox, file, archive::uncompressed(sole), left, directory, &is_over)
         }
-    };
-    // Files of an archive within another, and messages, which have numbers for names, would not stay apart.
-    let is_apart = pending.item.within || depth > 1 || name(&pending.item).to_ascii_lowercase().ends_with(".mbox");
-    let prefix = match is_apart {
-        true => format!("{}/", name(&pending.item)),
-        false => String::new(),
     };
     pipeline.workspace.commit(move |change| {
         let entries = match unpacked {

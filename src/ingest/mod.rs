@@ -6,6 +6,7 @@
 mod archive;
 mod background;
 mod chunk;
+pub mod clutter;
 mod facts;
 mod flight;
 mod item;

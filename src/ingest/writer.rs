@@ -1,7 +1,7 @@
 //! The last of the [stages](super::stages): takes documents in the order of the job, and commits them in batches.
 
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::flight::Held;
 use super::item;
@@ -21,6 +21,8 @@ pub(super) const BATCH: usize = 512;
 /// Bytes in memory from which a batch is committed. Small beside what a job may have in memory, so that the embedding of
 /// what follows goes on meanwhile.
 const BATCH_BYTES: u64 = 4 << 20;
+/// How long documents that are ready wait for others: their job tells of them once they are committed.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Vectors that are remembered in one write.
 const REMEMBERED: usize = 256;
 
@@ -29,6 +31,11 @@ struct Finished<'f> {
     pending: Pending,
     held: Held<'f>,
     outcome: Result<Prepared>,
+}
+
+/// Whether so many documents of so many bytes are committed, so long after those before them.
+fn is_full(documents: usize, bytes: u64, since: Duration) -> bool {
+    documents >= BATCH || bytes >= BATCH_BYTES || documents > 0 && since >= LONGEST_WAIT
 }
 
 impl Stages<'_> {
@@ -75,7 +82,7 @@ impl Stages<'_> {
                 self.commit(batch, &mut fresh, &mut since)?;
                 return Ok(false);
             }
-            if is_due || batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            if is_due || is_full(batch.len(), bytes, since.elapsed()) {
                 self.commit(std::mem::take(&mut batch), &mut fresh, &mut since)?;
                 bytes = 0;
             }
@@ -178,5 +185,17 @@ impl Stages<'_> {
         drop(landing);
         (self.announce)();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_committed_when_they_are_many_large_or_have_waited() {
+        let moment = LONGEST_WAIT / 2;
+        assert!(!is_full(1, 100, moment) && !is_full(0, 0, 2 * LONGEST_WAIT));
+        assert!(is_full(BATCH, 100, moment) && is_full(1, BATCH_BYTES, moment) && is_full(1, 100, LONGEST_WAIT));
     }
 }

@@ -1,12 +1,12 @@
-//! Takes an archive apart: .zip and .tar, plain or compressed with gzip or Zstandard, and mailboxes. Told by its first
-//! bytes.
+//! Takes an archive apart: .zip and .tar, plain or compressed with gzip or Zstandard, mailboxes, and single files that are
+//! compressed so. Told by its first bytes.
 //!
 //! Its files are sent on as they are unpacked. Names are passed on as they are, and nothing is written anywhere;
 //! whoever receives them bounds their count and size, and judges their names.
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, Write};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
@@ -18,10 +18,15 @@ use crate::extract::{self, Fault, Kind};
 const PIECE: usize = 64 << 10;
 /// Bytes of a mailbox, which is taken apart in memory.
 const LARGEST_MAILBOX: u64 = 256 << 20;
+/// Bytes of a tar's blocks.
+const BLOCK: usize = 512;
+/// Bytes at the end of a zip that its directory's end lies in.
+const LONGEST_END: u64 = (64 << 10) + 22;
 /// Bytes of a name at most.
 const LONGEST_NAME: usize = 4096;
 
-/// A file of an archive; its bytes follow, unless it is refused.
+/// A file of an archive; its bytes follow, unless it is refused. The only file of what is no archive but compressed has no
+/// name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     pub name: String,
@@ -62,15 +67,36 @@ impl<W: Write> Sender<'_, W> {
         file.rewind().map_err(broken)?;
         match start.as_slice() {
             [b'P', b'K', ..] => self.zip(file),
-            [0x1F, 0x8B, ..] => self.tar(flate2::read::MultiGzDecoder::new(BufReader::new(file))),
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => self.tar(zstd::Decoder::new(file).map_err(broken)?),
+            [0x1F, 0x8B, ..] => self.compressed(flate2::read::MultiGzDecoder::new(BufReader::new(file))),
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => self.compressed(zstd::Decoder::new(file).map_err(broken)?),
             b"From " => self.mailbox(file),
             _ => self.tar(BufReader::new(file)),
         }
     }
 
+    /// A tar that is compressed, or else one file.
+    fn compressed(&mut self, mut bytes: impl Read) -> Result<(), Stop> {
+        let mut start = Vec::new();
+        bytes.by_ref().take(BLOCK as u64).read_to_end(&mut start).map_err(broken)?;
+        let is_tar = begins_tar(&start);
+        let whole = Cursor::new(start).chain(bytes);
+        match is_tar {
+            true => self.tar(whole),
+            false => self.entry(String::new(), true, whole),
+        }
+    }
+
     fn zip(&mut self, file: File) -> Result<(), Stop> {
-        let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
+        let mut archive = match ZipArchive::new(BufReader::new(&file)) {
+            Ok(archive) => archive,
+            Err(cause) => {
+                let mut tail = Vec::new();
+                let from = file.metadata().map_err(broken)?.len().saturating_sub(LONGEST_END);
+                (&file).seek(SeekFrom::Start(from)).map_err(broken)?;
+                (&file).take(LONGEST_END).read_to_end(&mut tail).map_err(broken)?;
+                return Err(Stop::Broken(extract::unopened(&tail, cause)));
+            }
+        };
         for (index, named) in names(&mut archive).into_iter().enumerate() {
             // What is wrong with an entry is its fault alone.
             let entry = match archive.by_index(index) {
@@ -162,7 +188,7 @@ impl<W: Write> Sender<'_, W> {
 }
 
 /// The names of all entries. Those that are not in UTF-8 tell together what they are in.
-fn names(archive: &mut ZipArchive<BufReader<File>>) -> Vec<String> {
+fn names(archive: &mut ZipArchive<impl Read + Seek>) -> Vec<String> {
     let stated = |index| archive.name_for_index(index).and_then(Result::ok).map(|name| name.into_owned());
     let mut names: Vec<String> =
         (0..archive.len()).map(|index| stated(index).unwrap_or_else(|| format!("entry {index}"))).collect();
@@ -198,6 +224,16 @@ impl<R: Read> Read for Bounded<'_, R> {
         }
         Ok(count)
     }
+}
+
+/// Whether this is the first block of a tar: a header with its right sum, or nothing at all in an empty one.
+fn begins_tar(block: &[u8]) -> bool {
+    let Ok(header) = <&[u8; BLOCK]>::try_from(block) else { return false };
+    let header = tar::Header::from_byte_slice(header);
+    // The sum counts its own bytes as spaces (POSIX ustar).
+    let sum: u32 =
+        block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
+    header.cksum().is_ok_and(|stated| stated == sum) || block.iter().all(|byte| *byte == 0)
 }
 
 fn broken(cause: impl std::fmt::Display) -> Stop {

@@ -219,6 +219,34 @@ async fn hidden_and_temporary_files_and_exceptions_stay_out() {
 }
 
 #[tokio::test]
+async fn a_document_that_claims_to_be_of_a_folder_is_not_removed_with_it() {
+    let desk = Desk::with(&["a.md"]).await;
+    desk.run(&[]).exits(0);
+    let folder = documents(&desk.tenant).await[0]["metadata"]["ingest_folder"].as_str().unwrap().to_owned();
+    let forged = format!("---\ningest_folder: {folder}\ningest_archive: p.zip\nkind: memo\n---\nPut in by hand.\n");
+    let path = desk.tenant.path("/documents");
+    let answer = desk.tenant.client.upload("POST", &path, &[file("by-hand.md", forged.as_bytes())]).await;
+    assert_eq!(answer.is(201).json()["metadata"], json!({"kind": "memo"}));
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0]);
+    assert_eq!(desk.sources().await, ["a.md", "by-hand.md"]);
+}
+
+#[tokio::test]
+async fn what_windows_leaves_in_a_folder_and_empty_files_fail_nothing() {
+    let desk = Desk::with(&["a.md", "b.md"]).await;
+    for name in ["Thumbs.db", "desktop.ini", "~$a.docx"] {
+        std::fs::write(desk.folder.join(name), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 of no use").unwrap();
+    }
+    desk.write("__init__.py", "");
+    let run = desk.run(&["--json"]).exits(0);
+    assert_eq!((&run.json()["added"], &run.json()["failed"]), (&json!(2), &json!(0)), "{run:?}");
+    assert!(run.stderr.contains("empty files are left out: 1"), "{run:?}");
+    desk.write("b.md", "");
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0], "what is empty is there");
+    assert_eq!(desk.sources().await, ["a.md", "b.md"]);
+}
+
+#[tokio::test]
 async fn many_small_files_go_together_and_each_is_told_of() {
     let desk = Desk::with(&[]).await;
     for number in 0..120 {

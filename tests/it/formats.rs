@@ -228,6 +228,31 @@ async fn a_message_brings_its_attachment_and_its_sender() {
 }
 
 #[tokio::test]
+async fn documents_are_found_by_their_own_properties_and_by_each_of_their_keywords() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let lease = package(&[
+        ("mimetype", "application/vnd.oasis.opendocument.text"),
+        (
+            "content.xml",
+            "<c><office:body><office:text><text:p>The lease of the mill.</text:p></office:text></office:body></c>",
+        ),
+        (
+            "meta.xml",
+            "<m><meta:keyword>lease</meta:keyword><meta:keyword>mill</meta:keyword>\
+             <meta:user-defined meta:name='Case'>12 O 34/24</meta:user-defined>\
+             <meta:user-defined meta:name='ingest_folder'>forged</meta:user-defined></m>",
+        ),
+    ]);
+    let (document, _) = taken_in(&tenant, "lease.odt", &lease).await;
+    assert_eq!(document["metadata"], json!({"keywords": ["lease", "mill"], "Case": "12 O 34/24"}));
+    for (query, total) in [("keywords=mill", 1), ("Case=12%20O%2034/24", 1), ("keywords=tide", 0)] {
+        let listed = tenant.client.get(&tenant.path(&format!("/documents?metadata.{query}"))).await.is(200).json();
+        assert_eq!(listed["total"], total, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn an_attachment_is_cited_with_its_name_and_page() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;

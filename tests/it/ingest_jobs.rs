@@ -159,6 +159,33 @@ async fn archives_of_every_kind_are_unpacked() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_compressed_alone_is_a_document_under_its_own_name() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let (one, two) =
+        (gzip(b"# One\n\nThe first note."), zstd::encode_all(b"# Two\n\nThe second.".as_slice(), 3).unwrap());
+    let outer = zip(&[("three.txt.gz", &gzip(b"The third."))]);
+    let files = [file("one.md.gz", &one), file("two.md.zst", &two), file("outer.zip", &outer)];
+    let job = ingest(&tenant, &files).await;
+    assert_eq!((&job["status"], &job["done"], &job["failed"]), (&json!("succeeded"), &json!(3), &json!(0)), "{job}");
+    assert_eq!(sources(&tenant).await, ["one.md", "three.txt.gz/three.txt", "two.md"]);
+}
+
+#[tokio::test]
+async fn an_archive_leaves_out_what_a_folder_does() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let text = b"# Note\n\nThe bridge opens at six.".as_slice();
+    let clutter =
+        ["a/.hidden.md", ".git/config", "node_modules/m/x.md", "__MACOSX/a/._b.md", "Desktop.ini", "~$b.docx"];
+    let files: Vec<(&str, &[u8])> = clutter.iter().map(|name| (*name, text)).collect();
+    let files = [files.as_slice(), &[("./a/b.md", text), ("empty.txt", b"")]].concat();
+    let job = ingest(&tenant, &[file("share.zip", &zip(&files))]).await;
+    assert_eq!((&job["total"], &job["done"], &job["failed"]), (&json!(1), &json!(1), &json!(0)), "{job}");
+    assert_eq!(sources(&tenant).await, ["a/b.md"]);
+}
+
+#[tokio::test]
 async fn an_archive_in_an_archive_is_unpacked_and_none_within_that() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
@@ -244,6 +271,10 @@ async fn what_is_no_archive_fails_with_a_reason() {
         let job = tenant.finished(&id(&answer.json())).await;
         assert_eq!((&job["status"], &job["done"]), (&json!("failed"), &json!(0)), "{name}: {job}");
         assert_eq!(job["errors"][0]["source"], name, "{job}");
+        if name == "cut.zip" {
+            let said = "the archive breaks off: its directory is missing";
+            assert_eq!(job["errors"][0]["message"], said, "{job}");
+        }
     }
 }
 

@@ -226,6 +226,56 @@ async fn text_in_pictures_is_read_where_there_is_text_recognition() {
     assert_eq!(answer["citations"][0]["label"], "note.png, page 1");
 }
 
+/// A message to which files are attached.
+fn message(attached: &[(&str, &[u8])]) -> String {
+    let parts = attached.iter().map(|(name, bytes)| {
+        format!(
+            "--frontier\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename={name}\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+            base64(bytes)
+        )
+    });
+    let head = "From: fax@example.com\r\nSubject: The fax\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=frontier\r\n\r\n--frontier\r\n\r\nIt is attached.\r\n";
+    format!("{head}{}--frontier--\r\n", parts.collect::<String>())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let triples = bytes.chunks(3).map(|three| {
+        let number = (0..3).fold(0, |number, at| number << 8 | usize::from(three.get(at).copied().unwrap_or(0)));
+        let digit = |at: usize| char::from(digits[number >> (18 - 6 * at) & 63]);
+        (0..4).map(|at| if at <= three.len() { digit(at) } else { '=' }).collect::<String>()
+    });
+    triples.collect::<Vec<_>>().chunks(19).map(<[String]>::concat).collect::<Vec<_>>().join("\r\n")
+}
+
+#[tokio::test]
+async fn text_in_pictures_that_are_attached_is_read_and_cited_there() {
+    let picture = include_bytes!("../fixtures/note.png");
+    let path = std::env::var("PATH").unwrap();
+    let server = Server::with(&[("PATH", &path)]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let mail = message(&[("note.png", picture), ("list.csv", b"Part,Price\nGasket,17\n")]);
+    let answer = tenant.client.upload("POST", &tenant.path("/documents"), &[file("fax.eml", mail.as_bytes())]).await;
+    let document = tenant.read(&id(&answer.is(201).json())).await;
+    let content = document["content"].as_str().unwrap();
+    if !recognizes() {
+        let warning = document["warnings"][0]["message"].as_str().unwrap();
+        assert!(warning.starts_with("note.png was left out") && !content.contains("note.png"), "{document}");
+        return;
+    }
+    let at = |text: &str| content.find(text).unwrap_or_else(|| panic!("{text} is not in {content}"));
+    assert!(
+        at("\n\n## Attachment: note.png\n\n") < at("October") && at("October") < at("\n\n## Attachment: list.csv\n\n"),
+        "{content}"
+    );
+    assert!(document["warnings"].is_null(), "{document}");
+    let answer = tenant.ask("When was the gasket of pump seven replaced?").await;
+    assert!(answer["message"].as_str().unwrap().contains("October"), "{answer}");
+    assert_eq!(answer["citations"][0]["label"], "fax.eml › note.png, page 1");
+}
+
 #[tokio::test]
 async fn without_text_recognition_a_picture_says_that_nothing_reads_it() {
     let server = Server::with(&[("CARREL_INGEST_OCR_LANGUAGES", "off")]);

@@ -15,15 +15,13 @@ use ignore::{DirEntry, WalkBuilder};
 use super::super::{Failure, Outcome};
 use crate::datadir::DataDir;
 use crate::digest::sha256;
+use crate::ingest::clutter::{is_clutter, is_of_system};
 
 /// Files of this name say, in gitignore's syntax, what is not taken in.
 pub const EXCEPTIONS: &str = ".carrelignore";
 
 /// Hexadecimal digits that tell folders of one name apart.
 const DIGITS: usize = 10;
-
-/// Endings of files that are on their way to another name.
-const TEMPORARY: [&str; 7] = ["swp", "swo", "swx", "tmp", "part", "partial", "crdownload"];
 
 /// A folder or a file that was named.
 pub struct Root {
@@ -58,6 +56,8 @@ pub struct Scan {
     pub files: Vec<Found>,
     /// Files that are perhaps being written: they are there, and no more is known of them.
     pub unsettled: Vec<Found>,
+    /// Files without a byte: they are there, and nothing of them goes in.
+    pub empty: Vec<Found>,
     /// Places that could not be read, by what they are called, and why. What is below them is not known.
     pub unread: Vec<(String, String)>,
     /// What was left out, in sentences.
@@ -142,10 +142,11 @@ impl Scan {
             if is_ours {
                 noted.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
             }
-            let is_wanted = hidden || entry.depth() == 0 || !is_clutter(entry.file_name(), is_directory(entry));
-            !is_ours && is_wanted && entry.file_name() != EXCEPTIONS
+            let name = entry.file_name().to_string_lossy();
+            let is_left_out = if hidden { is_of_system(&name) } else { is_clutter(&name, is_directory(entry)) };
+            !is_ours && (entry.depth() == 0 || !is_left_out) && entry.file_name() != EXCEPTIONS
         });
-        let mut links = 0;
+        let (mut links, empty) = (0, self.empty.len());
         for entry in walk.build() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -169,6 +170,10 @@ impl Scan {
         if links > 0 {
             self.notes.push(format!("links are not followed: {links} in {}", root.path.display()));
         }
+        let empty = self.empty.len() - empty;
+        if empty > 0 {
+            self.notes.push(format!("empty files are left out: {empty} in {}", root.path.display()));
+        }
         for directory in ours.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             self.notes.push(format!("{} is a data directory of Carrel, and is left out", directory.display()));
         }
@@ -181,7 +186,9 @@ impl Scan {
             return;
         };
         let stamp = Stamp { size: metadata.len(), modified: metadata.modified().ok() };
-        self.files.push(Found { path: path.to_owned(), source, folder: root.folder.clone(), stamp });
+        // One that was named itself is wanted, and fails where it is empty.
+        let files = if stamp.size == 0 && !root.is_file { &mut self.empty } else { &mut self.files };
+        files.push(Found { path: path.to_owned(), source, folder: root.folder.clone(), stamp });
     }
 
     /// Takes down what could not be read. What went while it was being looked at is simply not there.
@@ -215,17 +222,6 @@ fn is_directory(entry: &DirEntry) -> bool {
     entry.file_type().is_some_and(|kind| kind.is_dir())
 }
 
-/// What editors, browsers and packagers put into folders for themselves.
-pub fn is_clutter(name: &OsStr, is_directory: bool) -> bool {
-    let name = name.to_string_lossy();
-    if is_directory {
-        return name == "node_modules";
-    }
-    let between_hashes = name.starts_with('#') && name.ends_with('#');
-    let temporary = name.rsplit_once('.').is_some_and(|(_, ending)| TEMPORARY.contains(&ending));
-    name.ends_with('~') || name.starts_with("~$") || between_hashes || temporary || name == "4913"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,16 +232,5 @@ mod tests {
         assert_eq!(mark(one), mark(one));
         assert_ne!(mark(one), mark(other));
         assert!(mark(one).starts_with("docs-") && !mark(one).contains("srv"), "{}", mark(one));
-    }
-
-    #[test]
-    fn what_programs_leave_for_themselves_is_clutter() {
-        for name in ["notes.md~", "~$letter.docx", "#draft#", ".notes.md.swp", "film.mp4.part", "4913"] {
-            assert!(is_clutter(OsStr::new(name), false), "{name}");
-        }
-        for name in ["notes.md", "tmp", "swp", "#1.md", "~notes.md"] {
-            assert!(!is_clutter(OsStr::new(name), false), "{name}");
-        }
-        assert!(is_clutter(OsStr::new("node_modules"), true) && !is_clutter(OsStr::new("node_modules"), false));
     }
 }

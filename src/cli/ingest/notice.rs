@@ -7,7 +7,8 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use super::folder::{EXCEPTIONS, is_clutter};
+use super::folder::EXCEPTIONS;
+use crate::ingest::clutter::is_clutter;
 
 /// Sends a notice for what happens below `folders`, as long as what it gives is kept. A notice that does not fit is not
 /// missed: one is waiting already.
@@ -30,8 +31,10 @@ fn matters(event: &Event, folders: &[PathBuf], hidden: bool) -> bool {
         _ => true,
     };
     let is_wanted = |name: &OsStr| {
-        let is_hidden = name.to_string_lossy().starts_with('.') && name != EXCEPTIONS;
-        !is_hidden && !is_clutter(name, true) && !is_clutter(name, false)
+        let is_exception = name == EXCEPTIONS;
+        let name = name.to_string_lossy();
+        let is_hidden = name.starts_with('.') && !is_exception;
+        !is_hidden && !is_clutter(&name, true) && !is_clutter(&name, false)
     };
     let is_taken = |path: &Path| {
         let below = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());

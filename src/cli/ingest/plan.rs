@@ -78,7 +78,7 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
     let mut files = HashSet::new();
     let mut filled: HashSet<Arc<str>> = HashSet::new();
     let mut states: HashMap<String, String> = HashMap::new();
-    for file in &scan.unsettled {
+    for file in scan.unsettled.iter().chain(&scan.empty) {
         files.insert(file.source.clone());
         filled.extend(file.folder.clone());
     }

@@ -41,7 +41,7 @@ fn read(package: &mut Package<'_>, is_typed: bool) -> Result<Reader, Fault> {
     let main = relationships::main_part(package, "word/document.xml")?;
     let parts = relationships::of(package, &main)?;
     let mut reader = Reader { is_typed, ..Reader::default() };
-    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut reader.nesting.composer)?;
+    take_in(package, Vocabulary::OpenXml, &mut reader.nesting.composer)?;
     for part in &parts {
         match part.kind.as_str() {
             "styles" => reader.styles = Styles::read(&package.text(&part.target)?.unwrap_or_default())?,

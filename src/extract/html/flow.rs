@@ -85,7 +85,7 @@ impl Page {
             if !self.out.is_empty() && !self.out.ends_with("\n\n") {
                 self.out.push('\n');
             }
-        } else if !self.out.ends_with(". ") && !self.out.ends_with("- ") {
+        } else if ![". ", "- ", ": "].iter().any(|begun| self.out.ends_with(begun)) {
             self.line();
         }
     }

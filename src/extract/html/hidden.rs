@@ -1,4 +1,4 @@
-//! Elements that a page does not show.
+//! Elements that a page does not show, and those that it says are there to find one's way.
 
 use html5ever::tokenizer::Tag;
 
@@ -24,7 +24,7 @@ impl Hidden {
             Some((hidden, open)) if hidden == name && !tag.self_closing => *open += 1,
             _ => {}
         }
-        if self.element.is_none() && !tag.self_closing && !is_void(name) && is_hidden(tag) {
+        if self.element.is_none() && !tag.self_closing && !is_void(name) && (is_hidden(tag) || is_furniture(tag)) {
             self.element = Some((name.to_owned(), 1));
         }
     }
@@ -42,10 +42,25 @@ impl Hidden {
     }
 }
 
+/// Whether an element says that it is navigation or the like, as `nav` and `footer` are (WAI-ARIA 1.2, 5.3.4).
+fn is_furniture(tag: &Tag) -> bool {
+    if is_page(tag) {
+        return false;
+    }
+    let role = attribute(tag, "role").unwrap_or_default().to_ascii_lowercase();
+    let role = role.split_whitespace().next().unwrap_or_default();
+    matches!(role, "navigation" | "banner" | "contentinfo" | "search")
+}
+
+/// Whether an element is the page itself, or says nothing of how it is shown.
+fn is_page(tag: &Tag) -> bool {
+    tag.attrs.is_empty() || matches!(&*tag.name, "html" | "body" | "main" | "article")
+}
+
 /// Whether an element is not shown.
 pub fn is_hidden(tag: &Tag) -> bool {
     // The page itself may be hidden until a program shows it.
-    if tag.attrs.is_empty() || matches!(&*tag.name, "html" | "body" | "main" | "article") {
+    if is_page(tag) {
         return false;
     }
     let style = attribute(tag, "style").unwrap_or_default().to_ascii_lowercase();

@@ -108,6 +108,33 @@ impl Page {
     }
 }
 
+impl Page {
+    /// An item that is a term.
+    pub(super) fn term(&mut self, tag: &Tag) {
+        self.item(tag);
+        self.term = Some(self.target().len());
+    }
+
+    /// What a term means, on its line: `- term: what it means`.
+    pub(super) fn definition(&mut self, tag: &Tag) {
+        let (term, in_list) = (self.term.take(), !self.lists.is_empty());
+        let out = self.target();
+        let end = out.trim_end().len();
+        match term.map(|term| out.get(term..end).unwrap_or_default()) {
+            Some("") => {}
+            Some(text) if !text.contains('\n') => {
+                out.truncate(end);
+                out.push_str(": ");
+            }
+            None if in_list && end > 0 && !out.ends_with('\n') => {
+                out.truncate(end);
+                out.push_str("; ");
+            }
+            _ => self.item(tag),
+        }
+    }
+}
+
 impl Owed {
     /// The text with the numbers that it is owed.
     pub fn paid(self, text: String) -> String {

@@ -114,6 +114,8 @@ struct Page {
     fence: usize,
     lists: Vec<List>,
     owed: Owed,
+    /// Where the term begins that has no definition yet.
+    term: Option<usize>,
     tables: usize,
     row: Row,
     /// Columns of the table's first row; 0 before it.
@@ -184,12 +186,10 @@ impl Page {
                 let language = language_of(tag);
                 self.push_raw(&format!("{language}\n"));
             }
-            "dd" => {
-                self.line();
-                self.push_raw(": ");
-            }
-            "ul" | "ol" => self.open_list(tag),
+            "ul" | "ol" | "dl" => self.open_list(tag),
             "li" => self.item(tag),
+            "dt" => self.term(tag),
+            "dd" => self.definition(tag),
             "table" => {
                 if self.tables == 0 {
                     self.gap();
@@ -236,7 +236,7 @@ impl Page {
                     self.gap();
                 }
             }
-            "ul" | "ol" => {
+            "ul" | "ol" | "dl" => {
                 self.lists.pop();
                 if self.lists.is_empty() {
                     self.gap();
@@ -313,8 +313,6 @@ fn is_block(name: &str) -> bool {
             | "blockquote"
             | "figure"
             | "figcaption"
-            | "dl"
-            | "dt"
             | "address"
             | "details"
             | "summary"
@@ -394,7 +392,7 @@ mod tests {
         assert_eq!(extract(page).content, "````rust\nlet a = \"```\";\n````\n\n```\nx\n```\n\n\\# no heading");
         assert_eq!(
             extract("<dl><dt>Tide<dd>High water<dt>Ebb<dd>Low water</dl>").content,
-            "Tide\n: High water\n\nEbb\n: Low water"
+            "- Tide: High water\n- Ebb: Low water"
         );
     }
 
@@ -403,6 +401,24 @@ mod tests {
         let page = "<p>&lt;script&gt; tags<p>Regards<br><i>-</i>- <br>Kim<p>&#35; one<ul><li>&lt;!-- two</ul><h2>--</h2><p>1 &lt; 2";
         let expected = "\\<script> tags\n\nRegards\n\\--\nKim\n\n\\# one\n\n- \\<!-- two\n\n## \\--\n\n1 < 2";
         assert_eq!(extract(page).content, expected);
+    }
+
+    #[test]
+    fn terms_stand_with_their_definitions() {
+        let page = "<p>Words:</p><dl>\n<dt>Term</dt>\n<dd><p>One.</p></dd>\n<dd>Two</dd><dt>A<dt>B<dd>Both<ul><li>x</ul></dl><p>End";
+        assert_eq!(extract(page).content, "Words:\n\n- Term: One.\n- Two\n- A\n- B: Both\n  - x\n\nEnd");
+        let page =
+            "<dl><dd>None<dd>Two<dt><pre>code</pre></dt><dd>Of it</dl><table><tr><td><dl><dt>K<dd>V</dl><td>2</table>";
+        let expected = "- None; Two\n- ```\ncode\n```\n- Of it\n\n| - K: V | 2 |\n| --- | --- |";
+        assert_eq!(extract(page).content, expected);
+    }
+
+    #[test]
+    fn what_says_that_it_is_navigation_is_left_out() {
+        let page = "<div role=banner>Logo<div>Deep</div></div><form role='search'>Find</form><h1>Title</h1>\
+            <div role='Navigation menu'><ul><li>Home</ul></div><main role=main>Text</main><p role=contentinfo>(c)</p>";
+        assert_eq!(extract(page).content, "# Title\n\nText");
+        assert_eq!(extract("<div role=navigation>Menu<p>The rest").content, "Menu\n\nThe rest");
     }
 
     #[test]

@@ -1,25 +1,20 @@
 //! Messages and mailboxes: their headers, what they say, and what is attached to them.
 
+mod attachments;
+mod body;
 mod mailbox;
 
 use std::borrow::Cow;
 
-use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{Address, DateTime, Message, MessageParser, MessagePart};
 
 use super::composer::{Composer, folded};
 use super::fault::{Fault, Kind, Warning};
-use super::{Extracted, Format, Input, Structure, encoding, extract_within, html};
-use crate::place::Place;
+use super::{Extracted, Format, encoding};
 pub use mailbox::messages;
 
-/// Levels of the headings: a message's subject, and the name of what is attached to it.
+/// Level of the heading that is a message's subject.
 const SUBJECT: usize = 1;
-const ATTACHMENT: usize = 2;
-/// Documents that may lie within each other.
-const DEEPEST: usize = 3;
-/// Attachments of one message that are read, and their bytes.
-const ATTACHMENTS: usize = 200;
-const ATTACHED: usize = 64 << 20;
 /// Parts that hold parts. Each costs a search for its end, and a message within a message costs stack.
 const NESTED: usize = 1000;
 /// Bytes that are looked through for the ends of parts, all searches together.
@@ -33,15 +28,25 @@ const TOLD: usize = 500;
 /// Recipients that are named.
 const RECIPIENTS: usize = 100;
 
-/// A message with its attachments. `depth` counts the documents that it lies within.
+/// How what is attached is read.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    /// Documents that the message lies within.
+    depth: usize,
+    /// Whether pictures of text are wanted.
+    wants_scans: bool,
+}
+
+/// A message with its attachments. `depth` counts the documents that it lies within; the pictures of text that are
+/// attached come along where they are wanted.
 ///
 /// # Errors
 /// [`Kind::Damaged`] for what is no message; [`Kind::TooComplex`] for more parts or text than a document is given.
-pub fn extract(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
+pub fn extract(bytes: &[u8], depth: usize, wants_scans: bool) -> Result<Extracted, Fault> {
     let mut composer = Composer::default();
     let message = parse(bytes)?;
     facts(&message, &mut composer);
-    write(&message, "", depth, &mut composer)?;
+    write(&message, "", Reach { depth, wants_scans }, &mut composer)?;
     Ok(composer.finish(Format::Mail.media_type()))
 }
 
@@ -49,8 +54,9 @@ pub fn extract(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
 ///
 /// # Errors
 /// [`Kind::TooComplex`] for more text than a document is given.
-pub fn extract_mailbox(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
+pub fn extract_mailbox(bytes: &[u8], depth: usize, wants_scans: bool) -> Result<Extracted, Fault> {
     let mut composer = Composer::default();
+    let reach = Reach { depth, wants_scans };
     let mut count = 0usize;
     for (name, message) in messages(bytes) {
         count += 1;
@@ -59,7 +65,7 @@ pub fn extract_mailbox(bytes: &[u8], depth: usize) -> Result<Extracted, Fault> {
             composer.warnings.push(Warning::new(Kind::TooComplex, None, message));
             break;
         }
-        let written = parse(&message).and_then(|message| write(&message, "Message", depth, &mut composer));
+        let written = parse(&message).and_then(|message| write(&message, "Message", reach, &mut composer));
         match written {
             Ok(()) => {}
             Err(fault) if composer.check().is_err() => return Err(fault),
@@ -106,7 +112,7 @@ fn facts(message: &Message<'_>, composer: &mut Composer) {
 }
 
 /// Writes a message: its headers, its text, then its attachments. `untitled` is the heading of one without a subject.
-fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Composer) -> Result<(), Fault> {
+fn write(message: &Message<'_>, untitled: &str, reach: Reach, composer: &mut Composer) -> Result<(), Fault> {
     composer.heading(SUBJECT, message.subject().filter(|subject| !subject.trim().is_empty()).unwrap_or(untitled));
     let mut headers = String::new();
     for (name, people) in [("From", people(message.from())), ("To", people(message.to())), ("Cc", people(message.cc()))]
@@ -119,69 +125,8 @@ fn write(message: &Message<'_>, untitled: &str, depth: usize, composer: &mut Com
         headers.push_str(&format!("Date: {}\n", date.to_rfc822()));
     }
     composer.paragraph(&headers);
-    for part in message.text_body.iter().filter_map(|id| message.part(*id)) {
-        match &part.body {
-            PartType::Html(_) => append(&html::extract(&said(message, part)), SUBJECT, None, composer),
-            PartType::Text(_) => paragraphs(&said(message, part), composer),
-            _ => {}
-        }
-        composer.check()?;
-    }
-    let mut left = ATTACHED;
-    for (number, part) in message.attachments().enumerate() {
-        let name = attachment_name(part, number + 1);
-        let read = if number >= ATTACHMENTS {
-            Err(Fault::too_complex(format!("it has more than {ATTACHMENTS} attachments")))
-        } else if depth + 1 > DEEPEST {
-            Err(Fault::too_complex(format!("it lies within {DEEPEST} other documents")))
-        } else if part.len() > left {
-            Err(Fault::too_complex(format!("its attachments are larger than {} MiB", ATTACHED >> 20)))
-        } else {
-            left -= part.len();
-            attached(message, part, &name, depth)
-        };
-        match read {
-            Ok(found) => {
-                // Of a text whose white space is folded, no line is where it was.
-                let marked = found.marks.first().filter(|mark| mark.at == 0 && found.structure == Structure::Markdown);
-                let place = marked.map_or(Place::Nowhere, |mark| mark.place.clone());
-                composer.place(place.attached(&name));
-                composer.heading(ATTACHMENT, &format!("Attachment: {name}"));
-                append(&found, ATTACHMENT, Some(&name), composer);
-                composer.place(Place::Nowhere);
-            }
-            // Nothing is lost with pictures in a signature.
-            Err(fault) if fault.kind == Kind::NoText => {}
-            Err(fault) => leave_out(&name, &fault, composer),
-        }
-        composer.check()?;
-        if number >= ATTACHMENTS {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn attached(message: &Message<'_>, part: &MessagePart<'_>, name: &str, depth: usize) -> Result<Extracted, Fault> {
-    let declared = part.content_type().map(|kind| match kind.subtype() {
-        Some(subtype) => format!("{}/{subtype}", kind.ctype()),
-        None => kind.ctype().to_owned(),
-    });
-    if let PartType::Message(inner) = &part.body {
-        let mut composer = Composer::default();
-        write(inner, "", depth + 1, &mut composer)?;
-        return Ok(composer.finish(Format::Mail.media_type()));
-    }
-    let text;
-    let bytes = match &part.body {
-        PartType::Text(_) | PartType::Html(_) => {
-            text = said(message, part);
-            text.as_bytes()
-        }
-        _ => part.contents(),
-    };
-    let format = Format::detect(bytes, Some(name), declared.as_deref())?;
-    extract_within(Input { bytes, format, name: Some(name), charset: None, wants_scans: false }, depth + 1)
+    body::write(message, composer)?;
+    attachments::write(message, reach, composer)
 }
 
 /// What a part of text says. Where its encoding is not stated, or not rightly, it is told from the bytes.
@@ -197,21 +142,6 @@ fn said<'a>(message: &'a Message<'_>, part: &'a MessagePart<'_>) -> Cow<'a, str>
     Cow::Borrowed(text)
 }
 
-/// Adds what was made of a part, its headings below `level`.
-fn append(found: &Extracted, level: usize, attachment: Option<&str>, composer: &mut Composer) {
-    match found.structure {
-        Structure::Markdown => composer.append(found, level, attachment),
-        Structure::Plain => {
-            paragraphs(&found.content, composer);
-            composer.warnings.extend(found.warnings.iter().cloned());
-        }
-        Structure::Code => {
-            composer.code("", &found.content);
-            composer.warnings.extend(found.warnings.iter().cloned());
-        }
-    }
-}
-
 fn paragraphs(text: &str, composer: &mut Composer) {
     let mut paragraph = String::new();
     for line in text.lines().chain([""]) {
@@ -223,15 +153,6 @@ fn paragraphs(text: &str, composer: &mut Composer) {
             paragraph.push('\n');
         }
     }
-}
-
-fn attachment_name(part: &MessagePart<'_>, number: usize) -> String {
-    let stated = part.attachment_name().map(folded).filter(|name| !name.is_empty());
-    let name = stated.or_else(|| match &part.body {
-        PartType::Message(message) => message.subject().map(folded),
-        _ => None,
-    });
-    name.map(|name| name.chars().take(200).collect()).unwrap_or_else(|| format!("part {number}"))
 }
 
 /// Tells that a part was left out, and why.
@@ -286,7 +207,7 @@ mod tests {
         --x\r\nContent-Type: message/rfc822\r\n\r\nSubject: Inner\r\nFrom: c@example.com\r\n\r\nForwarded words.\r\n--x--\r\n";
 
     fn read(bytes: &[u8]) -> Extracted {
-        extract(bytes, 0).unwrap()
+        extract(bytes, 0, false).unwrap()
     }
 
     #[test]
@@ -317,7 +238,7 @@ mod tests {
              --x\nContent-Type: text/html\n\n<h1>Page</h1><p>Body.</p>\n--x\n{inner}--x\n{notes}--x--\n\n\
              From b@x Sat Jan  3 01:05:35 1996\nSubject: Next\n\nIts text.\n"
         );
-        let found = extract_mailbox(mailbox.as_bytes(), 0).unwrap();
+        let found = extract_mailbox(mailbox.as_bytes(), 0, false).unwrap();
         let expected = "# Outer\n\n## Page\n\nBody.\n\n## Attachment: a.eml\n\n### Inner\n\nForwarded words.\n\n\
             #### Attachment: b.md\n\n    # code\n\n##### Title\n\nsixth line\n\n```\n# open\n```\n\n## Attachment: c.txt\n\nNotes.\n\n# Next\n\nIts text.";
         assert_eq!(found.content, expected);
@@ -347,7 +268,7 @@ mod tests {
     #[test]
     fn messages_within_messages_end() {
         let nested = format!("Subject: x\n{}\nText", "Content-Type: message/rfc822\n\n".repeat(100_000));
-        assert_eq!(extract(nested.as_bytes(), 0).unwrap_err().kind, Kind::TooComplex);
+        assert_eq!(extract(nested.as_bytes(), 0, false).unwrap_err().kind, Kind::TooComplex);
         let deep = format!("{}Subject: core\n\nText", "Subject: shell\nContent-Type: message/rfc822\n\n".repeat(900));
         let found = read(deep.as_bytes());
         assert!(found.warnings.iter().any(|warning| warning.code == "too_complex"), "{:?}", found.warnings);
@@ -357,7 +278,7 @@ mod tests {
     fn a_mailbox_has_a_heading_for_each_message() {
         let mailbox = b"From a@x Sat Jan  3 01:05:34 1996\nSubject: One\nFrom: a@x\n\n>From here.\n\n\
             From b@x Sat Jan  3 01:05:35 1996\nSubject: Two\nFrom: b@x\n\nThere.\n";
-        let found = extract_mailbox(mailbox, 0).unwrap();
+        let found = extract_mailbox(mailbox, 0, false).unwrap();
         assert_eq!(found.content, "# One\n\nFrom: a@x\n\nFrom here.\n\n# Two\n\nFrom: b@x\n\nThere.");
     }
 
@@ -366,10 +287,10 @@ mod tests {
         fn mutated_messages_are_read_or_refused(at in 0..REPORT.len(), byte in any::<u8>(), end in 0..REPORT.len()) {
             let mut bytes = REPORT.as_bytes().to_vec();
             bytes[at] = byte;
-            let _ = extract(&bytes, 0);
+            let _ = extract(&bytes, 0, true);
             bytes.truncate(end);
-            let _ = extract(&bytes, 0);
-            let _ = extract_mailbox(&bytes, 0);
+            let _ = extract(&bytes, 0, true);
+            let _ = extract_mailbox(&bytes, 0, true);
         }
     }
 }

@@ -8,7 +8,7 @@ mod styles;
 use std::collections::HashSet;
 
 use super::Extracted;
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, Warning};
 use super::nesting::{Block, Nesting, flattened};
 use super::package::Package;
 use super::properties::{Vocabulary, take_in};
@@ -16,7 +16,7 @@ use super::xml_events::{Element, Node, Nodes};
 use crate::place::Place;
 use styles::Styles;
 
-/// Rows that one row of a file stands for.
+/// Cells that one row of a file stands for, its rows and columns multiplied.
 const MOST_REPEATED: usize = 1000;
 /// Lists within each other.
 const DEEPEST_LIST: usize = 100;
@@ -27,7 +27,7 @@ const DEEPEST_LIST: usize = 100;
 /// [`Kind::Damaged`] and [`Kind::TooComplex`].
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut reader = Reader::default();
-    take_in(package, "meta.xml", Vocabulary::OpenDocument, &mut reader.nesting.composer)?;
+    take_in(package, Vocabulary::OpenDocument, &mut reader.nesting.composer)?;
     let shared = package.text("styles.xml")?.unwrap_or_default();
     let Some(content) = package.text("content.xml")? else {
         return Err(Fault::new(Kind::Damaged, "the file is damaged: content.xml is missing in it"));
@@ -43,6 +43,10 @@ pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
         footers.into_iter().for_each(|block| reader.nesting.put(block));
     }
     reader.nesting.check()?;
+    if reader.left_out > 0 {
+        let message = format!("{} rows of tables were left out that repeat others", reader.left_out);
+        reader.nesting.composer.warnings.push(Warning::new(Kind::TooComplex, None, message));
+    }
     Ok(reader.nesting.composer.finish(""))
 }
 
@@ -60,9 +64,11 @@ struct Reader {
     /// Notes of the open slide.
     notes: Vec<Block>,
     in_notes: bool,
-    /// Columns and rows that the open cell and row stand for.
+    /// Columns that the open row has, and rows that it stands for.
     columns: usize,
     rows: usize,
+    /// Rows that were left out because they repeat others.
+    left_out: usize,
 }
 
 struct List {
@@ -151,11 +157,12 @@ impl Reader {
                 }
             }
             "table" => self.nesting.open_table(),
-            "table-row" => self.rows = element.number("number-rows-repeated").unwrap_or(1),
+            "table-row" => (self.columns, self.rows) = (0, element.number("number-rows-repeated").unwrap_or(1)),
             "table-cell" | "covered-table-cell" => {
-                self.columns = element.number("number-columns-repeated").unwrap_or(1);
+                let columns = element.number("number-columns-repeated").unwrap_or(1);
+                self.columns = self.columns.saturating_add(columns);
                 self.nesting.open_cell(0);
-                self.nesting.span(self.columns);
+                self.nesting.span(columns);
             }
             "frame" | "custom-shape" => {
                 let class = element.attribute("class");
@@ -196,7 +203,13 @@ impl Reader {
             "note-body" | "text-box" => self.nesting.close_aside(),
             "list" => drop(self.lists.pop()),
             "table" => self.nesting.close_table(),
-            "table-row" => self.nesting.close_row(self.rows.min(MOST_REPEATED)),
+            "table-row" => {
+                let rows = self.rows.min((MOST_REPEATED / self.columns.max(1)).max(1));
+                if self.nesting.row_has_text() {
+                    self.left_out = self.left_out.saturating_add(self.rows.saturating_sub(rows));
+                }
+                self.nesting.close_row(rows);
+            }
             "table-cell" | "covered-table-cell" => self.nesting.close_cell(),
             "frame" | "custom-shape" => drop(self.frames.pop()),
             "notes" => {
@@ -266,13 +279,27 @@ mod tests {
             </text:list-item></text:list></text:list-item><text:list-item><text:p>two</text:p></text:list-item></text:list>\
             <table:table><table:table-row><table:table-cell table:number-columns-spanned='2'><text:p>K</text:p></table:table-cell>\
             <table:covered-table-cell/></table:table-row><table:table-row table:number-rows-repeated='2'>\
-            <table:table-cell><text:p>x</text:p></table:table-cell><table:table-cell table:number-columns-repeated='16384'/>\
+            <table:table-cell><text:p>x</text:p></table:table-cell><table:table-cell table:number-columns-repeated='400'/>\
             </table:table-row></table:table></office:text>";
         let found = read("text", body, styles).content;
         let expected = "Head\n\n# Top\n\n## Two\n\nA b c\n\nnote\n\n1. one\n  - dot\n2. two\n\n| K |";
         assert!(found.starts_with(expected), "{found}");
         assert_eq!(found.matches("\n| x |").count(), 2);
         assert!(found.len() < 20_000 && !found.contains("gone"));
+    }
+
+    #[test]
+    fn rows_that_repeat_others_without_end_are_left_out_and_named() {
+        let row = |columns: &str| {
+            format!(
+                "<table:table-row table:number-rows-repeated='1000000'><table:table-cell><text:p>xyz</text:p></table:table-cell>\
+                 <table:table-cell {columns}><text:p>more</text:p></table:table-cell></table:table-row>"
+            )
+        };
+        let rows = [row(""), row("table:number-columns-repeated='16384'"), "<table:table-row/>".to_owned()].concat();
+        let found = read("text", &format!("<office:text><table:table>{rows}</table:table></office:text>"), "");
+        assert_eq!(found.content.matches("xyz").count(), 501);
+        assert_eq!(found.warnings[0].message, "1999499 rows of tables were left out that repeat others");
     }
 
     #[test]

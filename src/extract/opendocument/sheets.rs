@@ -4,12 +4,12 @@
 use crate::extract::Extracted;
 use crate::extract::cells::{Sheet, Workbook};
 use crate::extract::composer::LONGEST;
-use crate::extract::fault::{Fault, Kind};
+use crate::extract::fault::{Fault, Kind, Warning};
 use crate::extract::package::Package;
 use crate::extract::properties::{Vocabulary, take_in};
 use crate::extract::xml_events::{Element, Node, Nodes};
 
-/// Columns that one cell with text is repeated to, and rows that one row with text is.
+/// Cells that one cell or row with text is repeated to, its rows and columns multiplied.
 const MOST_REPEATED: u32 = 1000;
 
 /// The text of a workbook.
@@ -18,7 +18,7 @@ const MOST_REPEATED: u32 = 1000;
 /// [`Kind::Damaged`] and [`Kind::TooComplex`].
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut workbook = Workbook::default();
-    take_in(package, "meta.xml", Vocabulary::OpenDocument, &mut workbook.composer)?;
+    take_in(package, Vocabulary::OpenDocument, &mut workbook.composer)?;
     let Some(content) = package.text("content.xml")? else {
         return Err(Fault::new(Kind::Damaged, "the file is damaged: content.xml is missing in it"));
     };
@@ -40,6 +40,8 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
     let (mut row, mut column, mut rows) = (0u32, 0u32, 1u32);
     let mut in_row: Vec<(u32, String)> = Vec::new();
     let mut in_row_bytes = 0usize;
+    // Cells that the open row stands for, and those of the open sheet that were left out.
+    let (mut stated, mut left_out) = (0u64, 0u64);
     let mut in_paragraph = 0usize;
     while let Some(node) = nodes.next()? {
         match node {
@@ -72,6 +74,7 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                     let shown = if text.trim().is_empty() { value } else { text };
                     if !shown.trim().is_empty() {
                         let times = usize::try_from(columns.min(MOST_REPEATED)).unwrap_or(1);
+                        stated += u64::from(columns);
                         in_row_bytes += times * (shown.len() + size_of::<(u32, String)>());
                         if in_row_bytes > LONGEST {
                             return Err(Fault::too_complex(format!("a row is longer than {} MiB", LONGEST >> 20)));
@@ -84,8 +87,12 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                 "table-row" => {
                     let cells = std::mem::take(&mut in_row);
                     in_row_bytes = 0;
+                    let wanted = std::mem::take(&mut stated).saturating_mul(u64::from(rows));
                     if let Some(sheet) = sheet.as_mut().filter(|_| !cells.is_empty()) {
-                        for offset in 0..rows.min(MOST_REPEATED) {
+                        let columns = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+                        let rows = rows.min((MOST_REPEATED / columns).max(1));
+                        left_out = left_out.saturating_add(wanted.saturating_sub(u64::from(columns) * u64::from(rows)));
+                        for offset in 0..rows {
                             for (column, text) in &cells {
                                 workbook.take(sheet, (row.saturating_add(offset), *column), text.clone())?;
                             }
@@ -95,6 +102,7 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
                 }
                 "table" if cell.is_none() => {
                     if let Some(sheet) = sheet.take() {
+                        note(std::mem::take(&mut left_out), &sheet, workbook);
                         workbook.close(sheet)?;
                     }
                 }
@@ -103,6 +111,14 @@ fn read(content: &str, workbook: &mut Workbook) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Tells how many cells were left out that only repeat others.
+fn note(left_out: u64, sheet: &Sheet, workbook: &mut Workbook) {
+    if left_out > 0 {
+        let message = format!("in the sheet {:?}, {left_out} cells were left out that repeat others", sheet.name());
+        workbook.composer.warnings.push(Warning::new(Kind::TooComplex, None, message));
+    }
 }
 
 fn begun(element: &Element<'_>) -> Cell {
@@ -143,5 +159,25 @@ mod tests {
         assert_eq!(found.content, "# S\n\n| 12.5% | ab |\n| --- | --- |\n| 7 | 7 |\n| 7 | 7 |");
         let place = crate::place::locate(&found.marks, &found.content, 0, &(40..found.content.len())).unwrap();
         assert_eq!(place.to_string(), "S!C1000002:D1000003");
+        assert_eq!(found.warnings, []);
+    }
+
+    #[test]
+    fn a_cell_that_fills_a_sheet_is_taken_a_thousand_times_and_the_rest_is_named() {
+        let sheet = |rows: u32, columns: u32| {
+            let content = format!(
+                "<c><table:table table:name='S'><table:table-row table:number-rows-repeated='{rows}'>\
+                 <table:table-cell table:number-columns-repeated='{columns}'><text:p>xyz</text:p></table:table-cell>\
+                 </table:table-row></table:table></c>"
+            );
+            let mimetype = "application/vnd.oasis.opendocument.spreadsheet";
+            let found = extract(&tests::zipped(&[("mimetype", mimetype), ("content.xml", &content)])).unwrap();
+            (found.content.matches("xyz").count(), found.warnings.into_iter().map(|warning| warning.message).collect())
+        };
+        let all: Vec<String> = Vec::new();
+        assert_eq!(sheet(10, 100), (1000, all));
+        let rest = |cells: u64| vec![format!("in the sheet \"S\", {cells} cells were left out that repeat others")];
+        assert_eq!(sheet(1_048_576, 16_384), (1000, rest(1_048_576 * 16_384 - 1000)));
+        assert_eq!(sheet(1_048_576, 3), (999, rest(1_048_576 * 3 - 999)));
     }
 }

@@ -25,6 +25,9 @@ const LARGEST: u64 = 256 << 20;
 const LARGE_PART: u64 = 8 << 20;
 const LARGEST_RATIO: u64 = 200;
 
+/// How the record begins that ends a zip (APPNOTE.TXT, 4.3.16).
+const END_OF_DIRECTORY: &[u8] = b"PK\x05\x06";
+
 /// An opened package.
 pub struct Package<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
@@ -60,8 +63,7 @@ impl<'a> Package<'a> {
     /// # Errors
     /// [`Kind::Damaged`] where there is none, [`Kind::TooComplex`] where it is too long.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Fault> {
-        let archive =
-            ZipArchive::new(Cursor::new(bytes)).map_err(|e| Fault::damaged(format!("it is no whole zip: {e}")))?;
+        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| unopened(bytes, e))?;
         if archive.len() > MOST_PARTS {
             return Err(Fault::too_complex(format!("it has more than {MOST_PARTS} parts")));
         }
@@ -143,6 +145,14 @@ impl std::io::Write for Counted {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// What is said of a zip that cannot be opened; `tail` are its last bytes.
+pub fn unopened(tail: &[u8], cause: impl std::fmt::Display) -> Fault {
+    match memchr::memmem::find(tail, END_OF_DIRECTORY) {
+        None => Fault::new(Kind::Damaged, "the archive breaks off: its directory is missing"),
+        Some(_) => Fault::damaged(format!("it is no whole zip: {cause}")),
     }
 }
 

@@ -27,6 +27,7 @@ use hayro_interpret::hayro_syntax::object::Dict;
 use hayro_interpret::hayro_syntax::{LoadPdfError, Pdf};
 
 use super::composer::Composer;
+use super::scans::{LARGEST as LARGEST_SCANS, MOST as MOST_SCANS};
 use super::{Extracted, Fault, Format, Kind, Scan, Warning};
 use crate::place::Place;
 use headings::Headings;
@@ -41,9 +42,6 @@ const MOST_PAGES: usize = 20_000;
 const LONGEST: Duration = Duration::from_secs(80);
 /// Warnings of one kind that are given page by page.
 const MOST_WARNINGS: usize = 100;
-/// Pictures of pages that are given, and their bytes in all.
-const MOST_SCANS: usize = 500;
-const LARGEST_SCANS: usize = 96 << 20;
 
 /// Makes text of a PDF.
 ///
@@ -243,7 +241,7 @@ fn scan<'a>(
         return;
     }
     if let Some(image) = page::picture(page, read, cache).filter(|image| bytes + image.len() <= LARGEST_SCANS) {
-        composer.scans.push(Scan { page: number, at: composer.len(), image });
+        composer.scans.push(Scan::new(number, composer.len(), image));
     }
 }
 

@@ -30,6 +30,7 @@ pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fa
     let mut formats: Option<Vec<NumberFormat>> = None;
     for name in sheets(&book, package)? {
         let mut sheet = Sheet::new(&name);
+        let mut has_empty = false;
         let read = guarded(|| -> Result<Result<(), Fault>, calamine::XlsxError> {
             let mut cells = book.worksheet_cells_reader(&name)?;
             let formats = formats.get_or_insert_with(|| {
@@ -38,6 +39,7 @@ pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fa
                 cells.styles().iter().map(|style| NumberFormat::new(&code(style).unwrap_or_default())).collect()
             });
             while let Some((cell, style)) = cells.next_cell_with_style_id()? {
+                has_empty |= matches!(cell.get_value(), DataRef::Empty);
                 let text = match (cell.get_value(), formats.get(style)) {
                     (DataRef::Float(value), Some(format)) => format.shown(*value, rounded),
                     (value, _) => shown(&value.clone().into()),
@@ -48,9 +50,32 @@ pub fn open_xml(bytes: &[u8], package: &mut Package<'_>) -> Result<Extracted, Fa
             }
             Ok(Ok(()))
         });
+        // Only such a sheet is read twice: the first reading tells formats, and no formulas.
+        let without = if has_empty { guarded(|| formulas_without_value(&mut book, &name)).unwrap_or(0) } else { 0 };
+        if without > 0 {
+            let message = without_value(&name, without);
+            workbook.composer.warnings.push(Warning::new(Kind::NoText, None, message));
+        }
         close(&mut workbook, sheet, read)?;
     }
     workbook.finish("")
+}
+
+/// How many formulas of a sheet nobody has computed yet.
+fn formulas_without_value(book: &mut Xlsx<Cursor<&[u8]>>, name: &str) -> Result<usize, calamine::XlsxError> {
+    let mut cells = book.worksheet_cells_reader(name)?;
+    let mut count = 0;
+    while let Some(cell) = cells.next_cell_with_formula_metadata()? {
+        count += usize::from(cell.formula.is_some() && matches!(cell.value, DataRef::Empty));
+    }
+    Ok(count)
+}
+
+fn without_value(sheet: &str, count: usize) -> String {
+    let have = if count == 1 { "formula has" } else { "formulas have" };
+    format!(
+        "in the sheet {sheet:?}, {count} {have} no stored value: open the file in a spreadsheet program and save it once"
+    )
 }
 
 /// The text of a binary workbook.
@@ -115,7 +140,7 @@ pub fn compound(bytes: &[u8], records: &[u8]) -> Result<Extracted, Fault> {
 /// from here on.
 fn begun(package: &mut Package<'_>) -> Result<Workbook, Fault> {
     let mut workbook = Workbook::default();
-    take_in(package, "docProps/core.xml", Vocabulary::OpenXml, &mut workbook.composer)?;
+    take_in(package, Vocabulary::OpenXml, &mut workbook.composer)?;
     let read =
         |name: &&str| name.starts_with("xl/") && !name.starts_with("xl/media/") && !name.ends_with("vbaproject.bin");
     let names: Vec<String> = package.names().filter(read).map(str::to_owned).collect();
@@ -230,6 +255,16 @@ mod tests {
         assert_eq!(place.to_string(), "Sales!B5:C5");
         assert_eq!(found.warnings.len(), 1);
         assert!(found.warnings[0].message.contains("Lost"));
+    }
+
+    #[test]
+    fn formulas_that_nobody_has_computed_are_told() {
+        let rows = "<row r='1'><c r='A1'><v>1</v></c><c r='B1'><f>A1*2</f></c><c r='C1'><f>A1*3</f><v/></c><c r='D1' s='1'/>\
+            <c r='E1'><f>A1*4</f><v>4</v></c><c r='F1' t='str'><f>T(D1)</f><v></v></c></row>";
+        let found = extract(&workbook(rows)).unwrap();
+        let said = "in the sheet \"Sales\", 2 formulas have no stored value";
+        assert!(found.warnings[0].message.starts_with(said), "{:?}", found.warnings);
+        assert!(!found.warnings.iter().skip(1).any(|warning| warning.message.contains("formula")));
     }
 
     #[test]
