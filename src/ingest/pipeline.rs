@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::chunk::{self, Budget, Tokens};
 use super::facts::Facts;
-use super::{origin, source, tables};
+use super::{source, tables};
 use crate::datadir::Uploaded;
 use crate::digest::sha256 as sha256_of;
 use crate::embed::{Cached, Embedder, Purpose};
@@ -136,7 +136,7 @@ impl Pipeline {
             title.or(extracted.title).or_else(|| file_name.as_deref().map(|name| source::stem(name).to_owned()));
         let title =
             title.unwrap_or_else(|| first_line(&extracted.content)).chars().take(LONGEST_TITLE).collect::<String>();
-        let mut facts = origin::believed(extracted.metadata);
+        let mut facts = extracted.metadata;
         facts.extend(metadata.unwrap_or_default());
         let tokens = ModelTokens(self.embedder.as_ref());
         let budget = self.budget(&title, chunk_tokens);
