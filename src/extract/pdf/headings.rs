@@ -30,7 +30,7 @@ impl Headings {
         let paragraphs = || {
             parts.clone().filter_map(|part| match part {
                 Part::Paragraph(paragraph) => Some(paragraph),
-                Part::Table(_) | Part::Code(_) => None,
+                Part::Table(_) | Part::Code(_) | Part::Running(_) => None,
             })
         };
         let (mut sizes, mut bold, mut all) = (BTreeMap::<i32, usize>::new(), 0, 0);

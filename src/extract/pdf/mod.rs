@@ -11,6 +11,7 @@ mod furniture;
 mod glyphs;
 mod headings;
 mod hyphens;
+mod labels;
 mod page;
 mod paragraphs;
 mod scan;
@@ -148,15 +149,16 @@ fn compose(
     composer: &mut Composer,
 ) -> Result<(), Fault> {
     let mut edges: Vec<_> = pages.iter_mut().map(|page| (page.height, std::mem::take(&mut page.segments))).collect();
-    furniture::remove(&mut edges);
+    let running = furniture::remove(&mut edges);
     code::judge(edges.iter_mut().flat_map(|(_, segments)| segments));
     let mut words = Words::default();
     let mut written: Vec<Vec<Part>> = Vec::with_capacity(pages.len());
-    for ((_, segments), page) in edges.into_iter().zip(&mut pages) {
+    for (((_, segments), running), page) in edges.into_iter().zip(running).zip(&mut pages) {
         segments.iter().for_each(|segment| words.learn(&segment.text));
         let blocks = columns::blocks(segments);
         let across = std::mem::take(&mut page.across);
-        written.push(blocks.into_iter().chain(across).flat_map(paragraphs::parts).collect());
+        let parts = blocks.into_iter().chain(across).flat_map(paragraphs::parts);
+        written.push(paragraphs::running(running).chain(parts).collect());
     }
     let headings = Headings::new(written.iter().flatten(), outline);
     let cache = InterpreterCache::new();
@@ -193,6 +195,11 @@ fn write(parts: &[Part], headings: &Headings, words: &Words, page: u32, composer
             }
             Part::Code(text) => {
                 composer.code("", text);
+                list.clear();
+                continue;
+            }
+            Part::Running(text) => {
+                composer.paragraph(text);
                 list.clear();
                 continue;
             }

@@ -10,6 +10,8 @@ pub enum Part {
     Paragraph(Paragraph),
     Table(Vec<Vec<String>>),
     Code(String),
+    /// A running header or footer, where it is told.
+    Running(String),
 }
 
 /// Lines that belong together.
@@ -56,6 +58,11 @@ pub fn parts(mut block: Vec<Segment>) -> Vec<Part> {
     flush(&mut text, &mut parts);
     parts.extend(tables.filter_map(|table| table.table).map(Part::Table));
     parts
+}
+
+/// The lines of running headers and footers.
+pub fn running(mut segments: Vec<Segment>) -> impl Iterator<Item = Part> {
+    rows(&mut segments).into_iter().filter_map(line).map(|line| Part::Running(line.text))
 }
 
 fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
