@@ -11,6 +11,8 @@ const LARGER: f64 = 1.15;
 /// Longest heading, in letters, and longest one that only its weight tells.
 const LONGEST: usize = 200;
 const LONGEST_BOLD: usize = 90;
+/// Lines of a heading.
+const MOST_LINES: usize = 3;
 /// Levels that sizes are told apart by.
 const LEVELS: usize = 4;
 
@@ -53,10 +55,10 @@ impl Headings {
 
     /// The level of a paragraph that is a heading, from 1.
     pub fn level(&self, paragraph: &Paragraph) -> Option<usize> {
-        let text = paragraph.lines.join(" ");
         if !is_short(paragraph, LONGEST) {
             return None;
         }
+        let text = paragraph.lines.join(" ");
         if self.is_larger(paragraph) {
             let size = half_points(paragraph.size);
             let place = self.sizes.iter().position(|other| *other == size).unwrap_or(0);
@@ -78,12 +80,15 @@ impl Headings {
 }
 
 fn is_short(paragraph: &Paragraph, longest: usize) -> bool {
+    if paragraph.lines.len() > MOST_LINES {
+        return false;
+    }
     let letters = paragraph.lines.iter().flat_map(|line| line.chars());
     let (all, alphabetic) = letters.fold((0, 0), |(all, some), c| (all + 1, some + usize::from(c.is_alphabetic())));
     // An initial or a number set large is no heading.
     let is_word =
         alphabetic >= 2 || (alphabetic >= 1 && paragraph.lines.iter().all(|line| line.chars().all(|c| c > '\u{2E80}')));
-    paragraph.lines.len() <= 3 && all <= longest && is_word && 3 * alphabetic >= all
+    all <= longest && is_word && 3 * alphabetic >= all
 }
 
 /// Whether this begins with the number of a section and goes on with a name.

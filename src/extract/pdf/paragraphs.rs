@@ -4,6 +4,7 @@ use super::aligned::{self, Rows};
 use super::code;
 use super::columns::median;
 use super::segments::{Segment, rows};
+use crate::extract::composer::folded;
 
 /// A part of a page, in the order of reading.
 pub enum Part {
@@ -21,6 +22,12 @@ pub struct Paragraph {
     pub left: f64,
     pub size: f64,
     pub is_bold: bool,
+    /// Whether nothing of its block stands before it.
+    pub begins_block: bool,
+    /// Whether its last line ends where lines of its block do.
+    pub is_full: bool,
+    /// The lines that further pages begin with, and those pages.
+    pub turns: Vec<(usize, u32)>,
 }
 
 /// What a list's item begins with.
@@ -57,6 +64,9 @@ pub fn parts(mut block: Vec<Segment>) -> Vec<Part> {
     }
     flush(&mut text, &mut parts);
     parts.extend(tables.filter_map(|table| table.table).map(Part::Table));
+    if let Some(Part::Paragraph(first)) = parts.first_mut() {
+        first.begins_block = true;
+    }
     parts
 }
 
@@ -91,6 +101,7 @@ fn line(row: Vec<Segment>) -> Option<Line> {
     let mut whole = row.next()?;
     row.for_each(|next| whole.join(next));
     let Segment { text, left, right, baseline, size, is_bold, .. } = whole;
+    let text = Some(folded(&text)).filter(|text| !text.is_empty())?;
     Some(Line { text, left, right, baseline, size, is_bold })
 }
 
@@ -108,11 +119,18 @@ fn paragraphs(lines: Vec<Line>) -> Vec<Paragraph> {
             Some(paragraph) => {
                 paragraph.lines.push(line.text.clone());
                 paragraph.is_bold &= line.is_bold;
+                paragraph.is_full = !edges.is_short(&line);
             }
-            None => {
-                let (lines, left, size, is_bold) = (vec![line.text.clone()], line.left, line.size, line.is_bold);
-                found.push(Paragraph { lines, marker, left, size, is_bold });
-            }
+            None => found.push(Paragraph {
+                lines: vec![line.text.clone()],
+                marker,
+                left: line.left,
+                size: line.size,
+                is_bold: line.is_bold,
+                begins_block: false,
+                is_full: !edges.is_short(&line),
+                turns: Vec::new(),
+            }),
         }
         last = Some(line);
     }
@@ -141,13 +159,16 @@ impl Edges {
         Edges { left, right, leading }
     }
 
+    fn is_short(&self, line: &Line) -> bool {
+        line.right < self.right - 0.3 * (self.right - self.left)
+    }
+
     fn goes_on(&self, paragraph: &Paragraph, last: &Line, line: &Line, marker: Option<Marker>) -> bool {
         let size = last.size.max(line.size);
         let step = line.baseline - last.baseline;
         // Without a measure of its own, text is set at most this far apart.
         let usual = self.leading.map_or(1.75 * size, |leading| (1.3 * leading).max(1.2 * size));
-        let width = self.right - self.left;
-        let is_short = last.right < self.right - 0.3 * width;
+        let is_short = self.is_short(last);
         // A sentence that a full line leaves open goes on, however far below.
         let is_open = !is_short && !ends(&last.text) && line.text.starts_with(char::is_lowercase);
         let furthest = if is_open { usual.max(2.3 * size) } else { usual };
@@ -182,7 +203,7 @@ impl Edges {
 }
 
 /// Whether a line ends a sentence.
-fn ends(text: &str) -> bool {
+pub fn ends(text: &str) -> bool {
     text.trim_end_matches(['"', '”', '’', ')', '»']).ends_with(['.', '!', '?', ':', '。', '！', '？', '：'])
 }
 

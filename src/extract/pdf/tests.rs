@@ -78,6 +78,63 @@ fn pages_are_marked() {
 }
 
 #[test]
+fn a_sentence_goes_on_over_the_end_of_its_page() {
+    let page = |number: u32, lines: [&str; 2]| {
+        text(&[
+            (50, 780, 9, "Handbook"),
+            (50, 700, 12, lines[0]),
+            (50, 686, 12, lines[1]),
+            (300, 20, 9, &format!("- {number} -")),
+        ])
+    };
+    let file = pages(&[
+        page(1, ["The nurse on duty checks the cabinet", "on the ward each morning and signs"]),
+        page(2, ["the form, of which there is a copy on", "the wall, before noon and in the after-"]),
+        page(3, ["noon, and goes home when all is well.", "Each form is kept for ten full years"]),
+        page(4, ["Forms are kept for ten full years and", "never leave the house."]),
+    ]);
+    let found = extract(&file, false).unwrap();
+    let expected = "Handbook\n\nThe nurse on duty checks the cabinet on the ward each morning and signs the form, of which \
+                    there is a copy on the wall, before noon and in the afternoon, and goes home when all is well. Each \
+                    form is kept for ten full years\n\nForms are kept for ten full years and never leave the house.";
+    assert_eq!(found.content, expected);
+    let marks: Vec<(&str, Place)> =
+        found.marks.iter().map(|mark| (&expected[mark.at..mark.at + 5], mark.place.clone())).collect();
+    let begins = ["Handb", "the f", "noon,", "Forms"];
+    assert_eq!(marks, begins.into_iter().zip((1..).map(Place::Page)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_sentence_goes_on_in_the_next_column_and_not_under_a_heading_or_table() {
+    let column = |x, lines: [&'static str; 4]| {
+        [700, 686, 672, 658].into_iter().zip(lines).map(move |(y, line)| (x, y, 10, line))
+    };
+    let left = [
+        "Foxes live in woods near to",
+        "towns, where berries, mice",
+        "and hens are to be had. They",
+        "are seldom seen by day and",
+    ];
+    let right = [
+        "never by those who look for",
+        "them, which is as they like",
+        "it. Nobody knows how many",
+        "there are of them in all.",
+    ];
+    let lines: Vec<_> = column(50, left).chain(column(310, right)).collect();
+    assert_eq!(content(&pages(&[text(&lines)])), [left.join(" "), right.join(" ")].join(" "));
+
+    let open =
+        text(&[(50, 700, 12, "What is open here stays as open"), (50, 686, 12, "as it is where a heading follows")]);
+    let headed = text(&[(50, 700, 20, "a heading")]) + &text(&[(50, 660, 12, "under which there is other text.")]);
+    let content = content(&pages(&[open, headed]));
+    assert!(
+        content.ends_with("where a heading follows\n\n# a heading\n\nunder which there is other text."),
+        "{content}"
+    );
+}
+
+#[test]
 fn columns_are_read_one_after_the_other() {
     let mut lines = vec![(50, 760, 24, "A title over both of the columns of the page")];
     for row in 0..6 {
