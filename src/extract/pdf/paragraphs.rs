@@ -86,7 +86,7 @@ fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
         };
         for rows in aligned::split(rows) {
             match rows {
-                Rows::Table(table) => parts.push(Part::Table(table)),
+                Rows::Table(table) => parts.push(Part::Table(table.rows())),
                 Rows::Lines(rows) => {
                     let lines = rows.into_iter().filter_map(line).collect();
                     parts.extend(paragraphs(lines).into_iter().map(Part::Paragraph));

@@ -192,6 +192,41 @@ fn cells_that_say_as_much_as_prose_stay_in_their_rows() {
 }
 
 #[test]
+fn cells_of_several_lines_stay_in_their_rows() {
+    let mut page = text(&[(50, 718, 10, "Drug"), (120, 718, 10, "Given against"), (350, 718, 10, "Dose")]);
+    let mut expected = "| Drug | Given against | Dose |\n| --- | --- | --- |".to_owned();
+    for row in 0..4 {
+        let (drug, dose, y) = (format!("Drug {row}"), format!("{row} g every eight"), 700 - 42 * row);
+        page.push_str(&text(&[
+            (50, y, 10, &drug),
+            (120, y, 10, "Severe infections in"),
+            (350, y, 10, &dose),
+            (120, y - 12, 10, "adults and in children"),
+            (350, y - 12, 10, "hours, slowly"),
+            (120, y - 24, 10, "over twelve"),
+        ]));
+        let cells = format!("Severe infections in adults and in children over twelve | {dose} hours, slowly");
+        expected.push_str(&format!("\n| {drug} | {cells} |"));
+    }
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn rows_without_a_first_cell_stay_rows_where_all_are_as_far_apart() {
+    let rows =
+        [["North", "apples", "3.00"], ["", "pears", "4.00"], ["South", "plums", "5.00"], ["", "cherries", "6.00"]];
+    let mut page = String::new();
+    for (row, y) in rows.into_iter().zip([700, 688, 676, 664]) {
+        for (cell, x) in row.into_iter().zip([50, 150, 250]).filter(|(cell, _)| !cell.is_empty()) {
+            page.push_str(&text(&[(x, y, 10, cell)]));
+        }
+    }
+    let expected = "| North | apples | 3.00 |\n| --- | --- | --- |\n|  | pears | 4.00 |\n| South | plums | 5.00 |\n\
+                    |  | cherries | 6.00 |";
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
 fn programs_keep_their_lines() {
     let prose = "What is set in letters of one width is a program, and keeps its lines and its indentation.";
     let code = [(700, 50, "fn main() {"), (688, 74, "let a = 1;"), (664, 74, "go(a);"), (652, 50, "}")];
