@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::aligned;
 use super::glyphs::whole;
 use super::labels;
+use super::roman;
 use super::segments::{Segment, rows};
 
 /// How much of a page's height its edges are at most, and how many of its lines.
@@ -181,7 +182,7 @@ fn name(mask: &str, numbers: &[i64], left_out: Option<usize>) -> String {
 /// A text with its numbers masked, and the numbers.
 fn masked(text: &str) -> (String, Vec<i64>) {
     let roman = text.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
-    if let Some(number) = roman_numeral(&roman) {
+    if let Some(number) = roman::value(&roman) {
         return ("#".to_owned(), vec![number]);
     }
     let (mut mask, mut numbers) = (String::new(), Vec::new());
@@ -201,19 +202,4 @@ fn masked(text: &str) -> (String, Vec<i64>) {
         }
     }
     (mask, numbers)
-}
-
-fn roman_numeral(text: &str) -> Option<i64> {
-    let value = |char| match char {
-        'i' => Some(1),
-        'v' => Some(5),
-        'x' => Some(10),
-        'l' => Some(50),
-        'c' => Some(100),
-        _ => None,
-    };
-    let digits: Option<Vec<i64>> = text.chars().map(value).collect();
-    let digits = digits.filter(|digits| (1..=8).contains(&digits.len()))?;
-    let before = |at: usize| digits.get(at + 1).is_some_and(|next| *next > digits.get(at).copied().unwrap_or(0));
-    Some(digits.iter().enumerate().map(|(at, digit)| if before(at) { -digit } else { *digit }).sum())
 }

@@ -70,8 +70,11 @@ impl Headings {
         }
         let is_bold = paragraph.is_bold && !self.is_bold && paragraph.lines.len() == 1;
         let is_open = text.ends_with(['.', ',', ';', ':', '?', '!', '-']);
-        (is_bold && !is_open && is_short(paragraph, LONGEST_BOLD) && paragraph.marker.is_none_or(|_| is_named(&text)))
-            .then_some((below + 1).min(6))
+        (is_bold
+            && !is_open
+            && is_short(paragraph, LONGEST_BOLD)
+            && paragraph.marker.is_none_or(|marker| marker.label().is_some() || is_named(&text)))
+        .then_some((below + 1).min(6))
     }
 
     fn is_larger(&self, paragraph: &Paragraph) -> bool {

@@ -13,8 +13,10 @@ mod glyphs;
 mod headings;
 mod hyphens;
 mod labels;
+mod markers;
 mod page;
 mod paragraphs;
+mod roman;
 mod scan;
 mod segments;
 mod tables;
@@ -33,7 +35,8 @@ use super::{Extracted, Fault, Format, Kind, Scan, Warning};
 use crate::place::Place;
 use headings::Headings;
 use hyphens::Words;
-use paragraphs::{Marker, Paragraph, Part};
+use markers::Marker;
+use paragraphs::{Paragraph, Part};
 
 /// Bytes at the end of a file in which its end is looked for.
 const TAIL: usize = 4 << 10;
@@ -230,8 +233,12 @@ fn write(parts: impl Iterator<Item = Part>, headings: &Headings, words: &Words, 
                 if list.last().is_none_or(|left| *left < paragraph.left - 0.5 * paragraph.size) {
                     list.push(paragraph.left);
                 }
-                let number = if let Marker::Number(number) = marker { Some(number) } else { None };
-                composer.item(list.len().saturating_sub(1), number, Paragraph::unmarked(&text));
+                let (number, text) = match marker {
+                    Marker::Number(number) => (Some(number), Paragraph::unmarked(&text)),
+                    Marker::Bullet | Marker::Dash => (None, Paragraph::unmarked(&text)),
+                    Marker::Label(_) => (None, text.as_str()),
+                };
+                composer.item(list.len().saturating_sub(1), number, text);
             }
         }
         for (line, page) in paragraph.turns {

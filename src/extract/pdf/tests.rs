@@ -348,6 +348,66 @@ fn lists_and_ruled_tables_keep_their_form() {
 }
 
 #[test]
+fn lettered_and_undotted_items_are_items() {
+    let page = text(&[
+        (50, 700, 12, "What is due follows from all of this"),
+        (50, 686, 12, "1"),
+        (68, 686, 12, "step one of the procedure"),
+        (50, 672, 12, "2"),
+        (68, 672, 12, "step two of the procedure"),
+        (50, 658, 12, "\\(a\\) clause one of the contract"),
+        (50, 644, 12, "\\(b\\)"),
+        (75, 644, 12, "clause two of the contract, which goes"),
+        (75, 630, 12, "on in a second line"),
+    ]);
+    let expected = "What is due follows from all of this\n\n1. step one of the procedure\n2. step two of the procedure\n\
+                    - (a) clause one of the contract\n- (b) clause two of the contract, which goes on in a second line";
+    assert_eq!(content(&pages(&[page])), expected);
+    // Gaps that are no wider than between words.
+    let page = text(&[
+        (50, 700, 12, "3."),
+        (68, 700, 12, "step three of the procedure"),
+        (50, 686, 12, "\\(a\\)"),
+        (68, 686, 12, "clause one of the contract"),
+        (50, 672, 12, "\\(b\\)"),
+        (68, 672, 12, "clause two of the contract"),
+    ]);
+    let expected = "3. step three of the procedure\n- (a) clause one of the contract\n- (b) clause two of the contract";
+    assert_eq!(content(&pages(&[page])), expected);
+    let page = text(&[
+        (50, 700, 12, "The tenant shall do the following:"),
+        (50, 686, 12, "a\\) pay the rent on the first of every"),
+        (50, 672, 12, "month without being asked; and"),
+        (50, 658, 12, "b\\) sweep"),
+        (50, 634, 12, "§ 4 The rent is due in advance and".replace('§', "\\247").as_str()),
+        (50, 620, 12, "in cash."),
+        (50, 596, 12, "§ 5 Nobody else may live there.".replace('§', "\\247").as_str()),
+    ]);
+    let expected = "The tenant shall do the following:\n\n\
+                    - a) pay the rent on the first of every month without being asked; and\n- b) sweep\n\
+                    - § 4 The rent is due in advance and in cash.\n- § 5 Nobody else may live there.";
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn lines_of_prose_that_begin_with_a_label_are_no_items() {
+    let lines = [
+        "What the court has said of the notice in",
+        "\\(a\\) holds for the others, as does what is in",
+        "4.1 million letters of that kind under",
+        "\\247 4 of the act of that year. That is all.",
+    ];
+    let lines: Vec<_> = [700, 686, 672, 658].into_iter().zip(lines).map(|(y, line)| (50, y, 12, line)).collect();
+    let expected = "What the court has said of the notice in (a) holds for the others, as does what is in 4.1 million \
+                    letters of that kind under § 4 of the act of that year. That is all.";
+    assert_eq!(content(&pages(&[text(&lines)])), expected);
+    let figures = [700, 686, 672].map(|y| text(&[(50, y, 12, &(y / 7).to_string()), (80, y, 12, "50")])).concat();
+    assert_eq!(content(&pages(&[figures])), "100 50 98 50 96 50");
+    let alone = text(&[(50, 700, 12, "\\247 4 applies, and 4.1 million letters are void.")]);
+    assert_eq!(content(&pages(&[alone])), "§ 4 applies, and 4.1 million letters are void.");
+}
+
+#[test]
 fn turned_pages_are_read_upright() {
     let turned = "BT /F1 12 Tf 0 1 -1 0 100 100 Tm (Written from below) Tj ET\n\
                   BT /F1 12 Tf 0 1 -1 0 114 100 Tm (in two lines.) Tj ET\n"
