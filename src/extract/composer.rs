@@ -46,6 +46,11 @@ impl Composer {
         self.place = Some(place);
     }
 
+    /// The last `length` bytes that were written come from `place` already.
+    pub fn turn(&mut self, length: usize, place: Place) {
+        self.mark(self.out.len().saturating_sub(length), place);
+    }
+
     /// A heading of level 1 to 6.
     pub fn heading(&mut self, level: usize, text: &str) {
         let text = folded(text);

@@ -34,6 +34,22 @@ pub fn roman(number: u64) -> String {
     written
 }
 
+/// The value of a Roman numeral in small letters, up to those of a book's preface.
+pub fn of_roman(text: &str) -> Option<i64> {
+    let value = |char| match char {
+        'i' => Some(1),
+        'v' => Some(5),
+        'x' => Some(10),
+        'l' => Some(50),
+        'c' => Some(100),
+        _ => None,
+    };
+    let digits: Option<Vec<i64>> = text.chars().map(value).collect();
+    let digits = digits.filter(|digits| (1..=8).contains(&digits.len()))?;
+    let before = |at: usize| digits.get(at + 1).is_some_and(|next| *next > digits.get(at).copied().unwrap_or(0));
+    Some(digits.iter().enumerate().map(|(at, digit)| if before(at) { -digit } else { *digit }).sum())
+}
+
 /// a to z, then aa, ab: as pages count.
 pub fn letters(number: u64) -> String {
     if number == 0 {

@@ -12,10 +12,20 @@ const LONGEST_CELL: f64 = 40.0;
 /// Letters in a typical line of a narrow column of prose.
 const SHORTEST_LINE: f64 = 20.0;
 
+/// How far the lines of one cell are apart at most, in their size.
+const LEADING: f64 = 1.45;
+
 /// Rows of a block: lines that are read on, or the cells of a table.
 pub enum Rows {
     Lines(Vec<Vec<Segment>>),
-    Table(Vec<Vec<String>>),
+    Table(Table),
+}
+
+/// A table as it is set: a row of cells for each line.
+pub struct Table {
+    lines: Vec<Vec<String>>,
+    /// Of each line, how far it is below the one above, in the size of its letters.
+    steps: Vec<f64>,
 }
 
 /// Finds the tables among the rows of a block.
@@ -30,7 +40,8 @@ pub fn split(rows: Vec<Vec<Segment>>) -> Vec<Rows> {
             .and_then(|last| last.first())
             .zip(row.first())
             .is_none_or(|(last, first)| first.baseline - last.baseline <= 2.5 * first.size.max(last.size));
-        let is_candidate = row.len() >= 2 && row.iter().all(|cell| cell.table.is_none());
+        let is_within = || run.last().is_some_and(|last| is_below(last, &row) && is_inside(&columns, &row));
+        let is_candidate = row.iter().all(|cell| cell.table.is_none()) && (row.len() >= 2 || is_within());
         let widened = is_candidate.then(|| widened(&columns, &row)).flatten().filter(|_| follows);
         match widened {
             Some(widened) => columns = widened,
@@ -57,7 +68,7 @@ pub fn split(rows: Vec<Vec<Segment>>) -> Vec<Rows> {
 pub fn are_tables(rows: Vec<Vec<Segment>>) -> bool {
     let count = rows.len();
     let inside = |rows: Rows| match rows {
-        Rows::Table(table) if !has_prose(&table) => table.len(),
+        Rows::Table(table) if !has_prose(&table.lines) => table.lines.len(),
         _ => 0,
     };
     let inside: usize = split(rows).into_iter().map(inside).sum();
@@ -75,11 +86,11 @@ pub fn edges(rows: &[Vec<Segment>], lines: usize) -> Vec<&Segment> {
 fn whole(rows: &[Vec<Segment>]) -> Vec<&Vec<Segment>> {
     let found = split(Vec::from(rows));
     let [Rows::Table(table)] = found.as_slice() else { return Vec::new() };
-    if has_prose(table) {
+    if has_prose(&table.lines) {
         return Vec::new();
     }
     let is_whole = |row: &Vec<String>| row.iter().skip(1).all(|cell| !cell.is_empty());
-    rows.iter().zip(table).filter(|(_, cells)| is_whole(cells)).map(|(row, _)| row).collect()
+    rows.iter().zip(&table.lines).filter(|(_, cells)| is_whole(cells)).map(|(row, _)| row).collect()
 }
 
 /// Whether prose stands in a column of a table.
@@ -138,7 +149,25 @@ fn close(run: &mut Vec<Vec<Segment>>, columns: &[(f64, f64)], lines: &mut Vec<Ve
     found.push(Rows::Table(table));
 }
 
-fn table(run: &[Vec<Segment>], columns: &[(f64, f64)]) -> Option<Vec<Vec<String>>> {
+/// Whether a row is no further below another than a cell's line is below the one before.
+fn is_below(last: &[Segment], row: &[Segment]) -> bool {
+    last.first().zip(row.first()).is_some_and(|(last, first)| step(last, first) <= LEADING)
+}
+
+/// Whether a row stands under columns of a table, and not under the first.
+fn is_inside(columns: &[(f64, f64)], row: &[Segment]) -> bool {
+    let inside = |cell: &Segment| {
+        let slack = 0.3 * cell.size;
+        columns.iter().skip(1).any(|(left, right)| *left - slack <= cell.left && cell.right <= *right + slack)
+    };
+    row.iter().all(inside)
+}
+
+fn step(above: &Segment, below: &Segment) -> f64 {
+    (below.baseline - above.baseline) / below.size.max(above.size)
+}
+
+fn table(run: &[Vec<Segment>], columns: &[(f64, f64)]) -> Option<Table> {
     if run.len() < FEWEST_ROWS || columns.len() < 2 {
         return None;
     }
@@ -153,16 +182,47 @@ fn table(run: &[Vec<Segment>], columns: &[(f64, f64)]) -> Option<Vec<Vec<String>
         }
         table.push(cells);
     }
-    let filled: Vec<&String> = table.iter().flatten().filter(|cell| !cell.is_empty()).collect();
-    let is_short = median(filled.iter().map(|cell| letters(cell)).collect()) <= LONGEST_CELL;
-    let is_full = 10 * filled.len() >= 6 * table.len() * columns.len();
+    let firsts = run.windows(2).filter_map(|pair| Some(step(pair.first()?.first()?, pair.last()?.first()?)));
+    let found = Table { lines: table, steps: std::iter::once(0.0).chain(firsts).collect() };
+    let (table, rows) = (&found.lines, found.rows());
+    let filled = || table.iter().flatten().filter(|cell| !cell.is_empty());
+    let is_short = median(filled().map(|cell| letters(cell)).collect()) <= LONGEST_CELL;
+    let in_rows = rows.iter().flatten().filter(|cell| !cell.is_empty()).count();
+    let is_full = 10 * in_rows >= 6 * rows.len() * columns.len();
     // Two columns are labels and values as often; figures tell.
     let figures = table.iter().filter(|row| row.last().is_some_and(|cell| is_figure(cell))).count();
     let is_wide = columns.len() > 2 || 3 * figures >= 2 * table.len();
     // Bullets and numbers of a list stand in a column of their own.
     let is_list =
         table.iter().all(|row| row.first().is_some_and(|cell| cell.chars().count() <= 4)) && columns.len() == 2;
-    (is_short && is_full && is_wide && !is_list).then_some(table)
+    (is_short && is_full && is_wide && !is_list && rows.len() > 1).then_some(found)
+}
+
+impl Table {
+    /// Its rows: a line without a first cell goes on with the cells above, where it is as close to them as lines of one
+    /// cell are and rows are not.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let lines = || self.lines.iter().zip(&self.steps);
+        let is_first = |line: &[String]| line.first().is_some_and(|cell| !cell.is_empty());
+        let usual = median(lines().skip(1).filter(|(line, _)| is_first(line)).map(|(_, step)| *step).collect());
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        for (line, step) in lines() {
+            let is_close = *step <= LEADING && *step <= 0.9 * usual;
+            match rows.last_mut().filter(|_| is_close && !is_first(line)) {
+                Some(row) => row.iter_mut().zip(line).for_each(|(cell, line)| add(cell, line)),
+                None => rows.push(line.clone()),
+            }
+        }
+        rows
+    }
+}
+
+/// Goes on with the text of a cell.
+fn add(cell: &mut String, line: &str) {
+    if !cell.is_empty() && !line.is_empty() {
+        cell.push(' ');
+    }
+    cell.push_str(line);
 }
 
 fn letters(cell: &str) -> f64 {

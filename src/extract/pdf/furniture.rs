@@ -1,10 +1,12 @@
 //! Running headers and footers: what stands at the same place of page after page, at its edge.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::aligned;
 use super::glyphs::whole;
+use super::labels;
 use super::segments::{Segment, rows};
+use crate::extract::numerals;
 
 /// How much of a page's height its edges are at most, and how many of its lines.
 const EDGE: f64 = 0.3;
@@ -13,6 +15,11 @@ const LINES: usize = 2;
 const FEWEST: usize = 3;
 /// Pages that may lie between two with the same furniture: left and right pages differ.
 const WIDEST: usize = 2;
+/// Others of the same name that are looked at.
+const MOST_ALIKE: usize = 8;
+
+/// Signs that set a page's number apart from what stands beside it.
+const BARS: [char; 4] = ['|', '•', '·', '¦'];
 
 /// Where something stands: a page, and which of its segments.
 struct Sighting {
@@ -22,8 +29,19 @@ struct Sighting {
     numbers: Vec<i64>,
 }
 
-/// Takes running headers, footers and page numbers out of the pages. `pages` has their heights and segments.
-pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
+/// Sightings that say the same but for the number of the page.
+struct Group<'s> {
+    /// The text with its numbers masked, and what it says without the number of the page.
+    mask: &'s str,
+    name: String,
+    /// Which of its numbers grows with the pages.
+    growing: Option<usize>,
+    sightings: Vec<&'s Sighting>,
+}
+
+/// Takes running headers, footers and page numbers out of the pages. `pages` has their heights and segments. Gives of each
+/// page what stands on none before it: a header is told once.
+pub fn remove(pages: &mut [(f64, Vec<Segment>)]) -> Vec<Vec<Segment>> {
     let mut seen: HashMap<(String, i32), Vec<Sighting>> = HashMap::new();
     for (page, (height, segments)) in pages.iter().enumerate() {
         let (top, bottom) = edges(*height, segments);
@@ -36,42 +54,54 @@ pub fn remove(pages: &mut [(f64, Vec<Segment>)]) {
             }
         }
     }
-    let mut dropped: Vec<Vec<usize>> = vec![Vec::new(); pages.len()];
-    for sightings in seen.values() {
+    let mut groups = Vec::new();
+    for ((mask, _), sightings) in &seen {
         let breaks = sightings.chunk_by(|one, next| next.page - one.page <= WIDEST);
-        for run in breaks.filter(|run| run.len() >= FEWEST) {
-            for sighting in furniture(run) {
-                if let Some(dropped) = dropped.get_mut(sighting.page) {
-                    dropped.push(sighting.segment);
-                }
+        breaks.filter(|run| run.len() >= FEWEST).for_each(|run| groups.extend(alike(mask, run)));
+    }
+    // Of each page, its segments that are furniture, and their names.
+    let mut dropped: Vec<BTreeMap<usize, &str>> = vec![BTreeMap::new(); pages.len()];
+    for group in furniture(&groups) {
+        for sighting in &group.sightings {
+            if let Some(dropped) = dropped.get_mut(sighting.page) {
+                dropped.insert(sighting.segment, &group.name);
             }
         }
     }
-    for ((_, segments), mut dropped) in pages.iter_mut().zip(dropped) {
+    let mut told: HashSet<String> = HashSet::new();
+    let take = |((_, segments), mut dropped): (&mut (f64, Vec<Segment>), BTreeMap<usize, &str>)| {
         keep_tables(segments, &mut dropped);
-        dropped.sort_unstable();
-        let declared = |segment: &Segment| segment.is_furniture;
         // A page that would have nothing left is no page of headers.
-        if segments.iter().enumerate().all(|(at, segment)| declared(segment) || dropped.binary_search(&at).is_ok()) {
-            continue;
+        if segments.iter().enumerate().all(|(at, segment)| segment.is_furniture || dropped.contains_key(&at)) {
+            return Vec::new();
         }
-        let mut at = 0;
-        segments.retain(|segment| {
-            let is_dropped = dropped.binary_search(&at).is_ok() || declared(segment);
-            at += 1;
-            !is_dropped
-        });
-    }
+        let mut kept = Vec::new();
+        for (at, segment) in std::mem::take(segments).into_iter().enumerate() {
+            let name = match dropped.get(&at) {
+                Some(name) => (*name).to_owned(),
+                None if segment.is_furniture => masked(&segment.text).0,
+                None => {
+                    segments.push(segment);
+                    continue;
+                }
+            };
+            if !labels::is_page(&name) && told.insert(name) {
+                kept.push(segment);
+            }
+        }
+        kept
+    };
+    pages.iter_mut().zip(dropped).map(take).collect()
 }
 
 /// Takes rows of tables out of what is dropped: a header is repeated where its table goes on, and so are values.
-fn keep_tables(segments: &[Segment], dropped: &mut Vec<usize>) {
+fn keep_tables(segments: &[Segment], dropped: &mut BTreeMap<usize, &str>) {
     if dropped.is_empty() {
         return;
     }
     let rows = rows(&mut segments.to_vec());
     let kept = aligned::edges(&rows, LINES);
-    dropped.retain(|at| segments.get(*at).is_some_and(|segment| !kept.contains(&segment)));
+    dropped.retain(|at, _| segments.get(*at).is_some_and(|segment| !kept.contains(&segment)));
 }
 
 /// Down to where the upper edge of a page reaches, and from where the lower one does.
@@ -85,30 +115,74 @@ fn edges(height: f64, segments: &[Segment]) -> (f64, f64) {
     ((within(first) + 3.0).min(EDGE * height), (within(last) - 3.0).max((1.0 - EDGE) * height))
 }
 
-/// Those of a run that say the same, or that differ by one number, which grows with the pages. Figures that differ
-/// otherwise are what a page has to say.
-fn furniture(run: &[Sighting]) -> Vec<&Sighting> {
-    let mut same: HashMap<&[i64], Vec<&Sighting>> = HashMap::new();
-    let mut growing: HashMap<(usize, Vec<i64>), Vec<&Sighting>> = HashMap::new();
+/// Those of a run that say the same, and those that differ by one number, which grows with the pages.
+fn alike<'s>(mask: &'s str, run: &'s [Sighting]) -> Vec<Group<'s>> {
+    let mut groups: HashMap<(Option<usize>, Vec<i64>), Vec<&Sighting>> = HashMap::new();
     for sighting in run {
-        same.entry(&sighting.numbers).or_default().push(sighting);
+        groups.entry((None, sighting.numbers.clone())).or_default().push(sighting);
         let page = i64::try_from(sighting.page).unwrap_or(i64::MAX);
         for (at, number) in sighting.numbers.iter().enumerate().take(4) {
             let mut others = sighting.numbers.clone();
             if let Some(own) = others.get_mut(at) {
                 *own = number.saturating_sub(page);
             }
-            growing.entry((at, others)).or_default().push(sighting);
+            groups.entry((Some(at), others)).or_default().push(sighting);
         }
     }
-    let groups = same.into_values().chain(growing.into_values());
-    groups.filter(|group| group.len() >= FEWEST).flatten().collect()
+    let groups = groups.into_iter().filter(|(_, sightings)| sightings.len() >= FEWEST);
+    let named = |((growing, numbers), sightings): ((_, Vec<i64>), _)| Group {
+        mask,
+        name: name(mask, &numbers, growing),
+        growing,
+        sightings,
+    };
+    groups.map(named).collect()
+}
+
+/// The groups that are furniture. A number that grows with the pages may as well be that of an invoice: it is a page's
+/// where no word or only one for pages stands beside it, a bar sets it apart, or the same stands on other pages elsewhere.
+fn furniture<'g>(groups: &'g [Group<'g>]) -> Vec<&'g Group<'g>> {
+    let mut named: HashMap<&str, Vec<&Group<'_>>> = HashMap::new();
+    for group in groups {
+        named.entry(&group.name).or_default().push(group);
+    }
+    let has_page = |group: &Group<'_>, page: usize| group.sightings.binary_search_by_key(&page, |s| s.page).is_ok();
+    let is_elsewhere = |group: &Group<'_>| {
+        let others = named.get(group.name.as_str()).into_iter().flatten().filter(|other| other.mask != group.mask);
+        others.take(MOST_ALIKE).any(|other| !group.sightings.iter().any(|sighting| has_page(other, sighting.page)))
+    };
+    let is_furniture = |group: &&Group<'_>| {
+        group.growing.is_none() || labels::is_page(&group.name) || is_barred(group.mask) || is_elsewhere(group)
+    };
+    groups.iter().filter(is_furniture).collect()
+}
+
+/// Whether a bar sets the number at the beginning or the end apart.
+fn is_barred(mask: &str) -> bool {
+    let is_bar = |rest: &str, bar: Option<char>| rest.len() > 1 && bar.is_some_and(|bar| BARS.contains(&bar));
+    let after = mask.strip_prefix('#').map(str::trim_start).is_some_and(|rest| is_bar(rest, rest.chars().next()));
+    let before = mask.strip_suffix('#').map(str::trim_end).is_some_and(|rest| is_bar(rest, rest.chars().next_back()));
+    after || before
+}
+
+/// What a masked text says without the number at `left_out`.
+fn name(mask: &str, numbers: &[i64], left_out: Option<usize>) -> String {
+    let mut name = String::new();
+    let mut numbers = numbers.iter().enumerate();
+    for char in mask.chars() {
+        match (char, if char == '#' { numbers.next() } else { None }) {
+            ('#', Some((at, number))) if Some(at) != left_out => name.push_str(&number.to_string()),
+            ('#', _) => {}
+            (char, _) => name.push(char),
+        }
+    }
+    name.trim_matches(|c: char| c.is_whitespace() || BARS.contains(&c) || "-–—/".contains(c)).to_owned()
 }
 
 /// A text with its numbers masked, and the numbers.
 fn masked(text: &str) -> (String, Vec<i64>) {
     let roman = text.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
-    if let Some(number) = roman_numeral(&roman) {
+    if let Some(number) = numerals::of_roman(&roman) {
         return ("#".to_owned(), vec![number]);
     }
     let (mut mask, mut numbers) = (String::new(), Vec::new());
@@ -128,19 +202,4 @@ fn masked(text: &str) -> (String, Vec<i64>) {
         }
     }
     (mask, numbers)
-}
-
-fn roman_numeral(text: &str) -> Option<i64> {
-    let value = |char| match char {
-        'i' => Some(1),
-        'v' => Some(5),
-        'x' => Some(10),
-        'l' => Some(50),
-        'c' => Some(100),
-        _ => None,
-    };
-    let digits: Option<Vec<i64>> = text.chars().map(value).collect();
-    let digits = digits.filter(|digits| (1..=8).contains(&digits.len()))?;
-    let before = |at: usize| digits.get(at + 1).is_some_and(|next| *next > digits.get(at).copied().unwrap_or(0));
-    Some(digits.iter().enumerate().map(|(at, digit)| if before(at) { -digit } else { *digit }).sum())
 }

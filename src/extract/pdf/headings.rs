@@ -11,6 +11,8 @@ const LARGER: f64 = 1.15;
 /// Longest heading, in letters, and longest one that only its weight tells.
 const LONGEST: usize = 200;
 const LONGEST_BOLD: usize = 90;
+/// Lines of a heading.
+const MOST_LINES: usize = 3;
 /// Levels that sizes are told apart by.
 const LEVELS: usize = 4;
 
@@ -30,7 +32,7 @@ impl Headings {
         let paragraphs = || {
             parts.clone().filter_map(|part| match part {
                 Part::Paragraph(paragraph) => Some(paragraph),
-                Part::Table(_) | Part::Code(_) => None,
+                Part::Table(_) | Part::Code(_) | Part::Running(_) => None,
             })
         };
         let (mut sizes, mut bold, mut all) = (BTreeMap::<i32, usize>::new(), 0, 0);
@@ -53,10 +55,10 @@ impl Headings {
 
     /// The level of a paragraph that is a heading, from 1.
     pub fn level(&self, paragraph: &Paragraph) -> Option<usize> {
-        let text = paragraph.lines.join(" ");
         if !is_short(paragraph, LONGEST) {
             return None;
         }
+        let text = paragraph.lines.join(" ");
         if self.is_larger(paragraph) {
             let size = half_points(paragraph.size);
             let place = self.sizes.iter().position(|other| *other == size).unwrap_or(0);
@@ -68,8 +70,11 @@ impl Headings {
         }
         let is_bold = paragraph.is_bold && !self.is_bold && paragraph.lines.len() == 1;
         let is_open = text.ends_with(['.', ',', ';', ':', '?', '!', '-']);
-        (is_bold && !is_open && is_short(paragraph, LONGEST_BOLD) && paragraph.marker.is_none_or(|_| is_named(&text)))
-            .then_some((below + 1).min(6))
+        (is_bold
+            && !is_open
+            && is_short(paragraph, LONGEST_BOLD)
+            && paragraph.marker.is_none_or(|marker| marker.label().is_some() || is_named(&text)))
+        .then_some((below + 1).min(6))
     }
 
     fn is_larger(&self, paragraph: &Paragraph) -> bool {
@@ -78,12 +83,15 @@ impl Headings {
 }
 
 fn is_short(paragraph: &Paragraph, longest: usize) -> bool {
+    if paragraph.lines.len() > MOST_LINES {
+        return false;
+    }
     let letters = paragraph.lines.iter().flat_map(|line| line.chars());
     let (all, alphabetic) = letters.fold((0, 0), |(all, some), c| (all + 1, some + usize::from(c.is_alphabetic())));
     // An initial or a number set large is no heading.
     let is_word =
         alphabetic >= 2 || (alphabetic >= 1 && paragraph.lines.iter().all(|line| line.chars().all(|c| c > '\u{2E80}')));
-    paragraph.lines.len() <= 3 && all <= longest && is_word && 3 * alphabetic >= all
+    all <= longest && is_word && 3 * alphabetic >= all
 }
 
 /// Whether this begins with the number of a section and goes on with a name.

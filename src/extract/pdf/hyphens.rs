@@ -24,13 +24,15 @@ impl Words {
         }
     }
 
-    /// Lines as one line of text.
-    pub fn joined(&self, lines: &[String]) -> String {
+    /// Lines as one line of text, and the bytes of it at which each of them begins.
+    pub fn joined(&self, lines: &[String]) -> (String, Vec<usize>) {
         let mut text = String::new();
+        let mut begins = Vec::with_capacity(lines.len());
         for line in lines {
             self.add(&mut text, line);
+            begins.push(text.len() - line.len());
         }
-        text
+        (text, begins)
     }
 
     fn add(&self, text: &mut String, line: &str) {

@@ -7,10 +7,13 @@ mod aligned;
 mod bounds;
 mod code;
 mod columns;
+mod continued;
 mod furniture;
 mod glyphs;
 mod headings;
 mod hyphens;
+mod labels;
+mod markers;
 mod page;
 mod paragraphs;
 mod scan;
@@ -32,7 +35,8 @@ use super::{Extracted, Fault, Format, Kind, Scan, Warning};
 use crate::place::Place;
 use headings::Headings;
 use hyphens::Words;
-use paragraphs::{Marker, Paragraph, Part};
+use markers::Marker;
+use paragraphs::{Paragraph, Part};
 
 /// Bytes at the end of a file in which its end is looked for.
 const TAIL: usize = 4 << 10;
@@ -146,22 +150,25 @@ fn compose(
     composer: &mut Composer,
 ) -> Result<(), Fault> {
     let mut edges: Vec<_> = pages.iter_mut().map(|page| (page.height, std::mem::take(&mut page.segments))).collect();
-    furniture::remove(&mut edges);
+    let running = furniture::remove(&mut edges);
     code::judge(edges.iter_mut().flat_map(|(_, segments)| segments));
     let mut words = Words::default();
     let mut written: Vec<Vec<Part>> = Vec::with_capacity(pages.len());
-    for ((_, segments), page) in edges.into_iter().zip(&mut pages) {
+    for (((_, segments), running), page) in edges.into_iter().zip(running).zip(&mut pages) {
         segments.iter().for_each(|segment| words.learn(&segment.text));
         let blocks = columns::blocks(segments);
         let across = std::mem::take(&mut page.across);
-        written.push(blocks.into_iter().chain(across).flat_map(paragraphs::parts).collect());
+        let parts = blocks.into_iter().chain(across).flat_map(paragraphs::parts);
+        written.push(paragraphs::running(running).chain(parts).collect());
     }
     let headings = Headings::new(written.iter().flatten(), outline);
     let cache = InterpreterCache::new();
     let mut without: Vec<u32> = Vec::new();
-    for (((parts, read), page), number) in written.iter().zip(&pages).zip(pdf.pages().iter()).zip(1..) {
+    let mut parts = continued::join(written, &headings).into_iter().peekable();
+    for ((read, page), number) in pages.iter().zip(pdf.pages().iter()).zip(1..) {
         composer.place(Place::Page(number));
-        write(parts, &headings, &words, number, composer);
+        let parts = std::iter::from_fn(|| parts.next_if(|(page, _)| *page == number));
+        write(parts.map(|(_, part)| part), &headings, &words, number, composer);
         composer.check()?;
         let text = match read.kind {
             page::Kind::Text | page::Kind::Blank => continue,
@@ -180,24 +187,29 @@ fn compose(
     Ok(())
 }
 
-fn write(parts: &[Part], headings: &Headings, words: &Words, page: u32, composer: &mut Composer) {
+fn write(parts: impl Iterator<Item = Part>, headings: &Headings, words: &Words, page: u32, composer: &mut Composer) {
     let mut list: Vec<f64> = Vec::new();
     for part in parts {
         let paragraph = match part {
             Part::Table(rows) => {
-                composer.table(rows);
+                composer.table(&rows);
                 list.clear();
                 continue;
             }
             Part::Code(text) => {
-                composer.code("", text);
+                composer.code("", &text);
+                list.clear();
+                continue;
+            }
+            Part::Running(text) => {
+                composer.paragraph(&text);
                 list.clear();
                 continue;
             }
             Part::Paragraph(paragraph) => paragraph,
         };
-        let text = words.joined(&paragraph.lines);
-        if let Some(level) = headings.level(paragraph) {
+        let (text, begins) = words.joined(&paragraph.lines);
+        if let Some(level) = headings.level(&paragraph) {
             if level == 1 && page == 1 && composer.title.is_none() {
                 composer.title = Some(text.clone());
             }
@@ -205,20 +217,31 @@ fn write(parts: &[Part], headings: &Headings, words: &Words, page: u32, composer
             list.clear();
             continue;
         }
-        let Some(marker) = paragraph.marker else {
-            composer.paragraph(&text);
-            list.clear();
-            continue;
-        };
-        // How deep an item is shows in how far it is set in.
-        while list.last().is_some_and(|left| *left > paragraph.left + 0.5 * paragraph.size) {
-            list.pop();
+        match paragraph.marker {
+            None => {
+                composer.paragraph(&text);
+                list.clear();
+            }
+            Some(marker) => {
+                // How deep an item is shows in how far it is set in.
+                while list.last().is_some_and(|left| *left > paragraph.left + 0.5 * paragraph.size) {
+                    list.pop();
+                }
+                if list.last().is_none_or(|left| *left < paragraph.left - 0.5 * paragraph.size) {
+                    list.push(paragraph.left);
+                }
+                let (number, text) = match marker {
+                    Marker::Number(number) => (Some(number), Paragraph::unmarked(&text)),
+                    Marker::Bullet | Marker::Dash => (None, Paragraph::unmarked(&text)),
+                    Marker::Label(_) => (None, text.as_str()),
+                };
+                composer.item(list.len().saturating_sub(1), number, text);
+            }
         }
-        if list.last().is_none_or(|left| *left < paragraph.left - 0.5 * paragraph.size) {
-            list.push(paragraph.left);
+        for (line, page) in paragraph.turns {
+            let begin = begins.get(line).copied().unwrap_or(text.len());
+            composer.turn(text.len() - begin, Place::Page(page));
         }
-        let number = if let Marker::Number(number) = marker { Some(number) } else { None };
-        composer.item(list.len().saturating_sub(1), number, Paragraph::unmarked(&text));
     }
 }
 

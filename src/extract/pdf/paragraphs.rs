@@ -1,15 +1,21 @@
 //! Lines made into paragraphs: which line goes on with the one before.
 
+use std::collections::HashSet;
+
 use super::aligned::{self, Rows};
 use super::code;
 use super::columns::median;
+use super::markers::{Label, Marker, marker};
 use super::segments::{Segment, rows};
+use crate::extract::composer::folded;
 
 /// A part of a page, in the order of reading.
 pub enum Part {
     Paragraph(Paragraph),
     Table(Vec<Vec<String>>),
     Code(String),
+    /// A running header or footer, where it is told.
+    Running(String),
 }
 
 /// Lines that belong together.
@@ -17,23 +23,28 @@ pub struct Paragraph {
     pub lines: Vec<String>,
     pub marker: Option<Marker>,
     pub left: f64,
+    /// Where its text begins after its marker, if that is set apart.
+    pub hung: Option<f64>,
+    /// Where its second word begins.
+    pub second: Option<f64>,
     pub size: f64,
     pub is_bold: bool,
-}
-
-/// What a list's item begins with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Marker {
-    Bullet,
-    /// A dash, which may also be one within a sentence.
-    Dash,
-    Number(u64),
+    /// Whether nothing of its block stands before it.
+    pub begins_block: bool,
+    /// Whether its last line ends where lines of its block do.
+    pub is_full: bool,
+    /// The lines that further pages begin with, and those pages.
+    pub turns: Vec<(usize, u32)>,
 }
 
 struct Line {
     text: String,
     left: f64,
     right: f64,
+    /// Where its text begins after what is set apart before it, if something is.
+    hung: Option<f64>,
+    /// Where its second word begins.
+    second: Option<f64>,
     baseline: f64,
     size: f64,
     is_bold: bool,
@@ -55,7 +66,15 @@ pub fn parts(mut block: Vec<Segment>) -> Vec<Part> {
     }
     flush(&mut text, &mut parts);
     parts.extend(tables.filter_map(|table| table.table).map(Part::Table));
+    if let Some(Part::Paragraph(first)) = parts.first_mut() {
+        first.begins_block = true;
+    }
     parts
+}
+
+/// The lines of running headers and footers.
+pub fn running(mut segments: Vec<Segment>) -> impl Iterator<Item = Part> {
+    rows(&mut segments).into_iter().filter_map(line).map(|line| Part::Running(line.text))
 }
 
 fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
@@ -69,7 +88,7 @@ fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
         };
         for rows in aligned::split(rows) {
             match rows {
-                Rows::Table(table) => parts.push(Part::Table(table)),
+                Rows::Table(table) => parts.push(Part::Table(table.rows())),
                 Rows::Lines(rows) => {
                     let lines = rows.into_iter().filter_map(line).collect();
                     parts.extend(paragraphs(lines).into_iter().map(Part::Paragraph));
@@ -82,9 +101,14 @@ fn flush(text: &mut Vec<Segment>, parts: &mut Vec<Part>) {
 fn line(row: Vec<Segment>) -> Option<Line> {
     let mut row = row.into_iter();
     let mut whole = row.next()?;
-    row.for_each(|next| whole.join(next));
-    let Segment { text, left, right, baseline, size, is_bold, .. } = whole;
-    Some(Line { text, left, right, baseline, size, is_bold })
+    let (has_one, mut hung) = (!whole.text.contains(' ') || whole.text.starts_with('§'), None);
+    for next in row {
+        hung = hung.or(Some(next.left).filter(|_| has_one));
+        whole.join(next);
+    }
+    let Segment { text, left, right, second, baseline, size, is_bold, .. } = whole;
+    let text = Some(folded(&text)).filter(|text| !text.is_empty())?;
+    Some(Line { text, left, right, hung, second, baseline, size, is_bold })
 }
 
 fn paragraphs(lines: Vec<Line>) -> Vec<Paragraph> {
@@ -92,7 +116,7 @@ fn paragraphs(lines: Vec<Line>) -> Vec<Paragraph> {
     let mut found: Vec<Paragraph> = Vec::new();
     let mut last: Option<Line> = None;
     for line in lines {
-        let marker = marker(&line.text);
+        let marker = marker(&line.text, line.hung.is_some());
         let goes_on = match (&last, found.last()) {
             (Some(last), Some(paragraph)) => edges.goes_on(paragraph, last, &line, marker),
             _ => false,
@@ -101,15 +125,37 @@ fn paragraphs(lines: Vec<Line>) -> Vec<Paragraph> {
             Some(paragraph) => {
                 paragraph.lines.push(line.text.clone());
                 paragraph.is_bold &= line.is_bold;
+                paragraph.is_full = !edges.is_short(&line);
             }
-            None => {
-                let (lines, left, size, is_bold) = (vec![line.text.clone()], line.left, line.size, line.is_bold);
-                found.push(Paragraph { lines, marker, left, size, is_bold });
-            }
+            None => found.push(Paragraph {
+                lines: vec![line.text.clone()],
+                marker,
+                left: line.left,
+                hung: line.hung,
+                second: line.second,
+                size: line.size,
+                is_bold: line.is_bold,
+                begins_block: false,
+                is_full: !edges.is_short(&line),
+                turns: Vec::new(),
+            }),
         }
         last = Some(line);
     }
+    unmark(&mut found);
     found
+}
+
+/// Takes labels that are neither set apart nor in a row for words of their sentences.
+fn unmark(paragraphs: &mut [Paragraph]) {
+    let labels = paragraphs.iter().filter_map(|paragraph| paragraph.marker?.label());
+    let known: HashSet<_> = labels.flat_map(Label::values).collect();
+    for paragraph in paragraphs {
+        let Some(label) = paragraph.marker.and_then(Marker::label) else { continue };
+        let beside = |(style, value)| known.contains(&(style, value - 1)) || known.contains(&(style, value + 1));
+        let is_item = label.values().any(beside) || (paragraph.hung.is_some() && !label.is_bare());
+        paragraph.marker = paragraph.marker.filter(|_| is_item).map(Marker::numbered);
+    }
 }
 
 /// Where the lines of a block usually begin and end, and how far they are apart.
@@ -134,13 +180,16 @@ impl Edges {
         Edges { left, right, leading }
     }
 
+    fn is_short(&self, line: &Line) -> bool {
+        line.right < self.right - 0.3 * (self.right - self.left)
+    }
+
     fn goes_on(&self, paragraph: &Paragraph, last: &Line, line: &Line, marker: Option<Marker>) -> bool {
         let size = last.size.max(line.size);
         let step = line.baseline - last.baseline;
         // Without a measure of its own, text is set at most this far apart.
         let usual = self.leading.map_or(1.75 * size, |leading| (1.3 * leading).max(1.2 * size));
-        let width = self.right - self.left;
-        let is_short = last.right < self.right - 0.3 * width;
+        let is_short = self.is_short(last);
         // A sentence that a full line leaves open goes on, however far below.
         let is_open = !is_short && !ends(&last.text) && line.text.starts_with(char::is_lowercase);
         let furthest = if is_open { usual.max(2.3 * size) } else { usual };
@@ -148,14 +197,32 @@ impl Edges {
             return false;
         }
         let is_first = paragraph.lines.len() == 1;
+        // Whether what is before may be at its end, as seen from a line that may begin an item.
+        let is_out = paragraph.hung.is_some_and(|hung| line.left < hung - 0.5 * size);
+        let is_over = is_short || ends(&last.text) || last.text.ends_with(';') || line.hung.is_some() || is_out;
         match marker {
             Some(Marker::Bullet) => return false,
             Some(Marker::Dash) if is_short || matches!(paragraph.marker, Some(Marker::Dash)) => return false,
             Some(Marker::Number(number)) => match paragraph.marker {
                 Some(Marker::Number(before)) if number == before.saturating_add(1) => return false,
-                _ if number == 1 && (is_short || ends(&last.text)) => return false,
+                Some(Marker::Label(_)) if is_over => return false,
+                _ if number == 1 && is_over => return false,
                 _ => {}
             },
+            Some(Marker::Label(label)) => {
+                let before = paragraph.marker.and_then(Marker::label);
+                let is_level = (line.left - paragraph.left).abs() <= 0.5 * size;
+                let is_next = is_level && before.is_some_and(|before| label.follows(before));
+                // Words stand under each other after labels of other widths where they are set after a stop.
+                let seconds = paragraph.second.zip(line.second).filter(|_| paragraph.marker.is_some());
+                let is_stop = seconds.is_some_and(|(one, next)| (one - next).abs() <= 0.05 * size);
+                let is_aligned = is_level && is_stop && before.is_none_or(|before| !label.is_like(before));
+                // A sentence may say § 4 or 4.1, too, and begin with it.
+                let is_word = label.is_reference() && line.hung.is_none() && !(is_short && ends(&last.text));
+                if is_next || is_aligned || (is_over && !is_word) {
+                    return false;
+                }
+            }
             _ => {}
         }
         if last.is_bold != line.is_bold && (is_short || line.is_bold) {
@@ -175,27 +242,8 @@ impl Edges {
 }
 
 /// Whether a line ends a sentence.
-fn ends(text: &str) -> bool {
+pub fn ends(text: &str) -> bool {
     text.trim_end_matches(['"', '”', '’', ')', '»']).ends_with(['.', '!', '?', ':', '。', '！', '？', '：'])
-}
-
-/// What an item of a list begins with, where this line may begin one.
-fn marker(text: &str) -> Option<Marker> {
-    let (first, rest) = text.split_once(' ')?;
-    if rest.is_empty() {
-        return None;
-    }
-    match first {
-        "•" | "◦" | "▪" | "■" | "●" | "○" | "‣" | "⁃" | "∙" | "·" | "►" | "▶" | "➢" | "✓" | "❖" | "□" => {
-            Some(Marker::Bullet)
-        }
-        "-" | "–" | "—" => Some(Marker::Dash),
-        _ => {
-            let digits = first.strip_suffix(['.', ')'])?;
-            let is_number = (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-            digits.parse().ok().filter(|_| is_number).map(Marker::Number)
-        }
-    }
 }
 
 impl Paragraph {

@@ -18,6 +18,8 @@ pub struct Segment {
     pub text: String,
     pub left: f64,
     pub right: f64,
+    /// Where its second word begins.
+    pub second: Option<f64>,
     pub top: f64,
     pub baseline: f64,
     pub size: f64,
@@ -89,6 +91,7 @@ impl Segment {
         if next.left - self.right > SPACE * self.size.min(next.size) && !self.text.ends_with(' ') {
             self.text.push(' ');
         }
+        self.second = self.second.or(if self.text.ends_with(' ') { Some(next.left) } else { next.second });
         self.text.push_str(&next.text);
         if next.width() > self.width() {
             (self.size, self.baseline) = (next.size, next.baseline);
@@ -107,6 +110,7 @@ struct Open {
     left: f64,
     /// Where its last letter ends; spaces do not count, for they are set over any distance.
     right: f64,
+    second: Option<f64>,
     /// Of the last letter: its left edge.
     last: f64,
     baseline: f64,
@@ -122,6 +126,7 @@ impl Open {
         Open {
             left: letter.left,
             right: letter.right,
+            second: None,
             last: letter.left,
             baseline: letter.baseline,
             size: letter.size,
@@ -164,6 +169,7 @@ impl Open {
                 if gap > SPACE * size && !self.text.ends_with(' ') {
                     self.text.push(' ');
                 }
+                self.second = self.second.or(Some(letter.left).filter(|_| self.text.ends_with(' ')));
                 self.text.push(letter.char);
             }
         }
@@ -189,6 +195,7 @@ impl Open {
             text,
             left: self.left,
             right: self.right,
+            second: self.second,
             top: self.baseline - 0.8 * self.size,
             baseline: self.baseline,
             size: self.size,

@@ -142,6 +142,7 @@ impl Grid {
             text: String::new(),
             left: self.columns.first().copied().unwrap_or(0.0),
             right: self.columns.last().copied().unwrap_or(0.0),
+            second: None,
             top: self.rows.first().copied().unwrap_or(0.0),
             baseline: self.rows.last().copied().unwrap_or(0.0),
             size,

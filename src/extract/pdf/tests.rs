@@ -78,6 +78,63 @@ fn pages_are_marked() {
 }
 
 #[test]
+fn a_sentence_goes_on_over_the_end_of_its_page() {
+    let page = |number: u32, lines: [&str; 2]| {
+        text(&[
+            (50, 780, 9, "Handbook"),
+            (50, 700, 12, lines[0]),
+            (50, 686, 12, lines[1]),
+            (300, 20, 9, &format!("- {number} -")),
+        ])
+    };
+    let file = pages(&[
+        page(1, ["The nurse on duty checks the cabinet", "on the ward each morning and signs"]),
+        page(2, ["the form, of which there is a copy on", "the wall, before noon and in the after-"]),
+        page(3, ["noon, and goes home when all is well.", "Each form is kept for ten full years"]),
+        page(4, ["Forms are kept for ten full years and", "never leave the house."]),
+    ]);
+    let found = extract(&file, false).unwrap();
+    let expected = "Handbook\n\nThe nurse on duty checks the cabinet on the ward each morning and signs the form, of which \
+                    there is a copy on the wall, before noon and in the afternoon, and goes home when all is well. Each \
+                    form is kept for ten full years\n\nForms are kept for ten full years and never leave the house.";
+    assert_eq!(found.content, expected);
+    let marks: Vec<(&str, Place)> =
+        found.marks.iter().map(|mark| (&expected[mark.at..mark.at + 5], mark.place.clone())).collect();
+    let begins = ["Handb", "the f", "noon,", "Forms"];
+    assert_eq!(marks, begins.into_iter().zip((1..).map(Place::Page)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_sentence_goes_on_in_the_next_column_and_not_under_a_heading_or_table() {
+    let column = |x, lines: [&'static str; 4]| {
+        [700, 686, 672, 658].into_iter().zip(lines).map(move |(y, line)| (x, y, 10, line))
+    };
+    let left = [
+        "Foxes live in woods near to",
+        "towns, where berries, mice",
+        "and hens are to be had. They",
+        "are seldom seen by day and",
+    ];
+    let right = [
+        "never by those who look for",
+        "them, which is as they like",
+        "it. Nobody knows how many",
+        "there are of them in all.",
+    ];
+    let lines: Vec<_> = column(50, left).chain(column(310, right)).collect();
+    assert_eq!(content(&pages(&[text(&lines)])), [left.join(" "), right.join(" ")].join(" "));
+
+    let open =
+        text(&[(50, 700, 12, "What is open here stays as open"), (50, 686, 12, "as it is where a heading follows")]);
+    let headed = text(&[(50, 700, 20, "a heading")]) + &text(&[(50, 660, 12, "under which there is other text.")]);
+    let content = content(&pages(&[open, headed]));
+    assert!(
+        content.ends_with("where a heading follows\n\n# a heading\n\nunder which there is other text."),
+        "{content}"
+    );
+}
+
+#[test]
 fn columns_are_read_one_after_the_other() {
     let mut lines = vec![(50, 760, 24, "A title over both of the columns of the page")];
     for row in 0..6 {
@@ -135,6 +192,41 @@ fn cells_that_say_as_much_as_prose_stay_in_their_rows() {
 }
 
 #[test]
+fn cells_of_several_lines_stay_in_their_rows() {
+    let mut page = text(&[(50, 718, 10, "Drug"), (120, 718, 10, "Given against"), (350, 718, 10, "Dose")]);
+    let mut expected = "| Drug | Given against | Dose |\n| --- | --- | --- |".to_owned();
+    for row in 0..4 {
+        let (drug, dose, y) = (format!("Drug {row}"), format!("{row} g every eight"), 700 - 42 * row);
+        page.push_str(&text(&[
+            (50, y, 10, &drug),
+            (120, y, 10, "Severe infections in"),
+            (350, y, 10, &dose),
+            (120, y - 12, 10, "adults and in children"),
+            (350, y - 12, 10, "hours, slowly"),
+            (120, y - 24, 10, "over twelve"),
+        ]));
+        let cells = format!("Severe infections in adults and in children over twelve | {dose} hours, slowly");
+        expected.push_str(&format!("\n| {drug} | {cells} |"));
+    }
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn rows_without_a_first_cell_stay_rows_where_all_are_as_far_apart() {
+    let rows =
+        [["North", "apples", "3.00"], ["", "pears", "4.00"], ["South", "plums", "5.00"], ["", "cherries", "6.00"]];
+    let mut page = String::new();
+    for (row, y) in rows.into_iter().zip([700, 688, 676, 664]) {
+        for (cell, x) in row.into_iter().zip([50, 150, 250]).filter(|(cell, _)| !cell.is_empty()) {
+            page.push_str(&text(&[(x, y, 10, cell)]));
+        }
+    }
+    let expected = "| North | apples | 3.00 |\n| --- | --- | --- |\n|  | pears | 4.00 |\n| South | plums | 5.00 |\n\
+                    |  | cherries | 6.00 |";
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
 fn programs_keep_their_lines() {
     let prose = "What is set in letters of one width is a program, and keeps its lines and its indentation.";
     let code = [(700, 50, "fn main() {"), (688, 74, "let a = 1;"), (664, 74, "go(a);"), (652, 50, "}")];
@@ -160,15 +252,42 @@ fn divided_words_are_whole_again() {
 }
 
 #[test]
-fn running_headers_and_page_numbers_go() {
+fn running_headers_are_told_once_and_page_numbers_go() {
     let page = |number: u32| {
         let (number, body) =
             (format!("Page {number} of 5"), format!("What page {number} has to say. Total {}", 17 * number * number));
         text(&[(50, 770, 9, "Handbook of everything"), (50, 600, 12, &body), (280, 20, 9, &number)])
     };
     let content = content(&pages(&(1..=5).map(page).collect::<Vec<_>>()));
-    assert!(!content.contains("Handbook") && !content.contains("of 5"), "{content}");
+    assert!(content.starts_with("Handbook of everything\n\nWhat page 1") && !content.contains("of 5"), "{content}");
+    assert_eq!(content.matches("Handbook").count(), 1, "{content}");
     assert!(content.contains("What page 3 has to say. Total 153"), "{content}");
+}
+
+#[test]
+fn a_number_that_grows_with_the_pages_goes_only_where_it_is_theirs() {
+    let stays = |number: u32| [format!("Invoice no. 2024-{}", 170 + number), format!("Dear client number {number},")];
+    let page = |number: u32| {
+        let [invoice, client] = stays(number);
+        let body = format!("{} for the {number}th time.", ["Paid", "Open", "Late"][number as usize % 3]);
+        let left_or_right = [format!("{number} Yearly review"), format!("Yearly review {number}")];
+        text(&[
+            (50, 770, 12, &invoice),
+            (50, 740, 12, &client),
+            (50, 600, 12, &body),
+            (50, 40, 9, &format!("Annual report 2020 | {}", 16 + number)),
+            (50, 20, 9, &left_or_right[number as usize % 2]),
+            (300, 20, 9, &format!("Seite {number} von 6")),
+            (500, 20, 9, &format!("- {number} -")),
+        ])
+    };
+    let content = content(&pages(&(1..=6).map(page).collect::<Vec<_>>()));
+    for line in (1..=6).flat_map(stays) {
+        assert!(content.contains(&line), "{line}: {content}");
+    }
+    assert!(content.starts_with("Annual report 2020 | 17\n\nYearly review 1\n\nInvoice no. 2024-171"), "{content}");
+    assert_eq!(content.matches("Annual report").count() + content.matches("review").count(), 2, "{content}");
+    assert!(!content.contains("Seite") && !content.contains("- 3 -"), "{content}");
 }
 
 #[test]
@@ -188,7 +307,7 @@ fn the_rows_of_a_table_are_no_running_header() {
         page
     };
     let content = content(&pages(&(1..=4).map(page).collect::<Vec<_>>()));
-    assert!(!content.contains("Handbook"), "{content}");
+    assert_eq!(content.matches("Handbook").count(), 1, "{content}");
     assert_eq!(content.matches("| Article | State | Price |\n| --- | --- | --- |\n| Thing").count(), 4, "{content}");
     assert_eq!(content.matches(" | open | ").count(), 4 * 30, "{content}");
 }
@@ -226,6 +345,66 @@ fn lists_and_ruled_tables_keep_their_form() {
     let expected = "What there is to do today is this:\n\n1. wash the dishes\n2. read\n\n\
                     | City | People |\n| --- | --- |\n| Bern | 134 000 |";
     assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn lettered_and_undotted_items_are_items() {
+    let page = text(&[
+        (50, 700, 12, "What is due follows from all of this"),
+        (50, 686, 12, "1"),
+        (68, 686, 12, "step one of the procedure"),
+        (50, 672, 12, "2"),
+        (68, 672, 12, "step two of the procedure"),
+        (50, 658, 12, "\\(a\\) clause one of the contract"),
+        (50, 644, 12, "\\(b\\)"),
+        (75, 644, 12, "clause two of the contract, which goes"),
+        (75, 630, 12, "on in a second line"),
+    ]);
+    let expected = "What is due follows from all of this\n\n1. step one of the procedure\n2. step two of the procedure\n\
+                    - (a) clause one of the contract\n- (b) clause two of the contract, which goes on in a second line";
+    assert_eq!(content(&pages(&[page])), expected);
+    // Gaps that are no wider than between words.
+    let page = text(&[
+        (50, 700, 12, "3."),
+        (68, 700, 12, "step three of the procedure"),
+        (50, 686, 12, "\\(a\\)"),
+        (68, 686, 12, "clause one of the contract"),
+        (50, 672, 12, "\\(b\\)"),
+        (68, 672, 12, "clause two of the contract"),
+    ]);
+    let expected = "3. step three of the procedure\n- (a) clause one of the contract\n- (b) clause two of the contract";
+    assert_eq!(content(&pages(&[page])), expected);
+    let page = text(&[
+        (50, 700, 12, "The tenant shall do the following:"),
+        (50, 686, 12, "a\\) pay the rent on the first of every"),
+        (50, 672, 12, "month without being asked; and"),
+        (50, 658, 12, "b\\) sweep"),
+        (50, 634, 12, "§ 4 The rent is due in advance and".replace('§', "\\247").as_str()),
+        (50, 620, 12, "in cash."),
+        (50, 596, 12, "§ 5 Nobody else may live there.".replace('§', "\\247").as_str()),
+    ]);
+    let expected = "The tenant shall do the following:\n\n\
+                    - a) pay the rent on the first of every month without being asked; and\n- b) sweep\n\
+                    - § 4 The rent is due in advance and in cash.\n- § 5 Nobody else may live there.";
+    assert_eq!(content(&pages(&[page])), expected);
+}
+
+#[test]
+fn lines_of_prose_that_begin_with_a_label_are_no_items() {
+    let lines = [
+        "What the court has said of the notice in",
+        "\\(a\\) holds for the others, as does what is in",
+        "4.1 million letters of that kind under",
+        "\\247 4 of the act of that year. That is all.",
+    ];
+    let lines: Vec<_> = [700, 686, 672, 658].into_iter().zip(lines).map(|(y, line)| (50, y, 12, line)).collect();
+    let expected = "What the court has said of the notice in (a) holds for the others, as does what is in 4.1 million \
+                    letters of that kind under § 4 of the act of that year. That is all.";
+    assert_eq!(content(&pages(&[text(&lines)])), expected);
+    let figures = [700, 686, 672].map(|y| text(&[(50, y, 12, &(y / 7).to_string()), (80, y, 12, "50")])).concat();
+    assert_eq!(content(&pages(&[figures])), "100 50 98 50 96 50");
+    let alone = text(&[(50, 700, 12, "\\247 4 applies, and 4.1 million letters are void.")]);
+    assert_eq!(content(&pages(&[alone])), "§ 4 applies, and 4.1 million letters are void.");
 }
 
 #[test]

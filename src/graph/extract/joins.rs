@@ -134,8 +134,7 @@ impl Finder<'_> {
         let is_joined = match word {
             "of" => {
                 let is_head = lexicon.heads.contains_key(last) || names_office;
-                let is_person = ADDRESSES.contains(&first) && end - start > 1
-                    || lexicon.first_names.contains(first) && end - start > 1
+                let is_person = (ADDRESSES.contains(&first) || lexicon.first_names.contains(first)) && end - start > 1
                     || lexicon.places.contains_key(last);
                 let is_title =
                     lexicon.titles.contains(last) && !KEPT_TITLES.contains(&last) || lexicon.roles.contains_key(last);
