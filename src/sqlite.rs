@@ -150,6 +150,11 @@ impl Database {
 fn write<T>(writer: &mut Connection, change: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let value = change(&transaction)?;
+    // Where room runs out SQLite rolls back by itself (https://sqlite.org/lang_transaction.html, 3.1), and a virtual table may
+    // not say so to whoever writes to it.
+    if transaction.is_autocommit() {
+        return Err(Error::InsufficientStorage);
+    }
     transaction.commit()?;
     Ok(value)
 }

@@ -134,13 +134,13 @@ async fn a_full_disk_refuses_what_is_new_reads_on_and_recovers() {
     let server = Server::launch(home, command);
     let tenant = Tenant::new(&server.admin()).await;
     tenant.handbook().await;
-    // One word, so that it is one chunk and takes no time but room.
+    // Of a page whose text is short, so that it takes no time but room.
     let filler = "k".repeat(1_000_000);
     let mut stored = Vec::new();
     let refused = loop {
         let number = stored.len();
-        let (name, content) = (format!("filler-{number}.txt"), format!("{number} {filler}"));
-        let upload = crate::client::file(&name, content.as_bytes()).of("text/plain");
+        let (name, content) = (format!("filler-{number}.html"), format!("<p>Filler {number}</p><!-- {filler} -->"));
+        let upload = crate::client::file(&name, content.as_bytes()).of("text/html");
         let answer = tenant.client.upload("POST", &tenant.path("/documents"), &[upload]).await;
         match answer.status {
             201 => stored.push(crate::tenant::id(&answer.json())),

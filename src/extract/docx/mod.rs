@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::Extracted;
 use super::alternative;
 use super::chart::Charts;
-use super::fault::Fault;
+use super::fault::{Fault, Kind, Warning};
 use super::monospaced::is_monospaced;
 use super::nesting::{Block, Nesting, flattened};
 use super::package::Package;
@@ -21,20 +21,36 @@ use lists::Lists;
 pub use styles::promised_level;
 use styles::{Shape, Styles};
 
+/// Bytes of text beside each picture from which it is taken for decoration.
+const BESIDE_PICTURE: usize = 200;
 /// Fields within each other at most.
 const DEEPEST_FIELD: usize = 100;
 
 /// The text of a document.
 ///
 /// # Errors
-/// [`super::Kind::Damaged`] and [`super::Kind::TooComplex`].
+/// [`Kind::Damaged`], [`Kind::TooComplex`], and [`Kind::NoTextLayer`] where it is pictures alone.
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
     let mut reader = read(package, false)?;
     // A document that is typed in such letters throughout is no program.
     if 2 * reader.code > reader.said {
         reader = read(package, true)?;
     }
-    Ok(reader.nesting.composer.finish(""))
+    let Reader { pictures, nesting, .. } = reader;
+    let mut found = nesting.composer.finish("");
+    match pictures {
+        0 => {}
+        _ if found.content.trim().is_empty() => {
+            return Err(Fault::new(Kind::NoTextLayer, "the document holds pictures and no text"));
+        }
+        // Letters have logos; where there is hardly any text beside them, they are what it is about.
+        _ if found.content.len() < BESIDE_PICTURE * pictures => {
+            let text = format!("its pictures ({pictures}) were not read");
+            found.warnings.push(Warning::new(Kind::NoTextLayer, None, text));
+        }
+        _ => {}
+    }
+    Ok(found)
 }
 
 fn read(package: &mut Package<'_>, is_typed: bool) -> Result<Reader, Fault> {
@@ -92,6 +108,7 @@ struct Reader {
     skipped: usize,
     /// Texts of headers and footers that were written.
     seen: HashSet<String>,
+    pictures: usize,
     /// Bytes of the text, and of that of them which is code.
     said: usize,
     code: usize,
@@ -195,6 +212,7 @@ impl Reader {
                 self.nesting.open_aside();
             }
             "txbxContent" => self.nesting.open_aside(),
+            "blip" | "imagedata" => self.pictures += 1,
             "docPr" => {
                 alternative::text(element).into_iter().for_each(|text| self.nesting.hang(Block::Paragraph(text)))
             }
@@ -315,6 +333,10 @@ mod tests {
     use crate::extract::package::{extract, tests};
 
     fn read(body: &str, others: &[(&str, &str, &str)]) -> String {
+        found(body, others).unwrap().content
+    }
+
+    fn found(body: &str, others: &[(&str, &str, &str)]) -> Result<crate::extract::Extracted, crate::extract::Fault> {
         let relationships: String = others
             .iter()
             .map(|(kind, name, _)| format!("<Relationship Id='{name}' Type='http://x/{kind}' Target='{name}'/>"))
@@ -329,7 +351,7 @@ mod tests {
         ];
         parts.extend(others.iter().map(|(_, name, text)| (format!("word/{name}"), *text)));
         let parts: Vec<(&str, &str)> = parts.iter().map(|(name, text)| (name.as_str(), *text)).collect();
-        extract(&tests::zipped(&parts)).unwrap().content
+        extract(&tests::zipped(&parts))
     }
 
     fn p(text: &str) -> String {
@@ -456,6 +478,15 @@ mod tests {
         let body =
             picture("X-ray of the left hand") + &picture("A dog. Description automatically generated") + &picture("");
         assert_eq!(read(&(p("Before.") + &body), &[]), "Before.\n\nX-ray of the left hand");
+    }
+
+    #[test]
+    fn a_document_of_pictures_says_so() {
+        let scan = "<w:p><w:r><w:drawing><a:blip r:embed='r1'/></w:drawing></w:r></w:p>";
+        let found = found(&(p("Page one.") + scan), &[]).unwrap();
+        assert_eq!((found.content.as_str(), found.warnings[0].code.as_str()), ("Page one.", "no_text_layer"));
+        assert_eq!(crate::extract::Kind::NoTextLayer, self::found(scan, &[]).unwrap_err().kind);
+        assert!(self::found(&(p(&"word ".repeat(100)) + scan), &[]).unwrap().warnings.is_empty());
     }
 
     #[test]
