@@ -173,6 +173,25 @@ async fn a_full_disk_refuses_what_is_new_reads_on_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_disk_that_fills_up_in_the_midst_of_many_vectors_is_told_as_full() {
+    let home = Home::new();
+    std::fs::create_dir(home.data()).unwrap();
+    let Some(command) = under(&home, "mount -t tmpfs -o size=16m none data && exec \"$@\"") else { return };
+    let server = Server::launch(home, command);
+    let tenant = Tenant::new(&server.admin()).await;
+    for number in 0..40 {
+        let body = json!({"source": format!("{number}.txt"), "content": format!("{number} {}", "k".repeat(400_000))});
+        let answer = tenant.client.post(&tenant.path("/documents"), &body).await;
+        if answer.status != 201 {
+            answer.problem(507, "insufficient_storage");
+            server.kill();
+            return;
+        }
+    }
+    panic!("it must be full by now");
+}
+
+#[tokio::test]
 async fn a_medium_that_takes_no_writes_can_be_searched() {
     let server = Server::start();
     let tenant = Tenant::new(&server.admin()).await;
