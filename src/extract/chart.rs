@@ -20,6 +20,8 @@ const MOST_SERIES: usize = 250;
 const MOST_VALUES: usize = 100_000;
 /// Cells that the charts of one part make at most.
 const MOST_CELLS: usize = 500_000;
+/// Bytes of a category of several levels from which no more are added.
+const LONGEST_LABEL: usize = 4096;
 
 /// The charts that a part refers to, by the ids of its references.
 #[derive(Default)]
@@ -144,7 +146,9 @@ impl Chart {
     }
 
     fn value(&mut self, text: String) {
-        let text = shown(text, &self.code);
+        // A number alone has a format; a name that looks like one stays as it is.
+        let is_name = matches!(self.role, Some(Role::Name | Role::Category)) && self.code.is_empty();
+        let text = if is_name { text } else { shown(text, &self.code) };
         let (Some(role), Some(series)) = (self.role, self.series.last_mut()) else { return };
         if role == Role::Name {
             series.name = text;
@@ -160,7 +164,13 @@ impl Chart {
             Role::Value | Role::Name => &mut series.values,
         };
         // Categories of several levels come from the innermost out.
-        said.entry(self.point).and_modify(|inner| *inner = format!("{text}, {inner}")).or_insert(text);
+        said.entry(self.point)
+            .and_modify(|inner| {
+                if inner.len() < LONGEST_LABEL {
+                    *inner = format!("{text}, {inner}");
+                }
+            })
+            .or_insert(text);
     }
 
     fn blocks(self) -> Vec<Block> {
@@ -266,7 +276,7 @@ mod tests {
     fn a_chart_is_its_titles_and_a_table_of_its_series() {
         let series = |name: &str, code: &str, values: &[&str]| {
             let labels = "<c:dLbls><c:dLbl><c:tx><c:rich><a:p><a:r><a:t>not this</a:t></a:r></a:p></c:rich></c:tx></c:dLbl></c:dLbls>";
-            let category = cache("cat", "str", "", &["Q1", "Q2 &amp; Q3"]);
+            let category = cache("cat", "str", "", &["007", "Q2 &amp; Q3"]);
             format!(
                 "<c:ser>{}{labels}{category}{}</c:ser>",
                 cache("tx", "str", "", &[name]),
@@ -276,7 +286,7 @@ mod tests {
         let axis = format!("<c:valAx>{}</c:valAx>", titled("Mio. €"));
         let plot = [series("North", "0.00", &["4.3", "2.3999999999999999"]), series("South", "0%", &["0.25"])].concat();
         let chart = format!("<c:chart>{}<c:plotArea>{plot}{axis}</c:plotArea></c:chart>", titled("Sales"));
-        let expected = ["Sales\nMio. €", "|North|South", "Q1|4.30|25%", "Q2 & Q3|2.40|"];
+        let expected = ["Sales\nMio. €", "|North|South", "007|4.30|25%", "Q2 & Q3|2.40|"];
         assert_eq!(table(&read(&chart).unwrap()), expected);
     }
 

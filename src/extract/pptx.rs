@@ -129,6 +129,7 @@ struct Paragraph {
 impl Shapes {
     fn read(&mut self, text: &str, nesting: &mut Nesting) -> Result<(), Fault> {
         let mut nodes = Nodes::of(text);
+        self.placeholder = Placeholder::None;
         nesting.open_aside();
         while let Some(node) = nodes.next()? {
             nesting.check()?;
@@ -157,7 +158,10 @@ impl Shapes {
             }
             "ph" => self.placeholder = placeholder(&element.attribute("type").unwrap_or_default()),
             "blip" => self.has_picture = true,
-            "pic" => self.in_picture = true,
+            "pic" => {
+                self.in_picture = true;
+                self.placeholder = Placeholder::None;
+            }
             "cNvPr" if self.in_picture => {
                 alternative::text(element).into_iter().for_each(|text| nesting.put(Block::Paragraph(text)));
             }
@@ -205,7 +209,10 @@ impl Shapes {
             "tc" => nesting.close_cell(),
             "tr" => nesting.close_row(1),
             "tbl" => nesting.close_table(),
-            "pic" => self.in_picture = false,
+            "pic" => {
+                self.in_picture = false;
+                self.collect(nesting);
+            }
             "sp" | "graphicFrame" => self.collect(nesting),
             _ => {}
         }
@@ -310,6 +317,16 @@ mod tests {
         };
         assert_eq!(["deeper", "Say", "| x"].map(at), ["slide 1", "slide 1", "slide 2"]);
         assert_eq!(found.metadata["slide_count"], 2);
+    }
+
+    #[test]
+    fn pictures_keep_their_words_beside_the_number_of_a_slide() {
+        let number = shape("<p:ph type='sldNum'/>", &p("", "7"));
+        let picture = "<p:pic><p:nvPicPr><p:cNvPr id='4' descr='X-ray of a hand'/></p:nvPicPr></p:pic>";
+        for slide in [format!("{number}{picture}"), format!("{picture}{number}")] {
+            let found = extract(&deck(&[&slide], &[""], &[])).unwrap();
+            assert!(found.content.ends_with("X-ray of a hand"), "{}", found.content);
+        }
     }
 
     fn deck(slides: &[&str], relationships: &[&str], others: &[(&str, &str)]) -> Vec<u8> {

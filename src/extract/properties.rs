@@ -14,7 +14,7 @@ const LONGEST: usize = 2000;
 const MOST_OWN: usize = 50;
 const LONGEST_NAME: usize = 60;
 /// Names that mean the same in all formats, or are counted here: no author's own.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 15] = [
     "title",
     "author",
     "created",
@@ -27,6 +27,8 @@ const KNOWN: [&str; 13] = [
     "slide_count",
     "sheet_count",
     "pages_without_text",
+    "slides_without_text",
+    "pages_recognized",
     "encoding",
 ];
 

@@ -246,9 +246,9 @@ pub(super) fn put_fact(
         start,
         end,
         origin.model,
-        exclusive,
         stated_at,
-        recorded_at
+        recorded_at,
+        exclusive
     ])?;
     change.graph().facts.insert(number);
     Ok(())

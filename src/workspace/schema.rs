@@ -328,6 +328,7 @@ CREATE TABLE facts (
     subject INTEGER NOT NULL,
     predicate TEXT NOT NULL,
     object INTEGER NOT NULL,
+    exclusive TEXT NOT NULL,
     valid_at TEXT,
     invalid_at TEXT
 ) STRICT;
@@ -340,8 +341,6 @@ CREATE TABLE evidence (
     "end" INTEGER NOT NULL,
     -- The language model that read it; none where no model was asked.
     model TEXT,
-    -- What there is only one of at a time, as it is said here.
-    exclusive TEXT NOT NULL,
     stated_at TEXT,
     recorded_at TEXT NOT NULL,
     PRIMARY KEY (document, fact, start)
@@ -369,6 +368,12 @@ CREATE TRIGGER facts_removed AFTER DELETE ON facts BEGIN UPDATE tallies SET rows
 INSERT INTO tallies VALUES ('evidence', 0);
 CREATE TRIGGER evidence_added AFTER INSERT ON evidence BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'evidence'; END;
 CREATE TRIGGER evidence_removed AFTER DELETE ON evidence BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'evidence'; END;
+"#,
+    // What there is only one of at a time is said by each document, and goes with it.
+    r#"
+ALTER TABLE evidence ADD COLUMN exclusive TEXT NOT NULL DEFAULT 'no';
+UPDATE evidence SET exclusive = (SELECT exclusive FROM facts WHERE number = fact);
+ALTER TABLE facts DROP COLUMN exclusive;
 "#,
 ];
 

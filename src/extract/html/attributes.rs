@@ -12,7 +12,7 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
     let mut from = 0;
     let mut at = 0;
     while let Some(tag) = text.get(at..).and_then(|rest| rest.find('<')).map(|offset| at + offset) {
-        at = tag + 1;
+        at = past_raw(text, tag);
         let mut rest = Rest { bytes: text.as_bytes(), at };
         if !rest.peek().is_some_and(|byte| byte.is_ascii_alphabetic()) {
             continue;
@@ -28,6 +28,10 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
             rest.attribute();
         }
         at = rest.at;
+        // What a script or the like holds are no tags.
+        if let Some(raw) = raw_name(text, tag) {
+            at = end_of_raw(text, at, raw);
+        }
         // Both are beside ASCII, or ends of the text.
         if let Some(cut) = cut {
             kept.push_str(text.get(from..cut).unwrap_or_default());
@@ -41,6 +45,43 @@ pub fn bounded(text: &str) -> Cow<'_, str> {
             Cow::Owned(kept)
         }
     }
+}
+
+/// Elements whose text is no HTML (WHATWG HTML, 13.2.5.1 to 13.2.5.3).
+const RAW: &[&str] = &["script", "style", "xmp", "iframe", "noembed", "noframes", "title", "textarea"];
+
+/// Where to read on after the `<` at `tag`: past a comment, if it is one.
+fn past_raw(text: &str, tag: usize) -> usize {
+    let is_comment = text.get(tag..).is_some_and(|rest| rest.starts_with("<!--"));
+    match is_comment {
+        true => text.get(tag + 4..).and_then(|rest| rest.find("-->")).map_or(text.len(), |end| tag + 4 + end + 3),
+        false => tag + 1,
+    }
+}
+
+/// The element of raw text that the tag at `tag` opens.
+fn raw_name(text: &str, tag: usize) -> Option<&'static str> {
+    let rest = text.as_bytes().get(tag + 1..)?;
+    let begins = |name: &&&str| {
+        let after = rest.get(name.len());
+        rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+            && after.is_none_or(|byte| ends_name(*byte))
+    };
+    RAW.iter().find(begins).copied()
+}
+
+/// Where the closing tag of raw text begins, from `at` on.
+fn end_of_raw(text: &str, at: usize, name: &str) -> usize {
+    let bytes = text.as_bytes();
+    let closes = |at: usize| {
+        let start = at + 2;
+        bytes.get(at + 1) == Some(&b'/')
+            && bytes.get(start..start + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    memchr::memchr_iter(b'<', bytes.get(at..).unwrap_or_default())
+        .map(|found| at + found)
+        .find(|at| closes(*at))
+        .unwrap_or(text.len())
 }
 
 fn ends_name(byte: u8) -> bool {
@@ -104,6 +145,12 @@ mod tests {
         assert_eq!(bounded(&page(MOST + 3)).replace(" >ä", ">ä"), page(MOST));
         let open = format!("<p{}", " a".repeat(MOST + 1));
         assert_eq!(bounded(&open), format!("<p{} ", " a".repeat(MOST)));
+        let script = format!(
+            "<script>for(i=0;i<n;i++){{{}}}</script><p>Hello <!-- a<b{} --> you",
+            " x".repeat(600),
+            " y".repeat(600)
+        );
+        assert_eq!(bounded(&script), script);
         assert_eq!(bounded("<p a = b =c 'd' =\"e>f"), "<p a = b =c 'd' =\"e>f");
     }
 

@@ -61,7 +61,6 @@ const MAGNITUDES: &[&str] = &[
     "k",
     "m",
     "tausend",
-    "million",
     "millionen",
     "mio",
     "milliarde",

@@ -168,7 +168,14 @@ impl Writer<'_> {
     }
 
     fn draft(&mut self, clause: &Clause, draft: Draft, unit: &Unit, said: &mut Vec<Mention>) {
-        let (valid_at, invalid_at) = validity::of(clause, &draft);
+        let (valid_at, mut invalid_at) = validity::of(clause, &draft);
+        if draft.ends {
+            // Without a day, it is told when it was written; and where that is not known either, it says nothing.
+            invalid_at = invalid_at.or(self.document.date);
+            if invalid_at.is_none() {
+                return;
+            }
+        }
         let mut end = |end: &End| match end {
             End::Entity(entity) => Some(*entity),
             End::Term(words) => {

@@ -153,6 +153,15 @@ fn offices_are_taken_and_left_in_the_words_of_the_news() {
     };
     assert_eq!(when("In March 2021, Acme Labs appointed Jane Doe as CEO."), (Some(date(2021, 3, 1)), None));
     assert_eq!(when("Jane Doe took over as CEO of Acme Labs on 1 February 2025."), (Some(date(2025, 2, 1)), None));
+    assert_eq!(when("Jane Doe stepped down as CEO of Acme Labs."), (None, Some(date(2024, 5, 17))));
+    let undated = Document {
+        title: "",
+        content: "Jane Doe stepped down as CEO of Acme Labs.",
+        structure: Structure::Prose,
+        date: None,
+        language: None,
+    };
+    assert!(extract(&undated).facts.is_empty(), "nobody knows when");
     assert_eq!(when("Jane Doe resigned as CEO of Acme Labs in May 2022."), (None, Some(date(2022, 5, 1))));
 }
 

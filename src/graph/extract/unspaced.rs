@@ -1,6 +1,6 @@
 //! Terms of writing without spaces: what a Chinese or Japanese text repeats, in characters that carry meaning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// How often a document says what is a term of it: in Chinese characters, and in katakana, where words end by themselves.
@@ -41,7 +41,7 @@ pub(super) struct Repeated<'a> {
 /// What a document repeats.
 #[derive(Default)]
 pub(super) struct Terms<'a> {
-    terms: HashMap<&'a str, u32>,
+    terms: HashSet<&'a str>,
     is_japanese: bool,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Repeated<'a> {
         whole.retain(|(count, text)| *count >= LEAST || is_katakana(text));
         whole.sort_unstable_by(|a, b| (b.0, b.1.len(), a.1).cmp(&(a.0, a.1.len(), b.1)));
         whole.truncate(MOST_TERMS);
-        let terms = whole.into_iter().map(|(count, text)| (text, count)).collect();
+        let terms = whole.into_iter().map(|(_, text)| text).collect();
         Terms { terms, is_japanese: self.is_japanese }
     }
 }
@@ -116,9 +116,9 @@ impl Terms<'_> {
             while at + SHORTEST < run.len() {
                 let longest = (at + SHORTEST..run.len()).rev().find_map(|end| {
                     let range = *run.get(at)?..*run.get(end)?;
-                    self.terms.contains_key(text.get(range.clone())?).then_some((end, range))
+                    self.terms.contains(text.get(range.clone())?).then_some((end, range))
                 });
-                match longest.filter(|_| run.len() <= 64) {
+                match longest {
                     Some((end, range)) => {
                         found.push(range);
                         at = end;
@@ -161,7 +161,7 @@ mod tests {
     fn terms(text: &str) -> Vec<&str> {
         let mut repeated = Repeated::default();
         repeated.add(text);
-        let mut found: Vec<&str> = repeated.terms().terms.into_keys().collect();
+        let mut found: Vec<&str> = repeated.terms().terms.into_iter().collect();
         found.sort_unstable();
         found
     }
