@@ -45,6 +45,10 @@ pub enum Graph {
         from: Option<String>,
         #[arg(long, value_name = "DATE")]
         to: Option<String>,
+        #[arg(long, default_value_t = 200)]
+        limit: u32,
+        #[arg(long, default_value_t = 0)]
+        offset: u32,
     },
     /// The shortest way from one entity to another along facts
     Path {
@@ -102,9 +106,10 @@ async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
             let lines = rows(&found["edges"]).iter().map(fact).collect();
             (found, lines)
         }
-        Graph::Timeline { place, entity, from, to } => {
+        Graph::Timeline { place, entity, from, to, limit, offset } => {
             let id = resolve(client, &place, &entity).await?;
-            let query = query(&[("start_date", from), ("end_date", to)]);
+            let page = [("limit", Some(limit.to_string())), ("offset", Some(offset.to_string()))];
+            let query = query(&[[("start_date", from), ("end_date", to)], page].concat());
             let found = get(place.path(&format!("/entities/{id}/timeline{query}"))).await?;
             let lines = rows(&found).iter().map(fact).collect();
             (found, lines)

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
 
-use super::client::Client;
+use super::client::{Client, query};
 use super::resource::{Verb, WorkspaceFields, Workspaces, print, request};
 use super::{DONE, FAILED, Failure, Options, Outcome, say};
 
@@ -301,12 +301,7 @@ async fn import(options: &Options, file: &Path, org: &str, name: Option<String>,
     let opened = tokio::fs::File::open(file).await;
     let opened = opened.map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", file.display())))?;
     let bar = bytes_bar(Some(opened.metadata().await?.len()));
-    let given = [("name", name), ("slug", slug)];
-    let query: Vec<String> = given
-        .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|value| format!("{key}={}", percent_encoded(value))))
-        .collect();
-    let path = format!("/organizations/{org}/workspaces/import?{}", query.join("&"));
+    let path = format!("/organizations/{org}/workspaces/import{}", query(&[("name", name), ("slug", slug)]));
     let client = Client::open(options).await?;
     let counted = bar.clone();
     let body =
@@ -319,13 +314,4 @@ async fn import(options: &Options, file: &Path, org: &str, name: Option<String>,
     bar.finish_and_clear();
     print(options, &answer?, &[])?;
     Ok(DONE)
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }

@@ -49,8 +49,15 @@ pub trait Tokens {
 
 /// The weight of a text of so many tokens.
 fn weight(text: &str, tokens: usize) -> usize {
-    let letters = text.chars().filter(|c| !c.is_whitespace()).count();
-    tokens.max(letters / CHARACTERS).max(text.len() / BYTES)
+    weighed(tokens, letters(text), text.len())
+}
+
+fn weighed(tokens: usize, letters: usize, bytes: usize) -> usize {
+    tokens.max(letters.div_ceil(CHARACTERS)).max(bytes.div_ceil(BYTES))
+}
+
+fn letters(text: &str) -> usize {
+    text.chars().filter(|c| !c.is_whitespace()).count()
 }
 
 /// Splits `text`.
@@ -86,7 +93,7 @@ struct Cutter<'a> {
 struct Unit {
     range: Range<usize>,
     tokens: usize,
-    weight: usize,
+    letters: usize,
 }
 
 impl Unit {
@@ -94,7 +101,16 @@ impl Unit {
     fn append(&mut self, next: Unit) {
         self.range.end = next.range.end;
         self.tokens += next.tokens;
-        self.weight += next.weight;
+        self.letters += next.letters;
+    }
+
+    fn weight(&self) -> usize {
+        weighed(self.tokens, self.letters, self.range.len())
+    }
+
+    /// The weight of both, were they one.
+    fn weight_with(&self, next: &Unit) -> usize {
+        weighed(self.tokens + next.tokens, self.letters + next.letters, next.range.end - self.range.start)
     }
 }
 
@@ -108,14 +124,14 @@ impl Cutter<'_> {
         let mut full: Vec<Unit> = Vec::new();
         for unit in units {
             match full.last_mut() {
-                Some(open) if open.weight + unit.weight <= self.budget.target => open.append(unit),
+                Some(open) if open.weight_with(&unit) <= self.budget.target => open.append(unit),
                 _ => full.push(unit),
             }
         }
         // A short remainder says little by itself.
         if let [.., last, tail] = full.as_slice()
-            && tail.weight < self.budget.target / 4
-            && last.weight + tail.weight <= self.budget.most
+            && tail.weight() < self.budget.target / 4
+            && last.weight_with(tail) <= self.budget.most
             && let Some(tail) = full.pop()
             && let Some(last) = full.last_mut()
         {
@@ -141,9 +157,8 @@ impl Cutter<'_> {
         // Counting the tokens of a very long text only to split it would be waste.
         if weight(slice, 0) <= fits {
             let tokens = self.tokens.count(slice);
-            let weight = weight(slice, tokens);
-            if weight <= fits {
-                units.push(Unit { range, tokens, weight });
+            if weight(slice, tokens) <= fits {
+                units.push(Unit { range, tokens, letters: letters(slice) });
                 return;
             }
         }
@@ -182,8 +197,8 @@ impl Cutter<'_> {
                 break;
             }
             let tokens = offsets.iter().filter(|(first, _)| *first < cut).count();
-            let weight = weight(slice.get(..cut).unwrap_or_default(), tokens);
-            units.push(Unit { range: start..start + cut, tokens, weight });
+            let letters = letters(slice.get(..cut).unwrap_or_default());
+            units.push(Unit { range: start..start + cut, tokens, letters });
             start += cut;
         }
     }
@@ -329,6 +344,14 @@ mod tests {
         let found = cut(&digits);
         assert_eq!(found.concat(), digits);
         assert!(found.iter().all(|part| part.len() <= CHARACTERS * BUDGET.most));
+    }
+
+    #[test]
+    fn short_lines_together_weigh_what_they_are() {
+        let text = "abcdefghijklmno\n\n".repeat(24);
+        let pieces = chunk(&text, Structure::Plain, BUDGET, &Runs);
+        assert!(pieces.iter().all(|piece| Runs.weigh(&text[piece.range.clone()]) <= BUDGET.most), "{pieces:?}");
+        assert!(pieces.len() < 24, "they are put together");
     }
 
     proptest! {

@@ -110,10 +110,11 @@ impl<W: Write> Sender<'_, W> {
                 }
                 Ok(entry) => entry,
             };
-            if entry.is_dir() {
+            // By its name as it is read: some encodings have the sign of a folder as the second byte of a letter.
+            if named.ends_with(['/', '\\']) {
                 continue;
             }
-            let is_file = entry.is_file();
+            let is_file = !entry.is_symlink();
             self.entry(named, is_file, entry)?;
         }
         Ok(())

@@ -31,9 +31,12 @@ const DEEPEST_FIELD: usize = 100;
 /// # Errors
 /// [`Kind::Damaged`], [`Kind::TooComplex`], and [`Kind::NoTextLayer`] where it is pictures alone.
 pub fn extract(package: &mut Package<'_>) -> Result<Extracted, Fault> {
+    let room = package.room();
     let mut reader = read(package, false)?;
     // A document that is typed in such letters throughout is no program.
     if 2 * reader.code > reader.said {
+        // What is read once more counts once.
+        package.make_room(room);
         reader = read(package, true)?;
     }
     let Reader { pictures, nesting, .. } = reader;

@@ -76,6 +76,16 @@ impl<'a> Package<'a> {
         Ok(Package { archive, places, left: LARGEST })
     }
 
+    /// Bytes that may still be unpacked.
+    pub fn room(&self) -> u64 {
+        self.left
+    }
+
+    /// Lets so many bytes be unpacked from here on.
+    pub fn make_room(&mut self, bytes: u64) {
+        self.left = bytes;
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.places.contains_key(&key(name))
     }
