@@ -6,6 +6,7 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use uuid::Uuid;
 
 use super::client::Client;
 use super::{DONE, Failure, Options, Outcome, say};
@@ -14,8 +15,8 @@ use crate::app::DEFAULT_WORKSPACE;
 #[derive(Args)]
 pub struct Chat {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
     /// The agent's slug [default: the workspace's first agent]
     #[arg(long)]
     agent: Option<String>,
@@ -47,7 +48,7 @@ async fn talk(options: &Options, verb: &Chat, client: &Client) -> Outcome {
             return Ok(DONE);
         }
         if !question.is_empty() {
-            ask(options, client, &verb.workspace, &agent, question, &mut session).await?;
+            ask(options, client, &verb.workspace.to_string(), &agent, question, &mut session).await?;
         }
     }
 }

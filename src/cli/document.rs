@@ -7,6 +7,7 @@ use super::client::{Client, query};
 use super::resource::print;
 use super::{DONE, Options, Outcome, say};
 use crate::app::DEFAULT_WORKSPACE;
+use uuid::Uuid;
 
 /// What a list shows of a document.
 const COLUMNS: &[&str] = &["id", "source", "title", "chunk_count", "updated_at"];
@@ -32,25 +33,25 @@ pub enum Document {
     },
     /// Show what is known of one
     Show {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: Place,
     },
     /// Print the text that was made of one
     Text {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: Place,
     },
     /// Write the original of one to standard output
     Original {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: Place,
     },
     /// Delete one
     Delete {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: Place,
     },
@@ -59,8 +60,8 @@ pub enum Document {
 #[derive(Args)]
 pub struct Place {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
 }
 
 impl Place {

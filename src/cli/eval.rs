@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use http::Method;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::client::Client;
 use super::{DONE, Failure, Options, Outcome, questions, say};
@@ -21,8 +22,8 @@ const LEGS: [&str; 3] = ["vector", "fulltext", "hybrid"];
 #[derive(Args)]
 pub struct Eval {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
     /// Questions with what they should find: JSON, JSON lines, or a folder in BEIR's form; without it, those that are
     /// stored under the name
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::client::{Client, query};
 use super::{DONE, FAILED, Failure, Options, Outcome, say};
@@ -72,8 +73,8 @@ pub enum Graph {
 #[derive(Args)]
 pub struct Place {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
 }
 
 impl Place {

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::client::Client;
 use super::{DONE, Failure, Options, Outcome, say};
@@ -15,7 +16,7 @@ pub trait Collection {
 
     fn list(&self) -> String;
 
-    fn item(&self, id: &str) -> String;
+    fn item(&self, id: Uuid) -> String;
 }
 
 /// What is done with things of the collection `C` that have the fields `F`.
@@ -39,13 +40,13 @@ pub enum Verb<C: Args, F: Args> {
     },
     /// Show one
     Show {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: C,
     },
     /// Change one
     Update {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: C,
         #[command(flatten)]
@@ -53,7 +54,7 @@ pub enum Verb<C: Args, F: Args> {
     },
     /// Delete one
     Delete {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: C,
         /// Delete what is in it too
@@ -77,10 +78,12 @@ impl<C: Args + Collection, F: Args + Serialize> Verb<C, F> {
                 (Method::GET, format!("{}?limit={limit}&offset={offset}", place.list()), None)
             }
             Verb::Create { place, fields } => (Method::POST, place.list(), Some(body(fields)?)),
-            Verb::Show { place, id } => (Method::GET, place.item(id), None),
-            Verb::Update { place, id, fields } => (Method::PATCH, place.item(id), Some(body(fields)?)),
-            Verb::Delete { place, id, force: true } => (Method::DELETE, format!("{}?force=true", place.item(id)), None),
-            Verb::Delete { place, id, .. } => (Method::DELETE, place.item(id), None),
+            Verb::Show { place, id } => (Method::GET, place.item(*id), None),
+            Verb::Update { place, id, fields } => (Method::PATCH, place.item(*id), Some(body(fields)?)),
+            Verb::Delete { place, id, force: true } => {
+                (Method::DELETE, format!("{}?force=true", place.item(*id)), None)
+            }
+            Verb::Delete { place, id, .. } => (Method::DELETE, place.item(*id), None),
         };
         request(options, method, &path, body, C::COLUMNS).await
     }
@@ -147,7 +150,7 @@ impl Collection for Organizations {
         "/organizations".to_owned()
     }
 
-    fn item(&self, id: &str) -> String {
+    fn item(&self, id: Uuid) -> String {
         format!("/organizations/{id}")
     }
 }
@@ -171,8 +174,8 @@ pub struct OrganizationFields {
 #[derive(Args)]
 pub struct Workspaces {
     /// The organization's id
-    #[arg(long, default_value_t = DEFAULT_ORGANIZATION.to_string())]
-    pub org: String,
+    #[arg(long, default_value_t = DEFAULT_ORGANIZATION)]
+    pub org: Uuid,
 }
 
 impl Collection for Workspaces {
@@ -182,7 +185,7 @@ impl Collection for Workspaces {
         format!("/organizations/{}/workspaces", self.org)
     }
 
-    fn item(&self, id: &str) -> String {
+    fn item(&self, id: Uuid) -> String {
         format!("/workspaces/{id}")
     }
 }
@@ -208,8 +211,8 @@ pub type Agent = Verb<Agents, AgentFields>;
 #[derive(Args)]
 pub struct Agents {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
 }
 
 impl Collection for Agents {
@@ -219,7 +222,7 @@ impl Collection for Agents {
         format!("/workspaces/{}/agents", self.workspace)
     }
 
-    fn item(&self, id: &str) -> String {
+    fn item(&self, id: Uuid) -> String {
         format!("{}/{id}", self.list())
     }
 }
@@ -257,8 +260,8 @@ pub type Key = Verb<Keys, KeyFields>;
 #[derive(Args)]
 pub struct Keys {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
 }
 
 impl Collection for Keys {
@@ -268,7 +271,7 @@ impl Collection for Keys {
         format!("/workspaces/{}/api-keys", self.workspace)
     }
 
-    fn item(&self, id: &str) -> String {
+    fn item(&self, id: Uuid) -> String {
         format!("{}/{id}", self.list())
     }
 }

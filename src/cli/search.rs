@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::client::Client;
 use super::{DONE, Options, Outcome, say};
@@ -13,8 +14,8 @@ use crate::app::DEFAULT_WORKSPACE;
 #[derive(Args)]
 pub struct Search {
     /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
     /// hybrid, vector, fulltext or graph
     #[arg(long = "type", default_value = "hybrid", value_name = "TYPE")]
     search_type: String,

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
+use uuid::Uuid;
 
 use super::client::{Client, query};
 use super::resource::{Verb, WorkspaceFields, Workspaces, print, request};
@@ -20,10 +21,10 @@ pub enum Workspace {
     #[command(flatten)]
     Verb(Verb<Workspaces, WorkspaceFields>),
     /// Show what one holds
-    Stats { id: String },
+    Stats { id: Uuid },
     /// Write a consistent copy of one to a file, while others use it
     Snapshot {
-        id: String,
+        id: Uuid,
         /// The file to write [default: SLUG.tar.zst]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -40,7 +41,7 @@ pub enum Workspace {
     },
     /// Make a workspace with what another holds
     Copy {
-        id: String,
+        id: Uuid,
         #[arg(long)]
         name: String,
         #[arg(long)]
@@ -61,22 +62,22 @@ pub enum Workspace {
     },
     /// Tell whether one is whole; exit 1 where it is not
     Check {
-        id: String,
+        id: Uuid,
         /// Make anew what is derived
         #[arg(long)]
         repair: bool,
     },
     /// Hold one still, so that its directory can be copied
     Freeze {
-        id: String,
+        id: Uuid,
         #[arg(long, default_value_t = 300)]
         seconds: u32,
     },
     /// End a freeze
-    Thaw { id: String },
+    Thaw { id: Uuid },
     /// Make a workspace's vectors anew with another embedding model, or its indexes anew with the one it has
     Reindex {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         what: Reindex,
     },
@@ -87,7 +88,7 @@ pub enum Workspace {
     },
     /// Take one out of the trash
     Restore {
-        id: String,
+        id: Uuid,
         #[command(flatten)]
         place: Workspaces,
     },
@@ -119,8 +120,8 @@ impl Workspace {
             Workspace::Stats { id } => {
                 request(options, Method::GET, &format!("/workspaces/{id}/stats"), None, &[]).await
             }
-            Workspace::Snapshot { id, output } => snapshot(options, &id, output).await,
-            Workspace::Import { file, place, name, slug } => import(options, &file, &place.org, name, slug).await,
+            Workspace::Snapshot { id, output } => snapshot(options, id, output).await,
+            Workspace::Import { file, place, name, slug } => import(options, &file, place.org, name, slug).await,
             Workspace::Copy { id, name, slug } => {
                 post(format!("/workspaces/{id}/copy"), json!({"name": name, "slug": slug})).await
             }
@@ -132,14 +133,14 @@ impl Workspace {
                 let body = json!({"directory": directory, "name": name, "slug": slug, "accept_loss": accept_loss});
                 post(format!("/organizations/{}/workspaces/adopt", place.org), body).await
             }
-            Workspace::Check { id, repair } => check(options, &id, repair).await,
+            Workspace::Check { id, repair } => check(options, id, repair).await,
             Workspace::Freeze { id, seconds } => {
                 post(format!("/workspaces/{id}/freeze"), json!({"seconds": seconds})).await
             }
             Workspace::Thaw { id } => {
                 request(options, Method::DELETE, &format!("/workspaces/{id}/freeze"), None, &[]).await
             }
-            Workspace::Reindex { id, what } => reindex(options, &id, what).await,
+            Workspace::Reindex { id, what } => reindex(options, id, what).await,
             Workspace::Trash { place } => {
                 let columns = ["id", "slug", "name", "deleted_at"];
                 request(options, Method::GET, &format!("/organizations/{}/trash", place.org), None, &columns).await
@@ -152,7 +153,7 @@ impl Workspace {
     }
 }
 
-async fn reindex(options: &Options, id: &str, what: Reindex) -> Outcome {
+async fn reindex(options: &Options, id: Uuid, what: Reindex) -> Outcome {
     let path = format!("/workspaces/{id}/reindex");
     let client = Client::open(options).await?;
     if what.status || what.confirm {
@@ -189,7 +190,7 @@ async fn reindex(options: &Options, id: &str, what: Reindex) -> Outcome {
 }
 
 /// Follows a job to its end, with a bar where somebody is looking.
-async fn follow(options: &Options, client: &Client, id: &str, mut job: Value) -> Outcome<Value> {
+async fn follow(options: &Options, client: &Client, id: Uuid, mut job: Value) -> Outcome<Value> {
     let hidden = options.json || !std::io::stderr().is_terminal();
     let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(0) };
     bar.set_style(
@@ -211,7 +212,7 @@ async fn follow(options: &Options, client: &Client, id: &str, mut job: Value) ->
     Ok(job)
 }
 
-async fn check(options: &Options, id: &str, repair: bool) -> Outcome {
+async fn check(options: &Options, id: Uuid, repair: bool) -> Outcome {
     let client = Client::open(options).await?;
     let path = format!("/workspaces/{id}/check");
     let report = client.json(Method::POST, &path, Some(&json!({"repair": repair}))).await;
@@ -242,7 +243,7 @@ fn bytes_bar(length: Option<u64>) -> ProgressBar {
     bar
 }
 
-async fn snapshot(options: &Options, id: &str, output: Option<PathBuf>) -> Outcome {
+async fn snapshot(options: &Options, id: Uuid, output: Option<PathBuf>) -> Outcome {
     let client = Client::open(options).await?;
     let written = download(&client, id, output).await;
     client.close().await;
@@ -254,7 +255,7 @@ async fn snapshot(options: &Options, id: &str, output: Option<PathBuf>) -> Outco
     Ok(DONE)
 }
 
-async fn download(client: &Client, id: &str, output: Option<PathBuf>) -> Outcome<(PathBuf, u64)> {
+async fn download(client: &Client, id: Uuid, output: Option<PathBuf>) -> Outcome<(PathBuf, u64)> {
     let file = match output {
         Some(file) => file,
         None => {
@@ -297,7 +298,7 @@ async fn write(reply: super::client::Reply, part: &Path) -> Outcome<u64> {
     Ok(bytes)
 }
 
-async fn import(options: &Options, file: &Path, org: &str, name: Option<String>, slug: Option<String>) -> Outcome {
+async fn import(options: &Options, file: &Path, org: Uuid, name: Option<String>, slug: Option<String>) -> Outcome {
     let opened = tokio::fs::File::open(file).await;
     let opened = opened.map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", file.display())))?;
     let bar = bytes_bar(Some(opened.metadata().await?.len()));

@@ -161,6 +161,8 @@ fn wrong_use_ends_with_2() {
         &["serve", "--listen", "nowhere"],
         &["org", "explode"],
         &["workspace", "show"],
+        &["document", "delete", "../agents/00000000-0000-0000-0000-000000000003"],
+        &["search", "--workspace", "../..", "x"],
         &["workspace", "reindex", "01234567-0123-7123-8123-012345678901", "--confirm", "--rollback"],
         &["workspace", "reindex", "01234567-0123-7123-8123-012345678901", "--model", "x", "--status"],
         &["ingest", "--workspace"],

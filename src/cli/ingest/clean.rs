@@ -10,7 +10,7 @@ use super::super::client::Client;
 use super::super::{Failure, Outcome};
 
 /// Deletes all documents of a workspace, once somebody has said yes.
-pub async fn clean(client: &Client, workspace: &str, yes: bool) -> Outcome<()> {
+pub async fn clean(client: &Client, workspace: uuid::Uuid, yes: bool) -> Outcome<()> {
     let documents = format!("/workspaces/{workspace}/documents");
     let listed = client.json(Method::GET, &format!("{documents}?limit=1"), None).await?;
     let total = listed["total"].as_u64().unwrap_or(0);

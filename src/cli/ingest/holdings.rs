@@ -40,14 +40,14 @@ pub struct Holdings {
 
 impl Holdings {
     /// All documents of a workspace.
-    pub async fn list(client: &Client, workspace: &str) -> Outcome<Holdings> {
+    pub async fn list(client: &Client, workspace: uuid::Uuid) -> Outcome<Holdings> {
         let mut holdings = Holdings::default();
         holdings.read(client, workspace, |_| true).await?;
         Ok(holdings)
     }
 
     /// Looks `sources` up; the newest documents come first, so for new ones that is a short look.
-    pub async fn look_up(&mut self, client: &Client, workspace: &str, sources: HashSet<String>) -> Outcome<()> {
+    pub async fn look_up(&mut self, client: &Client, workspace: uuid::Uuid, sources: HashSet<String>) -> Outcome<()> {
         let mut missing = sources;
         let seen = |page: &[String]| {
             page.iter().for_each(|source| {
@@ -62,7 +62,7 @@ impl Holdings {
     async fn read(
         &mut self,
         client: &Client,
-        workspace: &str,
+        workspace: uuid::Uuid,
         mut go_on: impl FnMut(&[String]) -> bool,
     ) -> Outcome<()> {
         let mut offset = 0;

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use self::apply::Run;
 use self::folder::{Root, Scan};
@@ -41,8 +42,8 @@ const FEW: usize = 64;
 #[derive(Args)]
 pub struct Ingest {
     /// The workspace's id
-    #[arg(long, visible_alias = "workspace-id", value_name = "ID", default_value_t = DEFAULT_WORKSPACE.to_string())]
-    workspace: String,
+    #[arg(long, visible_alias = "workspace-id", value_name = "ID", default_value_t = DEFAULT_WORKSPACE)]
+    workspace: Uuid,
     /// Files and folders
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -102,7 +103,7 @@ pub async fn run(options: &Options, verb: Ingest) -> Outcome {
 
 async fn put_in_step(options: &Options, verb: &Ingest, client: &mut Client, roots: Vec<Root>, scan: Scan) -> Outcome {
     if verb.clean {
-        clean::clean(client, &verb.workspace, verb.yes).await?;
+        clean::clean(client, verb.workspace, verb.yes).await?;
     }
     match verb.watch {
         true => watch::follow(options, verb, client, roots, scan.notes).await,
@@ -131,7 +132,7 @@ impl Ingest {
 
     fn run<'a>(&'a self, client: &'a Client, bar: ProgressBar) -> Run<'a> {
         let chunk_tokens = self.former.chunk_tokens();
-        let sender = Sender { client, workspace: &self.workspace, chunk_tokens };
+        let sender = Sender { client, workspace: self.workspace, chunk_tokens };
         Run { sender, at_once: usize::from(self.jobs), gives_up: self.watch, prunes: self.prune, together: true, bar }
     }
 
@@ -161,7 +162,7 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, roots: Vec<R
     let mut together = true;
     let mut holdings = match few || verb.clean {
         true => Holdings::default(),
-        false => match Holdings::list(client, &verb.workspace).await {
+        false => match Holdings::list(client, verb.workspace).await {
             // Whoever may only put documents in leaves the comparing to the interface.
             Err(Failure::Refused { code, .. }) if code == "forbidden" && !verb.prune => {
                 eprintln!("the key may not list documents, so every file is sent");
@@ -193,7 +194,7 @@ async fn dry_run(options: &Options, verb: &Ingest, roots: Vec<Root>) -> Outcome 
         false => Holdings::default(),
         true => {
             let client = Client::open_existing(options).await?;
-            let listed = Holdings::list(&client, &verb.workspace).await;
+            let listed = Holdings::list(&client, verb.workspace).await;
             client.close().await;
             listed?
         }

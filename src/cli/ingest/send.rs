@@ -69,7 +69,7 @@ pub enum Sent {
 /// How and where to.
 pub struct Sender<'a> {
     pub client: &'a Client,
-    pub workspace: &'a str,
+    pub workspace: uuid::Uuid,
     pub chunk_tokens: Option<u32>,
 }
 

@@ -160,7 +160,7 @@ impl<'a> Following<'a> {
         };
         let (mut holdings, listed) = match believed {
             Some(believed) => believed,
-            None => (Holdings::list(client, &self.verb.workspace).await?, Instant::now()),
+            None => (Holdings::list(client, self.verb.workspace).await?, Instant::now()),
         };
         self.trouble = None;
         scan.notes.iter().for_each(|note| self.say(note.clone()));
