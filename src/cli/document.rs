@@ -94,7 +94,16 @@ async fn ask(client: &Client, options: &Options, verb: Document) -> Outcome {
             ];
             given.extend(conditions.iter().map(|(key, value)| (key.as_str(), Some(value.clone()))));
             let found = client.json(Method::GET, &place.path(&query(&given)), None).await?;
-            if options.json { found } else { found["documents"].clone() }
+            match options.json {
+                true => found,
+                false => {
+                    let shown = u64::from(offset) + found["documents"].as_array().map_or(0, |rows| rows.len() as u64);
+                    if let Some(total) = found["total"].as_u64().filter(|total| shown < *total) {
+                        eprintln!("up to {shown} of {total}; --offset {shown} shows more");
+                    }
+                    found["documents"].clone()
+                }
+            }
         }
         Document::Show { place, id } => {
             let mut found = client.json(Method::GET, &place.path(&format!("/{id}")), None).await?;

@@ -1,5 +1,7 @@
 //! `carrel graph`: entities, facts, and what leads from one to another.
 
+use std::time::{Duration, Instant};
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
@@ -8,6 +10,10 @@ use uuid::Uuid;
 use super::client::{Client, query};
 use super::{DONE, FAILED, Failure, Options, Outcome, say};
 use crate::app::DEFAULT_WORKSPACE;
+
+/// How long facts that are being read are waited for, and how often it is looked.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Subcommand)]
 pub enum Graph {
@@ -64,9 +70,9 @@ pub enum Graph {
     Export {
         #[command(flatten)]
         place: Place,
-        /// graphml or json
-        #[arg(long, default_value = "graphml")]
-        format: String,
+        /// graphml or json [default: graphml, with --json that]
+        #[arg(long)]
+        format: Option<String>,
     },
 }
 
@@ -85,9 +91,42 @@ impl Place {
 
 pub async fn run(options: &Options, verb: Graph) -> Outcome {
     let client = Client::open_existing(options).await?;
-    let done = ask(&client, options, verb).await;
+    let done = match until_read(&client, verb.place()).await {
+        Ok(()) => ask(&client, options, verb).await,
+        Err(failure) => Err(failure),
+    };
     client.close().await;
     done
+}
+
+impl Graph {
+    fn place(&self) -> &Place {
+        match self {
+            Graph::Entities { place, .. }
+            | Graph::Show { place, .. }
+            | Graph::Timeline { place, .. }
+            | Graph::Path { place, .. }
+            | Graph::Export { place, .. } => place,
+        }
+    }
+}
+
+/// Waits a while for the facts of what has just been taken in, and says so where some are still to be read.
+async fn until_read(client: &Client, place: &Place) -> Outcome<()> {
+    let path = format!("/workspaces/{}/stats", place.workspace);
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let stats = client.json(Method::GET, &path, None).await?;
+        let pending = stats["facts_pending"].as_u64().unwrap_or(0);
+        if pending == 0 || stats["graph_full"] == true {
+            return Ok(());
+        }
+        if Instant::now() >= patience {
+            eprintln!("the facts of {pending} documents are still being read");
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
@@ -126,6 +165,7 @@ async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
             (found, lines)
         }
         Graph::Export { place, format } => {
+            let format = format.unwrap_or_else(|| if options.json { "json" } else { "graphml" }.to_owned());
             let path = place.path(&format!("/export{}", query(&[("format", Some(format))])));
             client.send(Method::GET, &path, "", Default::default()).await?.write_to(&mut std::io::stdout()).await?;
             return Ok(DONE);

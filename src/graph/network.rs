@@ -16,6 +16,7 @@ use super::closing::Endings;
 use super::mentions::Mentions;
 use super::names::Names;
 use super::rows::{EntityRow, FactRow, Incidence, Moment, Rows, Update};
+use super::statement::Exclusive;
 use crate::stamp::Stamp;
 
 /// The knowledge of one workspace in memory.
@@ -196,11 +197,13 @@ impl Network {
         self.endings.end(fact, moment.as_known_at)
     }
 
-    /// Whether one who looks at that moment sees the fact.
+    /// Whether one who looks at that moment sees the fact. Of what one alone can be true of, what was said later was not so
+    /// before; of all else it may have been.
     pub fn shows(&self, fact: &FactRow, moment: &Moment) -> bool {
+        let start = if fact.exclusive == Exclusive::No { fact.valid_at } else { fact.start() };
         moment.as_known_at.is_none_or(|known| fact.recorded_at <= known)
             && moment.as_of.is_none_or(|day| {
-                fact.valid_at.is_none_or(|start| start <= day) && self.end_of(fact, moment).is_none_or(|end| day < end)
+                start.is_none_or(|start| start <= day) && self.end_of(fact, moment).is_none_or(|end| day < end)
             })
     }
 

@@ -34,7 +34,8 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
             let start = pending.unwrap_or(at);
             let end = at + piece.len();
             let (sentence, rest) = (joined.get(start..end).unwrap_or_default(), joined.get(end..).unwrap_or_default());
-            if ends_in_abbreviation(sentence) && !rest.is_empty() && !begins_after_form(sentence, rest) {
+            let is_short = ends_in_abbreviation(sentence) || numbers_something(sentence, rest);
+            if is_short && !rest.is_empty() && !begins_after_form(sentence, rest) {
                 pending = Some(start);
                 continue;
             }
@@ -60,6 +61,16 @@ fn ends_in_abbreviation(sentence: &str) -> bool {
     let is_initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     let is_number = sentence.trim_start().len() == word.len() + 1 && word.chars().all(|c| c.is_ascii_digit());
     is_initial || is_number || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
+}
+
+/// Whether the stop is that of a short word before a number: "Ext. 402", "Bldg. 7".
+fn numbers_something(sentence: &str, rest: &str) -> bool {
+    const LONGEST: usize = 5;
+    let word =
+        sentence.trim_end().trim_end_matches('.').rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    rest.starts_with(|c: char| c.is_ascii_digit())
+        && word.chars().count() <= LONGEST
+        && word.starts_with(char::is_uppercase)
 }
 
 /// Whether a sentence that ends in a legal form is followed by another.
@@ -115,6 +126,11 @@ mod tests {
     fn abbreviations_and_wrapped_lines_stay_in_their_sentence() {
         assert_eq!(cut("Ask Dr. Vale first. Then\ncall 112."), ["Ask Dr. Vale first.", "Then\ncall 112."]);
         assert_eq!(cut("J. Smith left. He went."), ["J. Smith left.", "He went."]);
+        assert_eq!(cut("Call Ext. 402. It is in Bldg. 7."), ["Call Ext. 402.", "It is in Bldg. 7."]);
+        assert_eq!(
+            cut("He leads Acme Corp. The firm grew. It left in 2019. 12 stayed."),
+            ["He leads Acme Corp.", "The firm grew.", "It left in 2019."]
+        );
     }
 
     #[test]

@@ -154,7 +154,7 @@ async fn a_command_speaks_to_another_machine_with_a_key_alone() {
 #[test]
 fn wrong_use_ends_with_2() {
     let home = Home::new();
-    let wrong: [&[&str]; 10] = [
+    let wrong: [&[&str]; 12] = [
         &["nonsense"],
         &["search"],
         &["search", "--no-such-flag", "x"],

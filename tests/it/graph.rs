@@ -157,6 +157,23 @@ async fn a_newer_fact_ends_the_older_and_both_stay() {
 }
 
 #[tokio::test]
+async fn what_a_dated_document_says_is_so_was_not_so_before_where_one_alone_can_be() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    for (source, name, date) in [("a.md", "Paula Reyes", "2022-01-10"), ("b.md", "Mark Tan", "2024-09-01")] {
+        let content = format!("{name} is the CEO of Norwood Labs. {name} is a cyclist.");
+        let document = json!({"source": source, "content": content, "metadata": {"date": date}});
+        tenant.client.post(&tenant.path("/documents"), &document).await.is(201);
+    }
+    tenant.facts_read().await;
+    let norwood = id(&entity(&tenant, "Norwood Labs").await);
+    let then = async |day: &str| said(&get(&tenant, &format!("/entities/{norwood}?as_of={day}")).await["facts"]);
+    assert_eq!(then("2021-06-01").await, Vec::<String>::new());
+    assert_eq!(then("2023-06-01").await, ["Paula Reyes – ceo of – Norwood Labs"]);
+    assert_eq!(then("2024-10-01").await, ["Mark Tan – ceo of – Norwood Labs"]);
+}
+
+#[tokio::test]
 async fn facts_go_with_the_last_document_that_states_them() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;

@@ -118,7 +118,8 @@ fn is_title(title: &str) -> bool {
     let lower = title.to_lowercase();
     const BEGINNINGS: [&str; 4] =
         ["untitled", "microsoft word - ", "microsoft powerpoint - ", "powerpoint presentation"];
-    const NAMES: [&str; 7] = ["document", "document1", "presentation1", "slide 1", "book1", "title", "no title"];
+    const NAMES: [&str; 9] =
+        ["(anonymous)", "anonymous", "document", "document1", "presentation1", "slide 1", "book1", "title", "no title"];
     let is_default = BEGINNINGS.iter().any(|trash| lower.starts_with(trash)) || NAMES.contains(&&*lower);
     let has_extension = lower.rsplit_once('.').is_some_and(|(stem, end)| {
         let ends = [

@@ -39,6 +39,8 @@ const OFFICES: &[&str] = &[
     "federation",
 ];
 
+/// Legal forms that are written with a stop.
+const ABBREVIATED: &[&str] = &["inc", "corp", "ltd", "co", "pte", "pty", "ev"];
 /// Titles that only people have.
 const ADDRESSES: &[&str] = &["dr", "prof", "professor", "mr", "mrs", "ms", "miss", "mx", "sir", "dame", "herr", "frau"];
 
@@ -60,7 +62,8 @@ impl Finder<'_> {
                 // Where a name follows, the stop ends the sentence; an office goes on with the company's name.
                 let ends_sentence = self.is_capital(end + 1) && !self.is_glued(end + 1) && !self.is_office(end + 1);
                 let goes_on = self.is_capital(end + 1);
-                (abbreviates && if is_form { !ends_sentence } else { goes_on || ends_one }).then_some(end + 1)
+                let ends_form = is_form && ABBREVIATED.contains(&last) && !ends_sentence;
+                (abbreviates && (ends_form || !is_form && (goes_on || ends_one))).then_some(end + 1)
             }
             Shape::Mark('-' | '–') if token.glued && self.is_glued(end + 1) => {
                 let next = self.tokens.get(end + 1)?;
