@@ -144,16 +144,6 @@ async fn prune_leaves_what_came_from_elsewhere() {
     assert!(folder.starts_with("papers-") && !folder.contains('/'), "{folder}");
     let path = desk.tenant.path(&format!("/documents?metadata.ingest_folder={folder}"));
     assert_eq!(desk.tenant.client.get(&path).await.is(200).json()["total"], 1);
-    let claim = format!(
-        "---\ningest_folder: {folder}\ningest_archive: x\nkept: yes\n---\nSays itself that it came from there."
-    );
-    desk.tenant
-        .client
-        .upload("POST", &desk.tenant.path("/documents"), &[file("claim.md", claim.as_bytes())])
-        .await
-        .is(201);
-    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0], "what a document says of itself is not believed");
-    assert_eq!(desk.tenant.client.get(&path).await.is(200).json()["total"], 1);
 }
 
 #[tokio::test]
