@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{field, file};
 use crate::server::{Home, PATIENCE, Run, Server, finish, lines};
 use crate::tenant::{Tenant, id};
+
+/// What begins like a PDF and is none.
+const DAMAGED: &[u8] = b"%PDF-1.7\nand no more";
 
 /// A server, a workspace on it, and a folder with files.
 struct Desk {
@@ -34,6 +38,11 @@ impl Desk {
 
     fn write(&self, name: &str, text: &str) {
         write(&self.folder, name, text);
+    }
+
+    /// Puts a .zip of these files in the folder.
+    fn pack(&self, name: &str, files: &[(&str, &[u8])]) {
+        std::fs::write(self.folder.join(name), zip(files)).unwrap();
     }
 
     fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
@@ -61,6 +70,15 @@ fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
 }
 
 async fn documents(tenant: &Tenant) -> Vec<Value> {
@@ -262,18 +280,10 @@ async fn many_small_files_go_together_and_each_is_told_of() {
 #[tokio::test]
 async fn an_archive_in_a_folder_is_a_folder_within() {
     let desk = Desk::with(&["a.md"]).await;
-    let pack = |files: &[(&str, &str)]| {
-        let mut zip = ::zip::ZipWriter::new(std::fs::File::create(desk.folder.join("pack.zip")).unwrap());
-        for (name, text) in files {
-            zip.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
-            zip.write_all(text.as_bytes()).unwrap();
-        }
-        zip.finish().unwrap();
-    };
-    pack(&[("in/x.md", "Of the pack."), ("in/y.md", "Of the pack too.")]);
+    desk.pack("pack.zip", &[("in/x.md", b"Of the pack."), ("in/y.md", b"Of the pack too.")]);
     assert_eq!(desk.counts(&["--prune"]), [3, 0, 0, 0, 0]);
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 2, 0, 0], "neither sent again nor gone");
-    pack(&[("in/x.md", "Of the pack, anew.")]);
+    desk.pack("pack.zip", &[("in/x.md", b"Of the pack, anew.")]);
     assert_eq!(desk.counts(&["--prune"]), [0, 1, 1, 1, 0], "what it does not hold any more goes with the state before");
     assert_eq!(desk.sources().await, ["a.md", "pack.zip/in/x.md"]);
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 2, 0, 0]);
@@ -288,14 +298,8 @@ async fn an_archive_in_a_folder_is_a_folder_within() {
 #[tokio::test]
 async fn archives_and_files_with_a_file_of_one_name_stay_apart() {
     let desk = Desk::with(&["notes.md", "deep/other.md"]).await;
-    let pack = |name: &str, text: &str| {
-        let mut zip = ::zip::ZipWriter::new(std::fs::File::create(desk.folder.join(name)).unwrap());
-        zip.start_file("notes.md", ::zip::write::SimpleFileOptions::default()).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
-        zip.finish().unwrap();
-    };
-    pack("one.zip", "Of January.");
-    pack("deep/two.zip", "Of February.");
+    desk.pack("one.zip", &[("notes.md", b"Of January.")]);
+    desk.pack("deep/two.zip", &[("notes.md", b"Of February.")]);
     assert_eq!(desk.counts(&["--prune"]), [4, 0, 0, 0, 0]);
     let expected = ["deep/other.md", "deep/two.zip/notes.md", "notes.md", "one.zip/notes.md"];
     assert_eq!(desk.sources().await, expected);
@@ -303,6 +307,33 @@ async fn archives_and_files_with_a_file_of_one_name_stay_apart() {
     std::fs::remove_file(desk.folder.join("one.zip")).unwrap();
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 3, 1, 0]);
     assert_eq!(desk.sources().await, ["deep/other.md", "deep/two.zip/notes.md", "notes.md"]);
+}
+
+#[tokio::test]
+async fn an_archive_whose_job_was_cancelled_leaves_all_of_it_as_it_was() {
+    let desk = Desk::with(&["a.md"]).await;
+    desk.pack("pack.zip", &[("kept.md", b"Of the pack.")]);
+    assert_eq!(desk.counts(&["--prune"]), [2, 0, 0, 0, 0]);
+    let many = crate::handbook::numbered(0..1500, 8);
+    let text = |row: &'static str, number: usize| many[number][row].as_str().unwrap();
+    let mut files: Vec<(&str, &[u8])> = vec![("bad.pdf", DAMAGED)];
+    files.extend((0..many.len()).map(|number| (text("source", number), text("content", number).as_bytes())));
+    files.push(("kept.md", b"Of the pack, anew."));
+    desk.pack("pack.zip", &files);
+    let command = desk.server.home().carrel(&desk.arguments(&["--prune"]));
+    let running = tokio::task::spawn_blocking(move || finish(command, ""));
+    let job = loop {
+        let jobs = desk.tenant.client.get(&desk.tenant.path("/jobs?limit=1")).await.is(200).json();
+        if jobs[0]["failed"] == 1 {
+            break id(&jobs[0]);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    desk.tenant.client.delete(&desk.tenant.path(&format!("/jobs/{job}"))).await.is(200);
+    let run = running.await.unwrap().exits(3);
+    assert!(run.stderr.contains("pack.zip: the job did not go through: it is cancelled"), "{run:?}");
+    let path = desk.tenant.path("/documents?q=kept.md");
+    assert_eq!(desk.tenant.client.get(&path).await.is(200).json()["total"], 1);
 }
 
 #[tokio::test]
