@@ -337,6 +337,27 @@ async fn an_archive_whose_job_was_cancelled_leaves_all_of_it_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_fails_in_an_archive_stays_as_it_was_however_often_it_does() {
+    let desk = Desk::with(&[]).await;
+    let page = crate::originals::pdf(&[&["A page with words on it."]]);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack."), ("b.pdf", &page), ("c.md", b"Of the pack too.")]);
+    assert_eq!(desk.counts(&["--prune"]), [3, 0, 0, 0, 0]);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew."), ("b.pdf", DAMAGED)]);
+    // Without --prune first, so that the new state is known already.
+    desk.run(&[]).exits(3);
+    let planned = desk.run(&["--prune", "--dry-run"]).exits(0);
+    assert!(planned.stdout.starts_with("replace pack.zip\n0 to add"), "{planned:?}");
+    for _ in 0..2 {
+        desk.run(&["--prune"]).exits(3);
+        assert_eq!(desk.sources().await, ["pack.zip/a.md", "pack.zip/b.pdf"]);
+    }
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew.")]);
+    desk.run(&["--prune"]).exits(0);
+    assert_eq!(desk.sources().await, ["pack.zip/a.md"]);
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0], "and is at rest");
+}
+
+#[tokio::test]
 async fn folders_do_not_take_each_others_documents() {
     let desk = Desk::with(&["summary.md"]).await;
     desk.run(&[]).exits(0);
@@ -554,6 +575,26 @@ async fn a_folder_is_followed_until_interrupted() {
     assert_eq!(watching.line(), "removed a.md");
     assert_eq!(desk.sources().await, ["new/c.md", "renamed.md"]);
     watching.interrupt();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_archive_that_fails_in_part_is_sent_once_while_it_is_followed() {
+    let desk = Desk::with(&[]).await;
+    desk.pack("pack.zip", &[("a.md", b"Of the pack."), ("b.pdf", &crate::originals::pdf(&[&["A page."]]))]);
+    desk.run(&["--prune"]).exits(0);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew."), ("b.pdf", DAMAGED)]);
+    desk.run(&["--prune"]).exits(3);
+    let watching = Watching::start(desk.server.home(), &desk.arguments(&["--prune"]));
+    assert!(watching.line().starts_with("replaced pack.zip"));
+    assert!(watching.line().starts_with("failed pack.zip/b.pdf"));
+    assert!(watching.line().starts_with("0 added"));
+    for name in ["c.md", "d.md"] {
+        desk.write(name, &format!("A new paper, {name}."));
+        assert_eq!(watching.line(), format!("added {name}"));
+    }
+    watching.interrupt();
+    assert_eq!(desk.sources().await, ["c.md", "d.md", "pack.zip/a.md", "pack.zip/b.pdf"]);
 }
 
 #[cfg(unix)]
