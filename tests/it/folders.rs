@@ -358,6 +358,19 @@ async fn what_fails_in_an_archive_stays_as_it_was_however_often_it_does() {
 }
 
 #[tokio::test]
+async fn prune_leaves_what_an_archive_brought_that_is_of_no_folder() {
+    let desk = Desk::with(&["a.md"]).await;
+    let home = desk.server.home();
+    for (place, file) in [("b", "one.md"), ("c", "two.md")] {
+        std::fs::create_dir(home.path().join(place)).unwrap();
+        std::fs::write(home.path().join(place).join("may.zip"), zip(&[(file, b"Of May.")])).unwrap();
+    }
+    home.run(&["ingest", "--workspace", desk.tenant.workspace.as_str(), "b/may.zip"]).exits(0);
+    desk.run(&["c/may.zip", "--prune"]).exits(0);
+    assert_eq!(desk.sources().await, ["may.zip/one.md", "may.zip/two.md", "papers/a.md"]);
+}
+
+#[tokio::test]
 async fn folders_do_not_take_each_others_documents() {
     let desk = Desk::with(&["summary.md"]).await;
     desk.run(&[]).exits(0);

@@ -143,15 +143,15 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
 }
 
 /// Documents that came out of another state of these archives, which have gone in as they are now. What `failed` to go in
-/// again stays as it was.
+/// again stays as it was, and so does what no folder brought: that may be another archive's of the same name.
 pub fn left_behind(holdings: &Holdings, unpacked: &[Step], failed: impl Fn(&str) -> bool) -> Vec<Gone> {
-    let states: HashMap<(Option<&str>, &str), &str> = unpacked
+    let states: HashMap<(&str, &str), &str> = unpacked
         .iter()
-        .map(|step| ((step.file.folder.as_deref(), step.file.source.as_str()), step.hash.as_str()))
+        .filter_map(|step| Some(((step.file.folder.as_deref()?, step.file.source.as_str()), step.hash.as_str())))
         .collect();
     let is_behind = |source: &str, held: &Held| {
-        let Some((archive, hash)) = &held.archive else { return false };
-        let state = states.get(&(held.folder.as_deref(), archive.as_str()));
+        let (Some(folder), Some((archive, hash))) = (&held.folder, &held.archive) else { return false };
+        let state = states.get(&(folder.as_ref(), archive.as_str()));
         state.is_some_and(|state| state != hash) && !stands_in(source, &failed)
     };
     let behind = holdings.documents.iter().filter(|(source, held)| is_behind(source, held));
