@@ -100,9 +100,14 @@ impl Taker<'_> {
                 if stays_out(&name) {
                     return self.leave_out();
                 }
-                match refused.map_or_else(|| check_name("file", &name), |fault| Err(fault.into())) {
-                    Err(error) => self.push(name, Err(error)),
-                    Ok(name) => {
+                // The name first: what fails is called as its document would be.
+                let (name, fault) = match check_name("file", &name) {
+                    Ok(checked) => (checked, refused.map(Error::from)),
+                    Err(error) => (name, Some(error)),
+                };
+                match fault {
+                    Some(error) => self.push(name, Err(error)),
+                    None => {
                         self.open = Some((name, self.directory.upload()?));
                         Ok(())
                     }

@@ -186,6 +186,18 @@ async fn an_archive_leaves_out_what_a_folder_does() {
 }
 
 #[tokio::test]
+async fn what_fails_in_an_archive_is_called_as_its_document_would_be() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let mut archive = ::tar::Builder::new(Vec::new());
+    entry(&mut archive, ::tar::EntryType::Regular, "./a/whole.md", "", b"# Whole\n\nThe bridge opens at six.");
+    entry(&mut archive, ::tar::EntryType::Link, "./a/b.md", "./a/whole.md", b"");
+    let job = ingest(&tenant, &[file("all.tar", &archive.into_inner().unwrap())]).await;
+    assert_eq!((&job["done"], &job["errors"][0]["source"]), (&json!(1), &json!("a/b.md")), "{job}");
+    assert_eq!(sources(&tenant).await, ["a/whole.md"]);
+}
+
+#[tokio::test]
 async fn an_archive_in_an_archive_is_unpacked_and_none_within_that() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
