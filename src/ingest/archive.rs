@@ -47,14 +47,15 @@ pub fn uncompressed(name: &str) -> &str {
     ending.and_then(|at| name.get(..at)).filter(|name| !name.is_empty() && !name.ends_with('/')).unwrap_or(name)
 }
 
-/// Takes every file out of the archive. Where it is none, but one file that is compressed, that is called `sole`.
+/// Takes every file out of the archive. Where it is none, but one file that is compressed, that is called `sole`, and fails
+/// where it would have no name.
 ///
 /// # Errors
 /// [`Error::Unreadable`] for what is no archive or breaks off, [`Error::PayloadTooLarge`] beyond the bounds.
 pub fn unpack(
     sandbox: &Sandbox,
     file: File,
-    sole: &str,
+    sole: Option<&str>,
     bounds: Bounds,
     directory: &DataDir,
     is_over: &dyn Fn() -> Result<bool>,
@@ -79,7 +80,7 @@ pub fn unpack(
 }
 
 struct Taker<'a> {
-    sole: &'a str,
+    sole: Option<&'a str>,
     bounds: Bounds,
     directory: &'a DataDir,
     left: u64,
@@ -95,8 +96,15 @@ impl Taker<'_> {
         match unpacked {
             Unpacked::Entry(sandbox::Entry { name, refused }) => {
                 self.finish_open()?;
-                // As some programs pack, against the rules of their format.
-                let name = if name.is_empty() { self.sole.to_owned() } else { name.replace('\\', "/") };
+                let name = match self.sole {
+                    // As some programs pack, against the rules of their format.
+                    _ if !name.is_empty() => name.replace('\\', "/"),
+                    Some(sole) => sole.to_owned(),
+                    None => {
+                        let why = "one compressed file needs a name: send it as a form";
+                        return self.push("archive".to_owned(), Err(Error::invalid("file", why)));
+                    }
+                };
                 if stays_out(&name) {
                     return self.leave_out();
                 }

@@ -76,7 +76,9 @@ pub fn unpack(
             };
             let is_over = || Ok(is_stopping() || pipeline.workspace.job(job)?.status.is_final());
             let file = pipeline.workspace.open_item(&pending.item)?;
-            archive::unpack(&pipeline.sandbox, file, archive::uncompressed(sole), left, directory, &is_over)
+            // The name that stands for a body without one would stand for the next as well.
+            let sole = pending.item.file_name.is_some().then(|| archive::uncompressed(sole));
+            archive::unpack(&pipeline.sandbox, file, sole, left, directory, &is_over)
         }
     };
     pipeline.workspace.commit(move |change| {

@@ -198,6 +198,24 @@ async fn what_fails_in_an_archive_is_called_as_its_document_would_be() {
 }
 
 #[tokio::test]
+async fn one_compressed_file_without_a_name_is_no_document() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let send = async |bytes: Vec<u8>| {
+        let path = tenant.path("/ingest");
+        let answer = tenant.client.raw("POST", &path, &[("content-type", "application/gzip")], bytes).await.is(202);
+        tenant.finished(&id(&answer.json())).await
+    };
+    let job = send(gzip(b"# One\n\nThe first note.")).await;
+    assert_eq!((&job["status"], &job["done"], &job["total"]), (&json!("failed"), &json!(0), &json!(1)), "{job}");
+    let said = job["errors"][0]["message"].as_str().unwrap();
+    assert!(said.contains("one compressed file needs a name: send it as a form"), "{job}");
+    let job = send(gzip(&tar(&[("two.md", b"# Two\n\nThe second note.")]))).await;
+    assert_eq!(job["status"], "succeeded", "{job}");
+    assert_eq!(sources(&tenant).await, ["two.md"]);
+}
+
+#[tokio::test]
 async fn an_archive_in_an_archive_is_unpacked_and_none_within_that() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
