@@ -719,6 +719,20 @@ async fn a_job_gives_way_midway_through_a_document() {
 }
 
 #[tokio::test]
+async fn a_document_that_is_ready_does_not_wait_for_a_long_one_after_it() {
+    // One thread, so that the long one takes its time on a machine of many cores, too.
+    let server = Server::with(&[("CARREL_INGEST_WORKERS", "1"), ("CARREL_MEMORY_EMBEDDING_THREADS", "1")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let mut documents = numbered(1..2, 2);
+    documents.push(long_document(350));
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &json!({"documents": documents})).await.is(202).json());
+    let events = tenant.client.stream("GET", &tenant.path(&format!("/jobs/{job}/events")), None).await.all().await;
+    let between = events.iter().filter(|event| event["status"] == "running" && event["done"] == 1);
+    assert!(between.count() > 0, "{events:?}");
+    assert_eq!(events.last().unwrap()["done"], 2);
+}
+
+#[tokio::test]
 async fn a_document_whose_vectors_cannot_be_remembered_ends_all_the_same() {
     let home = Server::start().stop();
     let cache = home.data().join("cache");
