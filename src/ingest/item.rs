@@ -81,9 +81,17 @@ pub fn unpack(
             archive::unpack(&pipeline.sandbox, file, sole, left, directory, &is_over)
         }
     };
+    // Nobody misses what is empty, unless it was not: its document is not gone, and stays as it was.
+    let mut emptied = Vec::new();
+    for name in unpacked.iter().flat_map(|held| &held.empty) {
+        let name = format!("{prefix}{name}");
+        if pipeline.workspace.document_with_source(&name)?.is_some() {
+            emptied.push(name);
+        }
+    }
     pipeline.workspace.commit(move |change| {
         let entries = match unpacked {
-            Ok(entries) => entries,
+            Ok(held) => held.entries,
             // The machine's fault is not the archive's.
             Err(error @ (Error::InsufficientStorage | Error::Unavailable(_) | Error::Conflict(_))) => {
                 return Err(error);
@@ -112,6 +120,10 @@ pub fn unpack(
                 }
                 Err(error) => jobs::note_failure(change, job, failure(name, &error))?,
             }
+        }
+        for name in emptied {
+            let error = Error::invalid("file", "it is empty now, and its document stays as it was");
+            jobs::note_failure(change, job, failure(name, &error))?;
         }
         job_items::add(change, job, &items)?;
         job_items::strike_unpacked(change, job, &pending)

@@ -358,6 +358,17 @@ async fn what_fails_in_an_archive_stays_as_it_was_however_often_it_does() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_emptied_in_an_archive_is_told_and_stays_as_it_was() {
+    let desk = Desk::with(&[]).await;
+    desk.pack("pack.zip", &[("a.md", b"Of the pack."), ("b.md", b"Of the pack too."), ("none.md", b"")]);
+    assert_eq!(desk.counts(&["--prune"]), [2, 0, 0, 0, 0]);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew."), ("b.md", b""), ("none.md", b"")]);
+    let run = desk.run(&["--prune", "--json"]).exits(3).json();
+    assert_eq!((&run["failed"], &run["errors"][0]["source"]), (&json!(1), &json!("pack.zip/b.md")), "{run}");
+    assert_eq!(desk.sources().await, ["pack.zip/a.md", "pack.zip/b.md"]);
+}
+
+#[tokio::test]
 async fn prune_leaves_what_an_archive_brought_that_is_of_no_folder() {
     let desk = Desk::with(&["a.md"]).await;
     let home = desk.server.home();
