@@ -27,6 +27,13 @@ pub struct Entry {
     pub taken: Result<Uploaded>,
 }
 
+/// What an archive holds.
+pub struct Contents {
+    pub entries: Vec<Entry>,
+    /// Files without a byte, of which nothing goes in.
+    pub empty: Vec<String>,
+}
+
 /// Whether a file of this name is unpacked.
 pub fn is_archive(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
@@ -47,19 +54,21 @@ pub fn uncompressed(name: &str) -> &str {
     ending.and_then(|at| name.get(..at)).filter(|name| !name.is_empty() && !name.ends_with('/')).unwrap_or(name)
 }
 
-/// Takes every file out of the archive. Where it is none, but one file that is compressed, that is called `sole`.
+/// Takes every file out of the archive. Where it is none, but one file that is compressed, that is called `sole`, and fails
+/// where it would have no name.
 ///
 /// # Errors
 /// [`Error::Unreadable`] for what is no archive or breaks off, [`Error::PayloadTooLarge`] beyond the bounds.
 pub fn unpack(
     sandbox: &Sandbox,
     file: File,
-    sole: &str,
+    sole: Option<&str>,
     bounds: Bounds,
     directory: &DataDir,
     is_over: &dyn Fn() -> Result<bool>,
-) -> Result<Vec<Entry>> {
-    let mut taker = Taker { sole, bounds, directory, left: bounds.bytes, open: None, entries: Vec::new(), left_out: 0 };
+) -> Result<Contents> {
+    let held = Contents { entries: Vec::new(), empty: Vec::new() };
+    let mut taker = Taker { sole, bounds, directory, left: bounds.bytes, open: None, held, left_out: 0 };
     let mut since = 0u32;
     // Names, padding and the end of an archive count as little as its files are large.
     let most = bounds.bytes.saturating_add(bounds.bytes / 8).saturating_add(MARGIN);
@@ -71,22 +80,22 @@ pub fn unpack(
         taker.take(unpacked)
     })?;
     taker.finish_open()?;
-    match (taker.entries.is_empty(), taker.left_out) {
+    match (taker.held.entries.is_empty(), taker.left_out) {
         (true, 0) => Err(Error::invalid("file", "the archive holds no files")),
         (true, _) => Err(Error::invalid("file", "the archive holds hidden and empty files alone, which are left out")),
-        (false, _) => Ok(taker.entries),
+        (false, _) => Ok(taker.held),
     }
 }
 
 struct Taker<'a> {
-    sole: &'a str,
+    sole: Option<&'a str>,
     bounds: Bounds,
     directory: &'a DataDir,
     left: u64,
     /// The file whose bytes come, unless it has failed.
     open: Option<(String, Upload)>,
-    entries: Vec<Entry>,
-    /// Entries that nobody misses.
+    held: Contents,
+    /// Entries that are no documents, empty ones among them.
     left_out: usize,
 }
 
@@ -95,14 +104,26 @@ impl Taker<'_> {
         match unpacked {
             Unpacked::Entry(sandbox::Entry { name, refused }) => {
                 self.finish_open()?;
-                // As some programs pack, against the rules of their format.
-                let name = if name.is_empty() { self.sole.to_owned() } else { name.replace('\\', "/") };
+                let name = match self.sole {
+                    // As some programs pack, against the rules of their format.
+                    _ if !name.is_empty() => name.replace('\\', "/"),
+                    Some(sole) => sole.to_owned(),
+                    None => {
+                        let why = "one compressed file needs a name: send it as a form";
+                        return self.push("archive".to_owned(), Err(Error::invalid("file", why)));
+                    }
+                };
                 if stays_out(&name) {
                     return self.leave_out();
                 }
-                match refused.map_or_else(|| check_name("file", &name), |fault| Err(fault.into())) {
-                    Err(error) => self.push(name, Err(error)),
-                    Ok(name) => {
+                // The name first: what fails is called as its document would be.
+                let (name, fault) = match check_name("file", &name) {
+                    Ok(checked) => (checked, refused.map(Error::from)),
+                    Err(error) => (name, Some(error)),
+                };
+                match fault {
+                    Some(error) => self.push(name, Err(error)),
+                    None => {
                         self.open = Some((name, self.directory.upload()?));
                         Ok(())
                     }
@@ -133,8 +154,10 @@ impl Taker<'_> {
 
     fn finish_open(&mut self) -> Result<()> {
         match self.open.take() {
-            // Nobody misses what is empty.
-            Some((_, upload)) if upload.size() == 0 => self.leave_out(),
+            Some((name, upload)) if upload.size() == 0 => {
+                self.held.empty.push(name);
+                self.leave_out()
+            }
             Some((name, upload)) => {
                 let taken = upload.finish()?;
                 self.push(name, Ok(taken))
@@ -149,12 +172,12 @@ impl Taker<'_> {
     }
 
     fn push(&mut self, name: String, taken: Result<Uploaded>) -> Result<()> {
-        self.entries.push(Entry { name, taken });
+        self.held.entries.push(Entry { name, taken });
         self.count()
     }
 
     fn count(&self) -> Result<()> {
-        match self.entries.len() + self.left_out > self.bounds.files {
+        match self.held.entries.len() + self.left_out > self.bounds.files {
             true => Err(Error::PayloadTooLarge(format!("the archive holds more than {} files", self.bounds.files))),
             false => Ok(()),
         }

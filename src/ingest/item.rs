@@ -76,12 +76,22 @@ pub fn unpack(
             };
             let is_over = || Ok(is_stopping() || pipeline.workspace.job(job)?.status.is_final());
             let file = pipeline.workspace.open_item(&pending.item)?;
-            archive::unpack(&pipeline.sandbox, file, archive::uncompressed(sole), left, directory, &is_over)
+            // The name that stands for a body without one would stand for the next as well.
+            let sole = pending.item.file_name.is_some().then(|| archive::uncompressed(sole));
+            archive::unpack(&pipeline.sandbox, file, sole, left, directory, &is_over)
         }
     };
+    // Nobody misses what is empty, unless it was not: its document is not gone, and stays as it was.
+    let mut emptied = Vec::new();
+    for name in unpacked.iter().flat_map(|held| &held.empty) {
+        let name = format!("{prefix}{name}");
+        if pipeline.workspace.document_with_source(&name)?.is_some() {
+            emptied.push(name);
+        }
+    }
     pipeline.workspace.commit(move |change| {
         let entries = match unpacked {
-            Ok(entries) => entries,
+            Ok(held) => held.entries,
             // The machine's fault is not the archive's.
             Err(error @ (Error::InsufficientStorage | Error::Unavailable(_) | Error::Conflict(_))) => {
                 return Err(error);
@@ -110,6 +120,10 @@ pub fn unpack(
                 }
                 Err(error) => jobs::note_failure(change, job, failure(name, &error))?,
             }
+        }
+        for name in emptied {
+            let error = Error::invalid("file", "it is empty now, and its document stays as it was");
+            jobs::note_failure(change, job, failure(name, &error))?;
         }
         job_items::add(change, job, &items)?;
         job_items::strike_unpacked(change, job, &pending)

@@ -1,6 +1,6 @@
 //! The last of the [stages](super::stages): takes documents in the order of the job, and commits them in batches.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::flight::Held;
@@ -33,6 +33,28 @@ struct Finished<'f> {
     outcome: Result<Prepared>,
 }
 
+/// What is to be committed.
+struct Gathered<'f> {
+    batch: Vec<Finished<'f>>,
+    /// Bytes in memory of these.
+    bytes: u64,
+    /// Vectors to remember.
+    fresh: Vec<Remembered>,
+    /// When the commit before was.
+    since: Instant,
+}
+
+impl Gathered<'_> {
+    fn is_full(&self) -> bool {
+        is_full(self.batch.len(), self.bytes, self.since.elapsed())
+    }
+
+    /// How long these wait for others yet; `None` where there are none.
+    fn rest(&self) -> Option<Duration> {
+        (!self.batch.is_empty()).then(|| LONGEST_WAIT.saturating_sub(self.since.elapsed()))
+    }
+}
+
 /// Whether so many documents of so many bytes are committed, so long after those before them.
 fn is_full(documents: usize, bytes: u64, since: Duration) -> bool {
     documents >= BATCH || bytes >= BATCH_BYTES || documents > 0 && since >= LONGEST_WAIT
@@ -41,13 +63,10 @@ fn is_full(documents: usize, bytes: u64, since: Duration) -> bool {
 impl Stages<'_> {
     /// Gathers documents and commits them. `false` where not all of the job was done.
     pub(super) fn write(&self, line: Receiver<Next<'_>>) -> Result<bool> {
-        let mut batch: Vec<Finished<'_>> = Vec::new();
-        let mut bytes = 0;
-        let mut fresh = Vec::new();
-        let mut since = Instant::now();
+        let mut gathered = Gathered { batch: Vec::new(), bytes: 0, fresh: Vec::new(), since: Instant::now() };
         let mut has_moved = false;
         let mut waiting = Instant::now();
-        for next in line {
+        while let Some(next) = self.next(&line, &mut gathered)? {
             let mut is_due = false;
             has_moved |= matches!(next, Next::Document { .. } | Next::Unpacked);
             match next {
@@ -57,61 +76,79 @@ impl Stages<'_> {
                         Fate::Refused(error) => Err(error),
                         Fate::Embedding(replies) => {
                             let mut midway = Midway::new(waiting, self.marks.of(self.job, pending.position));
-                            match self.collect(&replies, &mut fresh, &mut midway) {
+                            match self.collect(&replies, &mut gathered, &mut midway)? {
                                 Some(outcome) => outcome,
                                 None => {
-                                    self.commit(batch, &mut fresh, &mut since)?;
-                                    self.leave(pending.position, &midway, since)?;
+                                    self.commit(&mut gathered)?;
+                                    self.leave(pending.position, &midway, gathered.since)?;
                                     return Ok(false);
                                 }
                             }
                         }
                     };
-                    bytes += held.bytes();
-                    batch.push(Finished { pending: *pending, held, outcome });
+                    gathered.bytes += held.bytes();
+                    gathered.batch.push(Finished { pending: *pending, held, outcome });
                 }
                 Next::Unpacked => {}
                 Next::Flush => is_due = true,
                 Next::Failed(error) => {
-                    self.commit(batch, &mut fresh, &mut since)?;
+                    self.commit(&mut gathered)?;
                     return Err(error);
                 }
             }
             // Not without having got further. Here, where the embedding is hardly ahead, little of it is lost.
             if has_moved && (self.gives_way)() {
-                self.commit(batch, &mut fresh, &mut since)?;
+                self.commit(&mut gathered)?;
                 return Ok(false);
             }
-            if is_due || is_full(batch.len(), bytes, since.elapsed()) {
-                self.commit(std::mem::take(&mut batch), &mut fresh, &mut since)?;
-                bytes = 0;
+            if is_due || gathered.is_full() {
+                self.commit(&mut gathered)?;
             }
             waiting = Instant::now();
         }
-        self.commit(batch, &mut fresh, &mut since)?;
+        self.commit(&mut gathered)?;
         Ok(!self.is_stopping())
+    }
+
+    /// What comes next, or `None` where nothing does any more. What has been gathered is committed when that is due, however
+    /// long the next is in coming.
+    fn next<T>(&self, from: &Receiver<T>, gathered: &mut Gathered<'_>) -> Result<Option<T>> {
+        loop {
+            if gathered.is_full() {
+                self.commit(gathered)?;
+            }
+            let next = match gathered.rest() {
+                Some(rest) => from.recv_timeout(rest),
+                None => from.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(next) => return Ok(Some(next)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// A document with its vectors; `None` where the job stops or gives way before it is whole.
     fn collect(
         &self,
         replies: &Receiver<Reply>,
-        fresh: &mut Vec<Remembered>,
+        gathered: &mut Gathered<'_>,
         midway: &mut Midway,
-    ) -> Option<Result<Prepared>> {
+    ) -> Result<Option<Result<Prepared>>> {
         let mut vectors = Vec::new();
         let mut whole = None;
-        loop {
-            match replies.recv().ok()? {
+        while let Some(reply) = self.next(replies, gathered)? {
+            match reply {
                 Reply::Vector(place, Ok(passage)) => {
                     vectors.push((place, passage.vector));
                     midway.count(passage.fresh.is_some(), Instant::now());
-                    fresh.extend(passage.fresh);
-                    if fresh.len() >= REMEMBERED {
-                        self.pipeline.embedder.remember(std::mem::take(fresh));
+                    gathered.fresh.extend(passage.fresh);
+                    if gathered.fresh.len() >= REMEMBERED {
+                        self.pipeline.embedder.remember(std::mem::take(&mut gathered.fresh));
                     }
                 }
-                Reply::Vector(_, Err(error)) => return Some(Err(error)),
+                Reply::Vector(_, Err(error)) => return Ok(Some(Err(error))),
                 Reply::Draft(draft, stale) => whole = Some((draft, stale)),
             }
             if let Some((mut draft, stale)) = whole.take_if(|(draft, _)| draft.chunks.len() == vectors.len()) {
@@ -120,13 +157,14 @@ impl Stages<'_> {
                         chunk.vector = vector;
                     }
                 }
-                return Some(Ok(Prepared::Draft { draft, stale }));
+                return Ok(Some(Ok(Prepared::Draft { draft, stale })));
             }
             // Asked last: a job that was told to give way has to.
             if midway.may_be_left(Instant::now()) && (self.gives_way)() {
-                return None;
+                break;
             }
         }
+        Ok(None)
     }
 
     /// Leaves a document before it is whole; the job was worked on `since` then.
@@ -136,10 +174,12 @@ impl Stages<'_> {
         self.pipeline.workspace.commit(move |change| jobs::add_work(change, job, 0, worked))
     }
 
-    /// Commits documents together with what became of them; the job was worked on `since` then.
-    fn commit(&self, batch: Vec<Finished<'_>>, fresh: &mut Vec<Remembered>, since: &mut Instant) -> Result<()> {
+    /// Commits what has been gathered together with what became of it; the job was worked on since the commit before.
+    fn commit(&self, gathered: &mut Gathered<'_>) -> Result<()> {
         // Before the commit: what is deleted after it must be there to be forgotten.
-        self.pipeline.embedder.remember(std::mem::take(fresh));
+        self.pipeline.embedder.remember(std::mem::take(&mut gathered.fresh));
+        let batch = std::mem::take(&mut gathered.batch);
+        gathered.bytes = 0;
         if batch.is_empty() {
             return Ok(());
         }
@@ -155,7 +195,7 @@ impl Stages<'_> {
             documents.push((pending, outcome));
         }
         let now = Instant::now();
-        let worked = now - std::mem::replace(since, now);
+        let worked = now - std::mem::replace(&mut gathered.since, now);
         self.pipeline.workspace.commit(move |change| {
             jobs::add_work(change, job, documents.len(), worked)?;
             for (pending, outcome) in documents {

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{field, file};
 use crate::server::{Home, PATIENCE, Run, Server, finish, lines};
 use crate::tenant::{Tenant, id};
+
+/// What begins like a PDF and is none.
+const DAMAGED: &[u8] = b"%PDF-1.7\nand no more";
 
 /// A server, a workspace on it, and a folder with files.
 struct Desk {
@@ -34,6 +38,11 @@ impl Desk {
 
     fn write(&self, name: &str, text: &str) {
         write(&self.folder, name, text);
+    }
+
+    /// Puts a .zip of these files in the folder.
+    fn pack(&self, name: &str, files: &[(&str, &[u8])]) {
+        std::fs::write(self.folder.join(name), zip(files)).unwrap();
     }
 
     fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
@@ -61,6 +70,15 @@ fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
 }
 
 async fn documents(tenant: &Tenant) -> Vec<Value> {
@@ -143,16 +161,6 @@ async fn prune_leaves_what_came_from_elsewhere() {
     let folder = folder.as_str().unwrap();
     assert!(folder.starts_with("papers-") && !folder.contains('/'), "{folder}");
     let path = desk.tenant.path(&format!("/documents?metadata.ingest_folder={folder}"));
-    assert_eq!(desk.tenant.client.get(&path).await.is(200).json()["total"], 1);
-    let claim = format!(
-        "---\ningest_folder: {folder}\ningest_archive: x\nkept: yes\n---\nSays itself that it came from there."
-    );
-    desk.tenant
-        .client
-        .upload("POST", &desk.tenant.path("/documents"), &[file("claim.md", claim.as_bytes())])
-        .await
-        .is(201);
-    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0], "what a document says of itself is not believed");
     assert_eq!(desk.tenant.client.get(&path).await.is(200).json()["total"], 1);
 }
 
@@ -272,18 +280,10 @@ async fn many_small_files_go_together_and_each_is_told_of() {
 #[tokio::test]
 async fn an_archive_in_a_folder_is_a_folder_within() {
     let desk = Desk::with(&["a.md"]).await;
-    let pack = |files: &[(&str, &str)]| {
-        let mut zip = ::zip::ZipWriter::new(std::fs::File::create(desk.folder.join("pack.zip")).unwrap());
-        for (name, text) in files {
-            zip.start_file(*name, ::zip::write::SimpleFileOptions::default()).unwrap();
-            zip.write_all(text.as_bytes()).unwrap();
-        }
-        zip.finish().unwrap();
-    };
-    pack(&[("in/x.md", "Of the pack."), ("in/y.md", "Of the pack too.")]);
+    desk.pack("pack.zip", &[("in/x.md", b"Of the pack."), ("in/y.md", b"Of the pack too.")]);
     assert_eq!(desk.counts(&["--prune"]), [3, 0, 0, 0, 0]);
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 2, 0, 0], "neither sent again nor gone");
-    pack(&[("in/x.md", "Of the pack, anew.")]);
+    desk.pack("pack.zip", &[("in/x.md", b"Of the pack, anew.")]);
     assert_eq!(desk.counts(&["--prune"]), [0, 1, 1, 1, 0], "what it does not hold any more goes with the state before");
     assert_eq!(desk.sources().await, ["a.md", "pack.zip/in/x.md"]);
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 2, 0, 0]);
@@ -298,14 +298,8 @@ async fn an_archive_in_a_folder_is_a_folder_within() {
 #[tokio::test]
 async fn archives_and_files_with_a_file_of_one_name_stay_apart() {
     let desk = Desk::with(&["notes.md", "deep/other.md"]).await;
-    let pack = |name: &str, text: &str| {
-        let mut zip = ::zip::ZipWriter::new(std::fs::File::create(desk.folder.join(name)).unwrap());
-        zip.start_file("notes.md", ::zip::write::SimpleFileOptions::default()).unwrap();
-        zip.write_all(text.as_bytes()).unwrap();
-        zip.finish().unwrap();
-    };
-    pack("one.zip", "Of January.");
-    pack("deep/two.zip", "Of February.");
+    desk.pack("one.zip", &[("notes.md", b"Of January.")]);
+    desk.pack("deep/two.zip", &[("notes.md", b"Of February.")]);
     assert_eq!(desk.counts(&["--prune"]), [4, 0, 0, 0, 0]);
     let expected = ["deep/other.md", "deep/two.zip/notes.md", "notes.md", "one.zip/notes.md"];
     assert_eq!(desk.sources().await, expected);
@@ -313,6 +307,78 @@ async fn archives_and_files_with_a_file_of_one_name_stay_apart() {
     std::fs::remove_file(desk.folder.join("one.zip")).unwrap();
     assert_eq!(desk.counts(&["--prune"]), [0, 0, 3, 1, 0]);
     assert_eq!(desk.sources().await, ["deep/other.md", "deep/two.zip/notes.md", "notes.md"]);
+}
+
+#[tokio::test]
+async fn an_archive_whose_job_was_cancelled_leaves_all_of_it_as_it_was() {
+    let desk = Desk::with(&["a.md"]).await;
+    desk.pack("pack.zip", &[("kept.md", b"Of the pack.")]);
+    assert_eq!(desk.counts(&["--prune"]), [2, 0, 0, 0, 0]);
+    let many = crate::handbook::numbered(0..1500, 8);
+    let text = |row: &'static str, number: usize| many[number][row].as_str().unwrap();
+    let mut files: Vec<(&str, &[u8])> = vec![("bad.pdf", DAMAGED)];
+    files.extend((0..many.len()).map(|number| (text("source", number), text("content", number).as_bytes())));
+    files.push(("kept.md", b"Of the pack, anew."));
+    desk.pack("pack.zip", &files);
+    let command = desk.server.home().carrel(&desk.arguments(&["--prune"]));
+    let running = tokio::task::spawn_blocking(move || finish(command, ""));
+    let job = loop {
+        let jobs = desk.tenant.client.get(&desk.tenant.path("/jobs?limit=1")).await.is(200).json();
+        if jobs[0]["failed"] == 1 {
+            break id(&jobs[0]);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    desk.tenant.client.delete(&desk.tenant.path(&format!("/jobs/{job}"))).await.is(200);
+    let run = running.await.unwrap().exits(3);
+    assert!(run.stderr.contains("pack.zip: the job did not go through: it is cancelled"), "{run:?}");
+    let path = desk.tenant.path("/documents?q=kept.md");
+    assert_eq!(desk.tenant.client.get(&path).await.is(200).json()["total"], 1);
+}
+
+#[tokio::test]
+async fn what_fails_in_an_archive_stays_as_it_was_however_often_it_does() {
+    let desk = Desk::with(&[]).await;
+    let page = crate::originals::pdf(&[&["A page with words on it."]]);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack."), ("b.pdf", &page), ("c.md", b"Of the pack too.")]);
+    assert_eq!(desk.counts(&["--prune"]), [3, 0, 0, 0, 0]);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew."), ("b.pdf", DAMAGED)]);
+    // Without --prune first, so that the new state is known already.
+    desk.run(&[]).exits(3);
+    let planned = desk.run(&["--prune", "--dry-run"]).exits(0);
+    assert!(planned.stdout.starts_with("replace pack.zip\n0 to add"), "{planned:?}");
+    for _ in 0..2 {
+        desk.run(&["--prune"]).exits(3);
+        assert_eq!(desk.sources().await, ["pack.zip/a.md", "pack.zip/b.pdf"]);
+    }
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew.")]);
+    desk.run(&["--prune"]).exits(0);
+    assert_eq!(desk.sources().await, ["pack.zip/a.md"]);
+    assert_eq!(desk.counts(&["--prune"]), [0, 0, 1, 0, 0], "and is at rest");
+}
+
+#[tokio::test]
+async fn a_file_that_was_emptied_in_an_archive_is_told_and_stays_as_it_was() {
+    let desk = Desk::with(&[]).await;
+    desk.pack("pack.zip", &[("a.md", b"Of the pack."), ("b.md", b"Of the pack too."), ("none.md", b"")]);
+    assert_eq!(desk.counts(&["--prune"]), [2, 0, 0, 0, 0]);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew."), ("b.md", b""), ("none.md", b"")]);
+    let run = desk.run(&["--prune", "--json"]).exits(3).json();
+    assert_eq!((&run["failed"], &run["errors"][0]["source"]), (&json!(1), &json!("pack.zip/b.md")), "{run}");
+    assert_eq!(desk.sources().await, ["pack.zip/a.md", "pack.zip/b.md"]);
+}
+
+#[tokio::test]
+async fn prune_leaves_what_an_archive_brought_that_is_of_no_folder() {
+    let desk = Desk::with(&["a.md"]).await;
+    let home = desk.server.home();
+    for (place, file) in [("b", "one.md"), ("c", "two.md")] {
+        std::fs::create_dir(home.path().join(place)).unwrap();
+        std::fs::write(home.path().join(place).join("may.zip"), zip(&[(file, b"Of May.")])).unwrap();
+    }
+    home.run(&["ingest", "--workspace", desk.tenant.workspace.as_str(), "b/may.zip"]).exits(0);
+    desk.run(&["c/may.zip", "--prune"]).exits(0);
+    assert_eq!(desk.sources().await, ["may.zip/one.md", "may.zip/two.md", "papers/a.md"]);
 }
 
 #[tokio::test]
@@ -533,6 +599,26 @@ async fn a_folder_is_followed_until_interrupted() {
     assert_eq!(watching.line(), "removed a.md");
     assert_eq!(desk.sources().await, ["new/c.md", "renamed.md"]);
     watching.interrupt();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_archive_that_fails_in_part_is_sent_once_while_it_is_followed() {
+    let desk = Desk::with(&[]).await;
+    desk.pack("pack.zip", &[("a.md", b"Of the pack."), ("b.pdf", &crate::originals::pdf(&[&["A page."]]))]);
+    desk.run(&["--prune"]).exits(0);
+    desk.pack("pack.zip", &[("a.md", b"Of the pack, anew."), ("b.pdf", DAMAGED)]);
+    desk.run(&["--prune"]).exits(3);
+    let watching = Watching::start(desk.server.home(), &desk.arguments(&["--prune"]));
+    assert!(watching.line().starts_with("replaced pack.zip"));
+    assert!(watching.line().starts_with("failed pack.zip/b.pdf"));
+    assert!(watching.line().starts_with("0 added"));
+    for name in ["c.md", "d.md"] {
+        desk.write(name, &format!("A new paper, {name}."));
+        assert_eq!(watching.line(), format!("added {name}"));
+    }
+    watching.interrupt();
+    assert_eq!(desk.sources().await, ["c.md", "d.md", "pack.zip/a.md", "pack.zip/b.pdf"]);
 }
 
 #[cfg(unix)]

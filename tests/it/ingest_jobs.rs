@@ -186,6 +186,36 @@ async fn an_archive_leaves_out_what_a_folder_does() {
 }
 
 #[tokio::test]
+async fn what_fails_in_an_archive_is_called_as_its_document_would_be() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let mut archive = ::tar::Builder::new(Vec::new());
+    entry(&mut archive, ::tar::EntryType::Regular, "./a/whole.md", "", b"# Whole\n\nThe bridge opens at six.");
+    entry(&mut archive, ::tar::EntryType::Link, "./a/b.md", "./a/whole.md", b"");
+    let job = ingest(&tenant, &[file("all.tar", &archive.into_inner().unwrap())]).await;
+    assert_eq!((&job["done"], &job["errors"][0]["source"]), (&json!(1), &json!("a/b.md")), "{job}");
+    assert_eq!(sources(&tenant).await, ["a/whole.md"]);
+}
+
+#[tokio::test]
+async fn one_compressed_file_without_a_name_is_no_document() {
+    let server = Server::shared();
+    let tenant = Tenant::new(&server.admin()).await;
+    let send = async |bytes: Vec<u8>| {
+        let path = tenant.path("/ingest");
+        let answer = tenant.client.raw("POST", &path, &[("content-type", "application/gzip")], bytes).await.is(202);
+        tenant.finished(&id(&answer.json())).await
+    };
+    let job = send(gzip(b"# One\n\nThe first note.")).await;
+    assert_eq!((&job["status"], &job["done"], &job["total"]), (&json!("failed"), &json!(0), &json!(1)), "{job}");
+    let said = job["errors"][0]["message"].as_str().unwrap();
+    assert!(said.contains("one compressed file needs a name: send it as a form"), "{job}");
+    let job = send(gzip(&tar(&[("two.md", b"# Two\n\nThe second note.")]))).await;
+    assert_eq!(job["status"], "succeeded", "{job}");
+    assert_eq!(sources(&tenant).await, ["two.md"]);
+}
+
+#[tokio::test]
 async fn an_archive_in_an_archive_is_unpacked_and_none_within_that() {
     let server = Server::shared();
     let tenant = Tenant::new(&server.admin()).await;
@@ -686,6 +716,20 @@ async fn a_job_gives_way_midway_through_a_document() {
     );
     let read = tenant.read(&id(original)).await;
     assert_eq!(read["content"].as_str().unwrap().trim(), document["content"].as_str().unwrap().trim());
+}
+
+#[tokio::test]
+async fn a_document_that_is_ready_does_not_wait_for_a_long_one_after_it() {
+    // One thread, so that the long one takes its time on a machine of many cores, too.
+    let server = Server::with(&[("CARREL_INGEST_WORKERS", "1"), ("CARREL_MEMORY_EMBEDDING_THREADS", "1")]);
+    let tenant = Tenant::new(&server.admin()).await;
+    let mut documents = numbered(1..2, 2);
+    documents.push(long_document(350));
+    let job = id(&tenant.client.post(&tenant.path("/ingest"), &json!({"documents": documents})).await.is(202).json());
+    let events = tenant.client.stream("GET", &tenant.path(&format!("/jobs/{job}/events")), None).await.all().await;
+    let between = events.iter().filter(|event| event["status"] == "running" && event["done"] == 1);
+    assert!(between.count() > 0, "{events:?}");
+    assert_eq!(events.last().unwrap()["done"], 2);
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ fn note(
             report.note(how, &source, 1, chunks)?;
             if how == "unchanged" { Ok(()) } else { report.warn(&source, &document["warnings"]) }
         }
-        Sent::Unpacked { step, documents, chunks, warnings, errors, unnamed } => {
+        Sent::Unpacked { step, documents, chunks, warnings, errors, whole, unnamed } => {
             holdings.stale = true;
             let how = if step.replaces { "replaced" } else { "added" };
             report.note(how, &step.file.source, documents, chunks)?;
@@ -136,8 +136,8 @@ fn note(
                 let text = |name: &str| error[name].as_str().unwrap_or_default();
                 report.fail(text("source"), text("code"), text("message"))
             })?;
-            // What failed without a name may be what was there before.
-            if unnamed == 0 {
+            // What was not looked at, or failed without a name, may be what was there before.
+            if whole {
                 unpacked.push(step);
             }
             Ok(())

@@ -172,7 +172,7 @@ async fn take_in(options: &Options, verb: &Ingest, client: &Client, roots: Vec<R
             listed => listed?,
         },
     };
-    let (plan, holdings_back, _) = compare(Arc::new(roots), scan, holdings, Hashes::default()).await?;
+    let (plan, holdings_back, _) = compare(Arc::new(roots), scan, holdings, Hashes::default(), verb.prune).await?;
     holdings = holdings_back;
     verb.refuse_emptied(&plan)?;
     tell_elsewhere(&plan);
@@ -203,7 +203,7 @@ async fn dry_run(options: &Options, verb: &Ingest, roots: Vec<Root>) -> Outcome 
         true => (holdings.documents.into_keys().collect(), Holdings::default()),
         false => (Vec::new(), holdings),
     };
-    let (plan, _, _) = compare(Arc::new(roots), scan, holdings, Hashes::default()).await?;
+    let (plan, _, _) = compare(Arc::new(roots), scan, holdings, Hashes::default(), verb.prune).await?;
     tell_elsewhere(&plan);
     let gone = plan.gone.iter().map(|gone| &gone.source);
     let removed: Vec<&String> = cleaned.iter().chain(gone.clone().filter(|_| verb.prune)).collect();
@@ -260,9 +260,10 @@ async fn compare(
     scan: Scan,
     holdings: Holdings,
     mut hashes: Hashes,
+    prunes: bool,
 ) -> Outcome<(Plan, Holdings, Hashes)> {
     let comparing = tokio::task::spawn_blocking(move || {
-        let plan = plan::compare(&roots, scan, &holdings, &mut hashes);
+        let plan = plan::compare(&roots, scan, &holdings, &mut hashes, prunes);
         (plan, holdings, hashes)
     });
     comparing.await.map_err(|e| Failure::Failed(e.to_string()))

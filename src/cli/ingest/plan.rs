@@ -71,13 +71,14 @@ impl Hashes {
     }
 }
 
-/// Compares what lies in the folders with what the workspace holds. Reads the files; blocks.
-pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Hashes) -> Plan {
+/// Compares what lies in the folders with what the workspace holds. Where it `prunes`, an archive of which documents of
+/// several states are held goes in again: only then is it known which of them are [left behind](left_behind), and which
+/// could not be read anew. Reads the files; blocks.
+pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Hashes, prunes: bool) -> Plan {
     let archives = archives(holdings);
     let mut plan = Plan { unread: scan.unread, ..Plan::default() };
     let mut files = HashSet::new();
     let mut filled: HashSet<Arc<str>> = HashSet::new();
-    let mut states: HashMap<String, String> = HashMap::new();
     for file in scan.unsettled.iter().chain(&scan.empty) {
         files.insert(file.source.clone());
         filled.extend(file.folder.clone());
@@ -96,10 +97,8 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
         };
         let (same, replaces) = if is_archive(&file.source) {
             let known = archives.get(&(file.folder.as_deref(), file.source.as_str()));
-            let same = known.is_some_and(|states| states.contains(&hash.as_str()));
-            if same {
-                states.insert(file.source.clone(), hash.clone());
-            }
+            let settles = prunes && file.folder.is_some();
+            let same = known.is_some_and(|states| states.contains(hash.as_str()) && (!settles || states.len() == 1));
             (same, known.is_some())
         } else {
             let held = holdings.documents.get(&file.source);
@@ -129,11 +128,8 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
         let Some(folder) = held.folder.as_ref().filter(|folder| folders.contains(folder.as_ref())) else { continue };
         known.insert(folder.clone());
         let is_there = match &held.archive {
-            // What an archive's present state does not hold any more is gone with the state that held it.
-            Some((archive, hash)) => {
-                files.contains(source.as_str())
-                    || files.contains(archive) && states.get(archive).is_none_or(|state| state == hash)
-                    || is_unread(archive, &plan.unread)
+            Some((archive, _)) => {
+                files.contains(source.as_str()) || files.contains(archive) || is_unread(archive, &plan.unread)
             }
             None => stands_in(source, |name| files.contains(name)) || is_unread(source, &plan.unread),
         };
@@ -147,15 +143,15 @@ pub fn compare(roots: &[Root], scan: Scan, holdings: &Holdings, hashes: &mut Has
 }
 
 /// Documents that came out of another state of these archives, which have gone in as they are now. What `failed` to go in
-/// again stays as it was.
+/// again stays as it was, and so does what no folder brought: that may be another archive's of the same name.
 pub fn left_behind(holdings: &Holdings, unpacked: &[Step], failed: impl Fn(&str) -> bool) -> Vec<Gone> {
-    let states: HashMap<(Option<&str>, &str), &str> = unpacked
+    let states: HashMap<(&str, &str), &str> = unpacked
         .iter()
-        .map(|step| ((step.file.folder.as_deref(), step.file.source.as_str()), step.hash.as_str()))
+        .filter_map(|step| Some(((step.file.folder.as_deref()?, step.file.source.as_str()), step.hash.as_str())))
         .collect();
     let is_behind = |source: &str, held: &Held| {
-        let Some((archive, hash)) = &held.archive else { return false };
-        let state = states.get(&(held.folder.as_deref(), archive.as_str()));
+        let (Some(folder), Some((archive, hash))) = (&held.folder, &held.archive) else { return false };
+        let state = states.get(&(folder.as_ref(), archive.as_str()));
         state.is_some_and(|state| state != hash) && !stands_in(source, &failed)
     };
     let behind = holdings.documents.iter().filter(|(source, held)| is_behind(source, held));

@@ -57,6 +57,9 @@ pub enum Sent {
         /// What was left out of which document.
         warnings: Vec<(String, Value)>,
         errors: Vec<Value>,
+        /// Whether all that it holds was looked at, and all that failed is among the errors.
+        whole: bool,
+        /// Failures of which only the number is known.
         unnamed: u64,
     },
     Failed {
@@ -167,7 +170,9 @@ impl Sender<'_> {
         let mut errors = job["errors"].as_array().cloned().unwrap_or_default();
         let unnamed = count("failed").saturating_sub(errors.len() as u64);
         let status = job["status"].as_str().unwrap_or("unknown");
-        if status != "succeeded" && count("failed") == 0 {
+        let went_through = status == "succeeded";
+        // A job that failed has said why, but one that was cancelled failed at what it had come to by then.
+        if !went_through && (status != "failed" || count("failed") == 0) {
             let message = format!("the job did not go through: it is {status}");
             errors.push(json!({"source": source, "code": "failed", "message": message}));
         }
@@ -188,7 +193,8 @@ impl Sender<'_> {
                 break;
             }
         }
-        Ok(Sent::Unpacked { documents: count("done"), chunks, warnings, step, errors, unnamed })
+        let whole = went_through && unnamed == 0;
+        Ok(Sent::Unpacked { documents: count("done"), chunks, warnings, step, errors, whole, unnamed })
     }
 
     async fn together(&self, steps: Vec<Step>) -> Outcome<Vec<Sent>> {

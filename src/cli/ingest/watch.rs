@@ -167,7 +167,7 @@ impl<'a> Following<'a> {
         self.hold_back(&mut scan);
         let waits = !scan.unsettled.is_empty();
         let hashes = std::mem::take(&mut self.hashes);
-        let (mut plan, back, hashes) = compare(self.roots.clone(), scan, holdings, hashes).await?;
+        let (mut plan, back, hashes) = compare(self.roots.clone(), scan, holdings, hashes, self.verb.prune).await?;
         holdings = back;
         self.hashes = hashes;
         let gone = self.settled_gone(&plan)?;
@@ -211,7 +211,8 @@ impl<'a> Following<'a> {
             Some((source.to_owned(), Refused { hash: tried.get(source)?.clone(), by_its_own_fault }))
         });
         self.refused.extend(refused);
-        // An archive fails by what it holds; where nothing of it went in, nothing tells that it was here.
+        // An archive fails by what it holds; where nothing of it went in, nothing tells that it was here, and where
+        // something fails in it again and again, documents of its state before stay.
         let archives = tried.into_iter().filter(|(source, _)| is_archive(source));
         self.refused.extend(archives.map(|(source, hash)| (source, Refused { hash, by_its_own_fault: true })));
         if self.is_first {
