@@ -11,7 +11,7 @@ use crate::extract::numerals;
 /// How much of a page's height its edges are at most, and how many of its lines.
 const EDGE: f64 = 0.3;
 const LINES: usize = 2;
-/// Pages on which something stands before it is taken to be furniture.
+/// Pages on which something stands before it is taken to be furniture; where there are no more than two, both.
 const FEWEST: usize = 3;
 /// Pages that may lie between two with the same furniture: left and right pages differ.
 const WIDEST: usize = 2;
@@ -54,10 +54,11 @@ pub fn remove(pages: &mut [(f64, Vec<Segment>)]) -> Vec<Vec<Segment>> {
             }
         }
     }
+    let fewest = FEWEST.min(pages.len()).max(2);
     let mut groups = Vec::new();
     for ((mask, _), sightings) in &seen {
         let breaks = sightings.chunk_by(|one, next| next.page - one.page <= WIDEST);
-        breaks.filter(|run| run.len() >= FEWEST).for_each(|run| groups.extend(alike(mask, run)));
+        breaks.filter(|run| run.len() >= fewest).for_each(|run| groups.extend(alike(mask, run, fewest)));
     }
     // Of each page, its segments that are furniture, and their names.
     let mut dropped: Vec<BTreeMap<usize, &str>> = vec![BTreeMap::new(); pages.len()];
@@ -115,8 +116,8 @@ fn edges(height: f64, segments: &[Segment]) -> (f64, f64) {
     ((within(first) + 3.0).min(EDGE * height), (within(last) - 3.0).max((1.0 - EDGE) * height))
 }
 
-/// Those of a run that say the same, and those that differ by one number, which grows with the pages.
-fn alike<'s>(mask: &'s str, run: &'s [Sighting]) -> Vec<Group<'s>> {
+/// Those of a run that say the same, and those that differ by one number, which grows with the pages: `fewest` at least.
+fn alike<'s>(mask: &'s str, run: &'s [Sighting], fewest: usize) -> Vec<Group<'s>> {
     let mut groups: HashMap<(Option<usize>, Vec<i64>), Vec<&Sighting>> = HashMap::new();
     for sighting in run {
         groups.entry((None, sighting.numbers.clone())).or_default().push(sighting);
@@ -129,7 +130,7 @@ fn alike<'s>(mask: &'s str, run: &'s [Sighting]) -> Vec<Group<'s>> {
             groups.entry((Some(at), others)).or_default().push(sighting);
         }
     }
-    let groups = groups.into_iter().filter(|(_, sightings)| sightings.len() >= FEWEST);
+    let groups = groups.into_iter().filter(|(_, sightings)| sightings.len() >= fewest);
     let named = |((growing, numbers), sightings): ((_, Vec<i64>), _)| Group {
         mask,
         name: name(mask, &numbers, growing),

@@ -258,6 +258,8 @@ fn running_headers_are_told_once_and_page_numbers_go() {
             (format!("Page {number} of 5"), format!("What page {number} has to say. Total {}", 17 * number * number));
         text(&[(50, 770, 9, "Handbook of everything"), (50, 600, 12, &body), (280, 20, 9, &number)])
     };
+    let two = content(&pages(&[page(1), page(2)]));
+    assert_eq!((two.matches("Handbook").count(), two.contains("of 5")), (1, false), "two pages are enough: {two}");
     let content = content(&pages(&(1..=5).map(page).collect::<Vec<_>>()));
     assert!(content.starts_with("Handbook of everything\n\nWhat page 1") && !content.contains("of 5"), "{content}");
     assert_eq!(content.matches("Handbook").count(), 1, "{content}");
