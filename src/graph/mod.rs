@@ -26,6 +26,7 @@ mod timeline;
 pub use association::Association;
 pub use community::Community;
 pub use export::Format;
+pub use folded::folded;
 pub use names::{Likeness, Spotted};
 pub use neighbourhood::{Around, Neighbourhood};
 pub use network::Network;

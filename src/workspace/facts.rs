@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Change, Workspace, json};
 use crate::error::Result;
-use crate::graph::{Extraction, Named, Stated, day, extract};
+use crate::graph::{Extraction, Named, Stated, day, extract, folded};
 
 /// A document whose facts have not been read.
 #[derive(Debug, Clone)]
@@ -190,8 +190,8 @@ fn put_names(db: &Connection, unread: &Unread, said: &Extraction, numbers: &[i64
     let mut counts: HashMap<(usize, &str), i64> = HashMap::new();
     for mention in &said.mentions {
         let Some(named) = said.entities.get(mention.entity) else { continue };
-        let text = unread.content.get(mention.start..mention.end).unwrap_or_default();
-        let form = named.aliases.iter().find(|alias| *alias == text).unwrap_or(&named.name);
+        let text = folded(unread.content.get(mention.start..mention.end).unwrap_or_default());
+        let form = named.aliases.iter().find(|alias| **alias == text).unwrap_or(&named.name);
         *counts.entry((mention.entity, form)).or_default() += 1;
     }
     let mut insert = db.prepare_cached(

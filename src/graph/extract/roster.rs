@@ -8,7 +8,7 @@ use super::kinds::Votes;
 use super::lexicon::lexicon;
 use super::names::Span;
 use super::tokens::{Shape, Token, surface};
-use crate::graph::Kind;
+use crate::graph::{Kind, folded};
 
 /// Names of one document that are told.
 const MOST_NAMES: usize = 20_000;
@@ -59,7 +59,8 @@ impl Roster {
     /// A name in a sentence; its place in `forms`.
     pub fn name(&mut self, content: &str, tokens: &[Token], span: &Span, votes: Votes) -> Option<usize> {
         let words = tokens.get(span.tokens.clone())?;
-        let written = surface(content, tokens, &span.tokens);
+        // A name goes on in the next line of a paragraph.
+        let written = &*folded(surface(content, tokens, &span.tokens));
         let key = bare(words);
         let place = lexicon().places.get(&key).copied().filter(|_| span.kind.is_none());
         let (key, fullest) = place.map_or((key, None), |place| (key_of_place(place), Some(place)));
@@ -89,7 +90,7 @@ impl Roster {
         kind: Kind,
         moment: Option<Moment>,
     ) -> Option<usize> {
-        let written = surface(content, tokens, &(0..tokens.len()));
+        let written = &*folded(surface(content, tokens, &(0..tokens.len())));
         // "Yesterday" is another day in each document.
         let absolute = key.clone();
         let is_relative =

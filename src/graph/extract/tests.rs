@@ -208,6 +208,12 @@ fn tables_without_prose_and_sentences_of_names_are_read() {
 }
 
 #[test]
+fn a_name_over_the_end_of_a_line_is_one_name() {
+    let said = read("", "The pumps of Norwind\nEnergy Inc. are sold.");
+    assert!(said.entities.iter().any(|entity| entity.name == "Norwind Energy Inc."), "{said:?}");
+}
+
+#[test]
 fn a_day_is_named_by_its_date() {
     let said = read("", "Acme Corp founded Foo Labs yesterday.");
     assert!(said.entities.iter().any(|entity| entity.kind == Kind::Date && entity.name == "2024-05-16"), "{said:?}");
