@@ -200,10 +200,11 @@ impl Network {
     /// Whether one who looks at that moment sees the fact. Of what one alone can be true of, what was said later was not so
     /// before; of all else it may have been.
     pub fn shows(&self, fact: &FactRow, moment: &Moment) -> bool {
-        let start = if fact.exclusive == Exclusive::No { fact.valid_at } else { fact.start() };
+        // Looked up only where it is asked for: a walk passes many facts.
+        let start = || if fact.exclusive == Exclusive::No { fact.valid_at } else { fact.start() };
         moment.as_known_at.is_none_or(|known| fact.recorded_at <= known)
             && moment.as_of.is_none_or(|day| {
-                start.is_none_or(|start| start <= day) && self.end_of(fact, moment).is_none_or(|end| day < end)
+                start().is_none_or(|start| start <= day) && self.end_of(fact, moment).is_none_or(|end| day < end)
             })
     }
 
