@@ -1,13 +1,13 @@
 //! `carrel document`: what a workspace holds, the text that was made of it, and the originals.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use http::Method;
+use uuid::Uuid;
 
 use super::client::{Client, query};
+use super::place::Place;
 use super::resource::print;
 use super::{DONE, Options, Outcome, say};
-use crate::app::DEFAULT_WORKSPACE;
-use uuid::Uuid;
 
 /// What a list shows of a document.
 const COLUMNS: &[&str] = &["id", "source", "title", "chunk_count", "updated_at"];
@@ -57,19 +57,6 @@ pub enum Document {
     },
 }
 
-#[derive(Args)]
-pub struct Place {
-    /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
-    workspace: Uuid,
-}
-
-impl Place {
-    fn path(&self, rest: &str) -> String {
-        format!("/workspaces/{}/documents{rest}", self.workspace)
-    }
-}
-
 fn condition(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it takes KEY=VALUE")?;
     Ok((format!("metadata.{key}"), value.to_owned()))
@@ -93,7 +80,7 @@ async fn ask(client: &Client, options: &Options, verb: Document) -> Outcome {
                 ("offset", Some(offset.to_string())),
             ];
             given.extend(conditions.iter().map(|(key, value)| (key.as_str(), Some(value.clone()))));
-            let found = client.json(Method::GET, &place.path(&query(&given)), None).await?;
+            let found = client.json(Method::GET, &place.path(&format!("/documents{}", query(&given))), None).await?;
             match options.json {
                 true => found,
                 false => {
@@ -106,7 +93,7 @@ async fn ask(client: &Client, options: &Options, verb: Document) -> Outcome {
             }
         }
         Document::Show { place, id } => {
-            let mut found = client.json(Method::GET, &place.path(&format!("/{id}")), None).await?;
+            let mut found = client.json(Method::GET, &place.path(&format!("/documents/{id}")), None).await?;
             // For that there is a verb of its own.
             if let Some(fields) = found.as_object_mut().filter(|_| !options.json) {
                 fields.remove("content");
@@ -114,16 +101,18 @@ async fn ask(client: &Client, options: &Options, verb: Document) -> Outcome {
             found
         }
         Document::Text { place, id } => {
-            let found = client.json(Method::GET, &place.path(&format!("/{id}")), None).await?;
+            let found = client.json(Method::GET, &place.path(&format!("/documents/{id}")), None).await?;
             say(found["content"].as_str().unwrap_or_default())?;
             return Ok(DONE);
         }
         Document::Original { place, id } => {
-            let path = place.path(&format!("/{id}/file"));
+            let path = place.path(&format!("/documents/{id}/file"));
             client.send(Method::GET, &path, "", Default::default()).await?.write_to(&mut std::io::stdout()).await?;
             return Ok(DONE);
         }
-        Document::Delete { place, id } => client.json(Method::DELETE, &place.path(&format!("/{id}")), None).await?,
+        Document::Delete { place, id } => {
+            client.json(Method::DELETE, &place.path(&format!("/documents/{id}")), None).await?
+        }
     };
     print(options, &answer, COLUMNS)?;
     Ok(DONE)

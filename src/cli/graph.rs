@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use http::Method;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::client::{Client, query};
+use super::place::Place;
 use super::{DONE, FAILED, Failure, Options, Outcome, say};
-use crate::app::DEFAULT_WORKSPACE;
 
 /// How long facts that are being read are waited for, and how often it is looked.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -76,19 +75,6 @@ pub enum Graph {
     },
 }
 
-#[derive(Args)]
-pub struct Place {
-    /// The workspace's id
-    #[arg(long, default_value_t = DEFAULT_WORKSPACE)]
-    workspace: Uuid,
-}
-
-impl Place {
-    fn path(&self, rest: &str) -> String {
-        format!("/workspaces/{}/graph{rest}", self.workspace)
-    }
-}
-
 pub async fn run(options: &Options, verb: Graph) -> Outcome {
     let client = Client::open_existing(options).await?;
     let done = match until_read(&client, verb.place()).await {
@@ -113,7 +99,7 @@ impl Graph {
 
 /// Waits a while for the facts of what has just been taken in, and says so where some are still to be read.
 async fn until_read(client: &Client, place: &Place) -> Outcome<()> {
-    let path = format!("/workspaces/{}/stats", place.workspace);
+    let path = place.path("/stats");
     let patience = Instant::now() + PATIENCE;
     loop {
         let stats = client.json(Method::GET, &path, None).await?;
@@ -135,14 +121,14 @@ async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
         Graph::Entities { place, name, kind, limit } => {
             let name = (!name.is_empty()).then(|| name.join(" "));
             let query = query(&[("q", name), ("type", kind), ("limit", Some(limit.to_string()))]);
-            let found = get(place.path(&format!("/entities{query}"))).await?;
+            let found = get(place.path(&format!("/graph/entities{query}"))).await?;
             let lines = rows(&found).iter().map(entity).collect();
             (found, lines)
         }
         Graph::Show { place, entity, depth, as_of } => {
             let id = resolve(client, &place, &entity).await?;
             let query = query(&[("depth", Some(depth.to_string())), ("as_of", as_of)]);
-            let found = get(place.path(&format!("/entities/{id}/relationships{query}"))).await?;
+            let found = get(place.path(&format!("/graph/entities/{id}/relationships{query}"))).await?;
             let lines = rows(&found["edges"]).iter().map(fact).collect();
             (found, lines)
         }
@@ -150,13 +136,13 @@ async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
             let id = resolve(client, &place, &entity).await?;
             let page = [("limit", Some(limit.to_string())), ("offset", Some(offset.to_string()))];
             let query = query(&[[("start_date", from), ("end_date", to)], page].concat());
-            let found = get(place.path(&format!("/entities/{id}/timeline{query}"))).await?;
+            let found = get(place.path(&format!("/graph/entities/{id}/timeline{query}"))).await?;
             let lines = rows(&found).iter().map(fact).collect();
             (found, lines)
         }
         Graph::Path { place, from, to } => {
             let (from, to) = (resolve(client, &place, &from).await?, resolve(client, &place, &to).await?);
-            let found = get(place.path(&format!("/path?from={from}&to={to}"))).await?;
+            let found = get(place.path(&format!("/graph/path?from={from}&to={to}"))).await?;
             if found["found"] == false && !options.json {
                 say("no facts lead from one to the other")?;
                 return Ok(FAILED);
@@ -166,7 +152,7 @@ async fn ask(client: &Client, options: &Options, verb: Graph) -> Outcome {
         }
         Graph::Export { place, format } => {
             let format = format.unwrap_or_else(|| if options.json { "json" } else { "graphml" }.to_owned());
-            let path = place.path(&format!("/export{}", query(&[("format", Some(format))])));
+            let path = place.path(&format!("/graph/export{}", query(&[("format", Some(format))])));
             client.send(Method::GET, &path, "", Default::default()).await?.write_to(&mut std::io::stdout()).await?;
             return Ok(DONE);
         }
@@ -189,7 +175,7 @@ async fn resolve(client: &Client, place: &Place, entity: &str) -> Outcome<String
         return Ok(entity.to_owned());
     }
     let query = query(&[("q", Some(entity.to_owned())), ("limit", Some("1".to_owned()))]);
-    let found = client.json(Method::GET, &place.path(&format!("/entities{query}")), None).await?;
+    let found = client.json(Method::GET, &place.path(&format!("/graph/entities{query}")), None).await?;
     let id = found[0]["id"].as_str().map(str::to_owned);
     id.ok_or_else(|| Failure::Failed(format!("nothing here is called {entity}")))
 }

@@ -12,6 +12,7 @@ mod eval;
 mod graph;
 mod ingest;
 mod multipart;
+mod place;
 mod questions;
 mod quickstart;
 mod read;

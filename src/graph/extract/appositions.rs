@@ -123,25 +123,13 @@ fn title(clause: &mut Clause, subject: usize, at: usize) {
     let Some(owner) = at.checked_sub(length + 1) else { return };
     let Some((entity, kind)) = clause.named(owner) else { return };
     let (from, to) = (owner, at + 1);
-    if clause.is_origin(owner) && OFFICES.contains(&role.as_str()) {
-        clause.state(
-            subject,
-            format!("{} of", lexicon().office(&role)),
-            End::Entity(entity),
-            lexicon().exclusive(&role),
-            from,
-            to,
-        );
-    } else if clause.is_origin(owner) {
+    let is_origin = clause.is_origin(owner);
+    let is_office =
+        if is_origin { OFFICES.contains(&role.as_str()) } else { kind == Kind::Organization && is_role(&role) };
+    if is_office {
+        let (lexicon, object) = (lexicon(), End::Entity(entity));
+        clause.state(subject, format!("{} of", lexicon.office(&role)), object, lexicon.exclusive(&role), from, to);
+    } else if is_origin {
         clause.state(subject, "nationality", End::Entity(entity), Exclusive::No, from, to);
-    } else if kind == Kind::Organization && is_role(&role) {
-        clause.state(
-            subject,
-            format!("{} of", lexicon().office(&role)),
-            End::Entity(entity),
-            lexicon().exclusive(&role),
-            from,
-            to,
-        );
     }
 }
