@@ -15,7 +15,7 @@ use toml::{Table, Value};
 
 use crate::error::{Error, Result};
 
-pub use providers::{Provider, ProviderKind};
+pub use providers::{Price, Provider, ProviderKind};
 
 /// What is shown in place of a secret.
 const HIDDEN: &str = "(hidden)";

@@ -153,7 +153,8 @@ impl Workspace {
         let messages = [(question, to_json(&question.details)?), (answer, to_json(&answer.details)?)];
         self.write(|tx| {
             tx.execute(
-                "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET updated_at = ?7",
+                "INSERT INTO sessions (id, agent_id, user_id, title, metadata, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET updated_at = ?7",
                 (
                     session.id.to_string(),
                     session.agent_id.to_string(),
