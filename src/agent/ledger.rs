@@ -16,6 +16,8 @@ pub(super) fn rested(ask: &Ask, answer: &Answer, generation: u64, total_ms: u64)
         "max_tokens": ask.max_tokens,
         "enabled_tools": agent.enabled_tools,
         "tool_config": agent.tool_config,
+        "instructions": ask.instructions,
+        "search_type": ask.search_type,
     });
     let record = json!({
         "query": ask.query,
@@ -25,6 +27,7 @@ pub(super) fn rested(ask: &Ask, answer: &Answer, generation: u64, total_ms: u64)
         "parameters": parameters,
         "tools_used": answer.tools_used,
         "cited": answer.cited,
+        "evidence_count": answer.evidence.len(),
         "finish": answer.finish,
         "fallback": answer.fallback,
         "tokens": answer.usage,

@@ -118,7 +118,8 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
     })
     .await?;
     listener.tell(Event::Session { session_id: begun.session.id }).await?;
-    let ask = Arc::new(understand(desk, &begun, &chat, started).await?);
+    let asked = Asked::of(&begun.agent, &chat);
+    let ask = Arc::new(understand(desk, &begun.agent, &begun.before, asked, started).await?);
     let generation = blocking({
         let workspace = desk.workspace.clone();
         move || workspace.generation()
@@ -201,13 +202,39 @@ fn transcript(lines: &[Line]) -> Result<String> {
     Ok(sha256(&text))
 }
 
+/// What a question is asked with.
+pub(super) struct Asked {
+    pub query: String,
+    pub instructions: Vec<String>,
+    pub search_type: Option<SearchType>,
+    pub temperature: f64,
+    pub max_tokens: u32,
+}
+
+impl Asked {
+    fn of(agent: &Agent, chat: &Chat) -> Self {
+        Asked {
+            query: chat.query.clone(),
+            instructions: chat.instructions.clone(),
+            search_type: chat.search_type,
+            temperature: chat.temperature.unwrap_or(agent.temperature),
+            max_tokens: chat.max_tokens.map_or(agent.max_tokens, |most| most.min(agent.max_tokens)),
+        }
+    }
+}
+
 /// What the agent is asked: the question as it is understood in the light of what was said before.
-async fn understand(desk: &Desk, begun: &Begun, chat: &Chat, started: Instant) -> Result<Ask> {
-    let agent = begun.agent.clone();
+pub(super) async fn understand(
+    desk: &Desk,
+    agent: &Agent,
+    before: &[Message],
+    asked: Asked,
+    started: Instant,
+) -> Result<Ask> {
     let budget = agent.settings.get(HISTORY).and_then(Value::as_u64).map_or(HISTORY_TOKENS, |tokens| tokens as usize);
     let (told, question, follows) = blocking({
         let (workspace, embedder) = (desk.workspace.clone(), desk.embedder.clone());
-        let (before, query) = (begun.before.clone(), chat.query.clone());
+        let (before, query) = (before.to_vec(), asked.query.clone());
         move || {
             let fulltext = workspace.fulltext();
             let analyzer = fulltext.analyzer();
@@ -218,16 +245,16 @@ async fn understand(desk: &Desk, begun: &Begun, chat: &Chat, started: Instant) -
     })
     .await?;
     let deadline = started + desk.patience;
-    let rewritten = if follows { rewritten(desk, &agent, &chat.query, &told, deadline).await } else { None };
+    let rewritten = if follows { rewritten(desk, agent, &asked.query, &told, deadline).await } else { None };
     Ok(Ask {
-        temperature: chat.temperature.unwrap_or(agent.temperature),
-        max_tokens: chat.max_tokens.map_or(agent.max_tokens, |most| most.min(agent.max_tokens)),
-        agent,
-        query: chat.query.clone(),
+        agent: agent.clone(),
+        query: asked.query,
         question: rewritten.unwrap_or(question),
         history: told,
-        instructions: chat.instructions.clone(),
-        search_type: chat.search_type,
+        instructions: asked.instructions,
+        search_type: asked.search_type,
+        temperature: asked.temperature,
+        max_tokens: asked.max_tokens,
         chain: Vec::new(),
         deadline,
     })

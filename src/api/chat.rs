@@ -96,7 +96,7 @@ pub async fn reply(app: &App, access: &Access, chat: Chat) -> Answer<Reply> {
 }
 
 /// Citations with the path at which each original can be fetched; of a PDF, at the page.
-fn linked(workspace: Uuid, citations: Vec<Citation>) -> Vec<Value> {
+pub fn linked(workspace: Uuid, citations: Vec<Citation>) -> Vec<Value> {
     let link = |citation: Citation| {
         let page = citation.location.as_ref().and_then(Location::page);
         let page = page.map_or_else(String::new, |page| format!("#page={page}"));
