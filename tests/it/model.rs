@@ -73,8 +73,9 @@ impl Asked {
     pub fn passage(&self, words: &str) -> usize {
         let text = self.text();
         let until = text.find(words).unwrap_or_else(|| panic!("no passage holds {words}: {text}"));
-        let heads = text[..until].lines().filter(|line| line.starts_with('[') && line.contains("(document "));
-        let head = heads.last().expect("a passage has a head");
+        let mut lines = text[..until].lines().rev();
+        let is_head = |line: &&str| line.starts_with('[') && line.contains("(document ");
+        let head = lines.find(is_head).expect("a passage has a head");
         head[1..head.find(']').unwrap()].parse().unwrap()
     }
 }
