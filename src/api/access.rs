@@ -48,6 +48,7 @@ permissions!(
     ReadJobs,
     Search,
     Chat,
+    UseTools,
     ReadSessions,
     ReadEvaluations,
     KeepEvaluations,
