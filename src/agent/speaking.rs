@@ -84,11 +84,8 @@ pub(super) fn fence() -> Fence {
 
 /// What a model is told before it speaks: who it is, what was said before, and the question with what was `found`.
 pub(super) fn opening(desk: &Desk, ask: &Ask, found: &Answer, fence: &Fence) -> Vec<Said> {
-    let place = Place {
-        workspace: &desk.name,
-        description: desk.description.as_deref(),
-        today: clock::today().to_string(),
-    };
+    let place =
+        Place { workspace: &desk.name, description: desk.description.as_deref(), today: clock::today().to_string() };
     let mut said = vec![prompt::instructions(&ask.agent.system_prompt, &ask.instructions, &place, fence)];
     said.extend(ask.history.iter().cloned());
     let numbers: Vec<usize> = (1..=found.evidence.len()).collect();

@@ -11,6 +11,7 @@ mod document;
 mod eval;
 mod graph;
 mod ingest;
+mod mcp;
 mod multipart;
 mod place;
 mod questions;
@@ -107,6 +108,8 @@ enum Verb {
     Eval(eval::Eval),
     /// Talk to an agent
     Chat(chat::Chat),
+    /// Speak the Model Context Protocol on standard input and output
+    Mcp(mcp::Mcp),
     /// Organizations
     #[command(subcommand)]
     Org(resource::Organization),
@@ -240,6 +243,7 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Graph(verb) => graph::run(&options, verb).await,
             Verb::Eval(verb) => eval::run(&options, verb).await,
             Verb::Chat(verb) => chat::run(&options, verb).await,
+            Verb::Mcp(verb) => mcp::run(&options, verb).await,
             Verb::Org(verb) => verb.run(&options).await,
             Verb::Workspace(verb) => verb.run(&options).await,
             Verb::Agent(verb) => verb.run(&options).await,

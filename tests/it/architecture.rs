@@ -62,6 +62,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("notify", &["cli"]),
     ("reqwest", &["cli", "llm"]),
     ("zip", &["extract", "sandbox"]),
+    ("rmcp", &["api"]),
     ("tar", &["sandbox", "workspace"]),
     ("landlock", &["sandbox"]),
     ("seccompiler", &["sandbox"]),

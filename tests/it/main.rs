@@ -40,6 +40,7 @@ mod isolation;
 mod legacy;
 #[cfg(target_os = "linux")]
 mod machine;
+mod mcp;
 mod model_facts;
 mod models;
 mod nearest;

@@ -182,11 +182,7 @@ impl ServerHandler for Door {
         self.unless_gone(&context, prompts::get(self, &request.name, &args)).await.map(GetPromptResponse::from)
     }
 
-    async fn on_custom_request(
-        &self,
-        request: CustomRequest,
-        _: RequestContext<RoleServer>,
-    ) -> Answered<CustomResult> {
+    async fn on_custom_request(&self, request: CustomRequest, _: RequestContext<RoleServer>) -> Answered<CustomResult> {
         match METHODS.contains(&request.method.as_str()) {
             true => Err(ErrorData::invalid_params(format!("these are no parameters of {}", request.method), None)),
             false => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)),

@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 use http_body_util::BodyExt;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -73,7 +73,8 @@ async fn answer(app: Arc<App>, access: Access, request: Request) -> Answer<Respo
         .with_max_request_body_bytes(limit)
         .enforce_origin_validation();
     let door = Door::new(app, access);
-    let service = StreamableHttpService::new(move || Ok(door.clone()), Arc::new(NeverSessionManager::default()), config);
+    let service =
+        StreamableHttpService::new(move || Ok(door.clone()), Arc::new(NeverSessionManager::default()), config);
     let answered = service.handle(passed_on(&parts, bytes.into())).await;
     let (parts, body) = answered.into_parts();
     let mut response = Response::from_parts(parts, Body::new(body));
@@ -87,16 +88,18 @@ async fn answer(app: Arc<App>, access: Access, request: Request) -> Answer<Respo
     Ok(response)
 }
 
-/// The request as the protocol reads it: without the credential, and under the name that it takes for its own. Whose page
-/// it comes from was asked before.
+/// The request as the protocol reads it: without the credential, and under the name that it takes for its own; whose page
+/// it comes from was asked before. What is answered is JSON, whatever else a client would take.
 fn passed_on(parts: &Parts, body: Body) -> Request {
-    let is_read =
-        |name: &HeaderName| *name == ACCEPT || *name == CONTENT_TYPE || READ.iter().any(|read| name.as_str().starts_with(read));
+    let is_read = |name: &HeaderName| READ.iter().any(|read| name.as_str().starts_with(read));
     let headers = parts.headers.iter().filter(|(name, _)| is_read(name));
+    let mut headers: HeaderMap = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = axum::http::Uri::from_static("http://localhost/mcp");
-    *request.headers_mut() = headers.map(|(name, value)| (name.clone(), value.clone())).collect::<HeaderMap>();
+    *request.uri_mut() = Uri::from_static("http://localhost/mcp");
+    *request.headers_mut() = headers;
     request
 }
 
@@ -108,6 +111,3 @@ async fn said(response: Response) -> String {
     let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
-
-/// The status of what cannot be understood.
-const MALFORMED: StatusCode = StatusCode::BAD_REQUEST;

@@ -7,9 +7,11 @@ use axum::response::Response;
 use rmcp::model::{ErrorCode, ErrorData};
 use serde_json::{Value, json};
 
-use super::MALFORMED;
 use super::door::REVISIONS;
 use crate::api::problem::OwnShape;
+
+/// The status of what cannot be understood.
+const MALFORMED: StatusCode = StatusCode::BAD_REQUEST;
 
 /// A body that is no JSON.
 pub fn unparsed(cause: &serde_json::Error) -> Response {

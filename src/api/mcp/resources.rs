@@ -33,9 +33,8 @@ pub async fn list(door: &Door, place: usize) -> Answered<ListResourcesResult> {
     }
     let workspace = door.access.workspace.clone();
     let order = Order { by: SortKey::CreatedAt, descending: false };
-    let page = blocking(move || {
-        workspace.documents(&Listing { order, limit: PAGE, offset: place, ..Listing::default() })
-    });
+    let page =
+        blocking(move || workspace.documents(&Listing { order, limit: PAGE, offset: place, ..Listing::default() }));
     let (documents, total) = page.await.map_err(failed)?;
     let next = cursor(place, documents.len(), total);
     let resources = documents.iter().map(|document| {

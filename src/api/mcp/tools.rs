@@ -185,9 +185,7 @@ fn output(tool: &str) -> Value {
     let text = || json!({"type": "string"});
     let whole = || json!({"type": "integer", "minimum": 0});
     let maybe = || json!({"type": ["string", "null"]});
-    let list = |properties: Value, required: &[&str]| {
-        json!({"type": "array", "items": {"type": "object", "properties": properties, "required": required}})
-    };
+    let list = |properties: Value, required: &[&str]| json!({"type": "array", "items": {"type": "object", "properties": properties, "required": required}});
     let (properties, required): (Value, &[&str]) = match tool {
         ASK_AGENT => (
             json!({
