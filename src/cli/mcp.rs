@@ -181,6 +181,8 @@ impl Bridge {
         }
         let (bridge, client) = (self.clone(), client.clone());
         let id = message.get("id").filter(|id| !id.is_null()).map(Value::to_string);
+        // Held until it is noted, so that it cannot be done before.
+        let mut under_way = self.under_way();
         let carried = work.spawn({
             let id = id.clone();
             async move {
@@ -191,10 +193,8 @@ impl Bridge {
                 }
             }
         });
-        if let Some(id) = id
-            && !carried.is_finished()
-        {
-            self.under_way().insert(id, carried);
+        if let Some(id) = id {
+            under_way.insert(id, carried);
         }
     }
 

@@ -60,7 +60,7 @@ async def converse(name, server, mode, revision):
 
 async def main():
     url, key, program, workspace = sys.argv[1:]
-    for mode, revision in [("2026-07-28", "2026-07-28"), ("legacy", "2025-11-25")]:
+    for mode, revision in [("auto", "2026-07-28"), ("legacy", "2025-11-25")]:
         async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=60, trust_env=False) as http:
             await converse("http", streamable_http_client(f"{url}/mcp", http_client=http), mode, revision)
         environment = {"CARREL_API_KEY": key}
