@@ -30,6 +30,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod feedback;
 mod folders;
 mod formats;
 mod graph;
@@ -52,5 +53,6 @@ mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
+mod sessions;
 mod wire;
 mod workspaces;
