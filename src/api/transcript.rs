@@ -60,15 +60,31 @@ fn on_one_line(text: &str) -> String {
 fn lines(text: &str, with_markers: bool) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut goes_on = false;
-    for line in text.lines() {
-        let said = line.trim();
-        // An indentation makes no heading of what is none, and keeps the shape of a list.
-        let indentation = line.get(..line.len() - line.trim_start().len()).unwrap_or_default();
-        let escaped = inline(said, with_markers);
-        out.push(format!("{indentation}{}", escape::line(&escaped, goes_on)));
-        goes_on = !said.is_empty();
+    for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
+        let (shape, said) = line.split_at(shape(line));
+        out.push(format!("{shape}{}", escape::line(&inline(said.trim_end(), with_markers), goes_on)));
+        goes_on = !line.trim().is_empty();
     }
-    out.join("\n")
+    out.join("\n").trim_end().to_owned()
+}
+
+/// The length of what a line begins with that only shapes it: indentation, signs of lists and quotations. What comes after
+/// them begins a block as the line itself would.
+fn shape(line: &str) -> usize {
+    let mut rest = line.trim_start();
+    loop {
+        let number = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let sign = match number.len() < rest.len() {
+            true => number.strip_prefix(['.', ')']),
+            false => rest.strip_prefix(['-', '*', '+']),
+        };
+        let sign = sign.filter(|after| after.starts_with([' ', '\t'])).or_else(|| rest.strip_prefix('>'));
+        // A rule, or the line below a heading or a table's header, is no list.
+        match sign.filter(|_| rest.contains(|c: char| !matches!(c, '-' | '|' | ':' | ' ' | '\t'))) {
+            Some(after) => rest = after.trim_start(),
+            None => return line.len() - rest.len(),
+        }
+    }
 }
 
 /// Text in which nothing opens a link, a picture, a tag or an entity; `with_markers` a number in brackets stays.
@@ -161,8 +177,10 @@ mod tests {
 
     /// Whether a reader of Markdown finds in it what only text may not become, or other headings than ours.
     fn harmless(text: &str) -> bool {
+        let options =
+            Options::ENABLE_GFM | Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_WIKILINKS;
         let mut headings = 0;
-        let harmless = Parser::new_ext(text, Options::all()).all(|event| match event {
+        let harmless = Parser::new_ext(text, options).all(|event| match event {
             Event::Start(Tag::Heading { .. }) => {
                 headings += 1;
                 true
@@ -184,6 +202,7 @@ mod tests {
             "`a\\` [b](http://x.example) `c`",
             "- [1]: http://x.example\n  - ![1](http://x.example)",
             "a\n===\n# b\n```\n<div>",
+            "a\r# b\r\n- # c\n> 1. ## d\n2) e\n   ===\n> f\n> ---\n- - -\n* # g",
             "[^1]: note\n\nsee [^1] [[a]] &lt;b>",
         ];
         for text in hostile {
@@ -197,7 +216,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_becomes_a_link_or_html(text in "[-\\[\\]()<>!/:#=`*_&^~|.1a\\\\ \n\t]{0,60}", quote in "[\\[\\]()<>!:`1a\\\\ ]{0,20}") {
+        fn no_text_becomes_a_link_or_html(text in "[-\\[\\]()<>!/:#=`*_&^~|.1a\\\\ \n\r\t]{0,60}", quote in "[\\[\\]()<>!:`1a\\\\ ]{0,20}") {
             let cited = json!([{"marker": 1, "title": quote, "source": quote, "quote": quote}]);
             for role in ["user", "assistant"] {
                 let written = said(&message(role, &text, cited.clone()), "Helper");

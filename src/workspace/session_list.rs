@@ -13,7 +13,6 @@ use super::Workspace;
 use super::agents::{self, Agent};
 use super::sessions::{Message, Session, find_session, read_message, read_session};
 use crate::error::Result;
-use crate::text::fold;
 
 /// Words that are looked for at once.
 pub const MOST_WORDS: usize = 16;
@@ -23,7 +22,7 @@ const MOST_LOOKED_AT: i64 = 250_000;
 /// Which sessions a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
-    /// Words, each of which stands in the title or in something that was said, in any case and with any accents.
+    /// Words, each of which stands in the title or in something that was said, in any case.
     pub words: Vec<String>,
     pub agent_id: Option<Uuid>,
     pub user_id: Option<String>,
@@ -45,14 +44,14 @@ pub enum Part {
     Message(Box<Message>),
 }
 
-/// Words to be found; a set of them is the bits of a number, in their order.
+/// Words to be found, in lower case; a set of them is the bits of a number, in their order.
 struct Words<'a>(Vec<Finder<'a>>);
 
 impl Words<'_> {
     /// Those that stand in `text`.
     fn within(&self, text: &str) -> u32 {
-        let folded = fold(text);
-        let found = self.0.iter().enumerate().filter(|(_, word)| word.find(folded.as_bytes()).is_some());
+        let lower = text.to_lowercase();
+        let found = self.0.iter().enumerate().filter(|(_, word)| word.find(lower.as_bytes()).is_some());
         found.fold(0, |set, (place, _)| set | 1 << place)
     }
 
@@ -109,8 +108,8 @@ impl Workspace {
     /// A page of sessions, the one that went on last first, and how many there are in all.
     pub fn sessions(&self, listing: &Listing) -> Result<(Vec<Listed>, u64)> {
         let (condition, values) = condition(listing, self.kept_since()?);
-        let folded: Vec<String> = listing.words.iter().take(MOST_WORDS).map(|word| fold(word)).collect();
-        let words = Words(folded.iter().map(|word| Finder::new(word)).collect());
+        let lower: Vec<String> = listing.words.iter().take(MOST_WORDS).map(|word| word.to_lowercase()).collect();
+        let words = Words(lower.iter().map(Finder::new).collect());
         self.read(|db| {
             // One view for all questions.
             let db = db.unchecked_transaction()?;
@@ -183,4 +182,18 @@ fn search(
         }
     }
     Ok((page, total as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_as_parts_of_words_in_any_case() {
+        let words = Words(["straße", "ärzte", "100%"].iter().map(|word| Finder::new(*word)).collect());
+        assert_eq!(words.within("Die HauptSTRAẞE der ÄRZTE"), 0b011);
+        assert_eq!(words.within("100% and 100 %"), 0b100);
+        assert_eq!(words.within("nothing"), 0);
+        assert_eq!(words.all(), 0b111);
+    }
 }
