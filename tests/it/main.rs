@@ -31,6 +31,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod feedback;
 mod folders;
 mod formats;
 mod graph;
@@ -54,5 +55,6 @@ mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
+mod sessions;
 mod wire;
 mod workspaces;
