@@ -31,6 +31,8 @@ pub struct Chat {
     pub query: String,
     /// The session to go on with; `None` begins one.
     pub session_id: Option<Uuid>,
+    /// The session to go on with, or to begin under this id: for callers that have names of their own for sessions.
+    pub own_session: Option<Uuid>,
     pub user_id: Option<String>,
     pub metadata: Map<String, Value>,
     /// How the caller would have the agent search.
@@ -165,16 +167,17 @@ pub fn take_turn(
 }
 
 fn find_session(workspace: &Workspace, chat: &Chat) -> Result<Session> {
-    if let Some(id) = chat.session_id {
-        let session = workspace.session(id)?;
-        return match session.agent_id == chat.agent_id {
-            true => Ok(session),
-            false => Err(Error::NotFound("session")),
-        };
+    if let Some(id) = chat.session_id.or(chat.own_session) {
+        match workspace.session(id) {
+            Ok(session) if session.agent_id == chat.agent_id => return Ok(session),
+            Err(Error::NotFound(_)) if chat.session_id.is_none() => {}
+            Ok(_) => return Err(Error::NotFound("session")),
+            Err(error) => return Err(error),
+        }
     }
     let now = clock::now();
     Ok(Session {
-        id: Uuid::now_v7(),
+        id: chat.own_session.unwrap_or_else(Uuid::now_v7),
         agent_id: chat.agent_id,
         user_id: chat.user_id.clone(),
         title: chat.query.chars().take(TITLE).collect(),

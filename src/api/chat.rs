@@ -53,6 +53,7 @@ pub async fn chat(
         agent_id: parse_id(&body.agent_id, "agent")?,
         query: body.query,
         session_id: body.session_id.map(|id| parse_id(&id, "session")).transpose()?,
+        own_session: None,
         user_id: body.user_id,
         metadata: body.metadata.unwrap_or_default(),
         search_type: body.search_type,
@@ -76,12 +77,17 @@ pub async fn answer(app: Arc<App>, access: Access, chat: Chat, stream: bool) -> 
 }
 
 async fn whole(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response> {
-    let reply = blocking(move || {
+    let workspace = access.record.id;
+    Ok(Json(view(workspace, reply(app, access, chat).await?)).into_response())
+}
+
+/// Takes a turn and gives its answer at the end. The chat was checked.
+pub async fn reply(app: Arc<App>, access: Access, chat: Chat) -> Answer<Reply> {
+    blocking(move || {
         let embedder = app.embedder(&access.workspace)?;
-        let reply = agent::take_turn(&access.workspace, embedder.as_ref(), &chat, &mut |_| Ok(()))?;
-        Ok(view(access.record.id, reply))
-    });
-    Ok(Json(reply.await?).into_response())
+        agent::take_turn(&access.workspace, embedder.as_ref(), &chat, &mut |_| Ok(()))
+    })
+    .await
 }
 
 /// Citations with the path at which each original can be fetched; of a PDF, at the page.

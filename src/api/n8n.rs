@@ -1,0 +1,182 @@
+//! `POST /n8n/chat` and `/n8n/simple`: what workflows of n8n send and read, as the original had it.
+//!
+//! A workflow has names of its own for its sessions. Each stands for one session here, whose id is made of the
+//! workspace, the agent and the name, so that nothing need be kept to find it again.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use super::access::{self, InOwn};
+use super::body::JsonBody;
+use super::error::{Answer, blocking};
+use super::search::check_query;
+use super::validate::Checks;
+use super::{chat, legacy};
+use crate::agent::{Chat, Reply};
+use crate::app::App;
+use crate::auth::Access;
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::workspace::Workspace;
+
+/// Bytes of a name that a workflow gives a session or user.
+const LONGEST_NAME: usize = 512;
+
+/// What a workflow sends; whatever else it has is ignored.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Body {
+    chat_input: Option<String>,
+    message: Option<String>,
+    question: Option<String>,
+    session_id: Option<Name>,
+    user_id: Option<Name>,
+    agent_id: Option<String>,
+    /// The agent again, as the other routes spell it.
+    #[serde(rename = "agent_id")]
+    agent: Option<String>,
+}
+
+/// A name as a workflow has it: text, or a number of some table.
+#[derive(Deserialize, Clone)]
+#[serde(untagged, expecting = "must be text or a whole number")]
+enum Name {
+    Text(String),
+    Number(i64),
+}
+
+impl Name {
+    fn text(&self) -> String {
+        match self {
+            Name::Text(text) => text.clone(),
+            Name::Number(number) => number.to_string(),
+        }
+    }
+
+    /// As it was sent.
+    fn given(self) -> Value {
+        match self {
+            Name::Text(text) => text.into(),
+            Name::Number(number) => number.into(),
+        }
+    }
+}
+
+/// `POST /n8n/chat`
+pub async fn chat(
+    entered: InOwn<access::Chat>,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Body>,
+) -> Answer<Json<Value>> {
+    let (session, user) = (named(&body.session_id).cloned(), body.user_id.clone());
+    let reply = answer(app, entered.access, body).await?;
+    let names: Vec<&str> = reply.tools_used.iter().map(|tool| tool.tool_name.as_str()).collect();
+    Ok(Json(json!({
+        "response": reply.message,
+        "sessionId": session.map_or_else(|| json!(reply.session_id), Name::given),
+        "userId": user.map(Name::given),
+        "toolsUsed": names,
+        "tools": reply.tools_used,
+        "timestamp": clock::now(),
+    })))
+}
+
+/// `POST /n8n/simple`
+pub async fn simple(
+    entered: InOwn<access::Chat>,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Body>,
+) -> Answer<Json<Value>> {
+    let reply = answer(app, entered.access, body).await?;
+    Ok(Json(json!({"answer": reply.message})))
+}
+
+/// A name that says something.
+fn named(name: &Option<Name>) -> Option<&Name> {
+    name.as_ref().filter(|name| !matches!(name, Name::Text(text) if text.is_empty()))
+}
+
+async fn answer(app: Arc<App>, access: Access, body: Body) -> Answer<Reply> {
+    let asked = [body.chat_input, body.message, body.question].into_iter().flatten();
+    let query = asked.filter(|text| !text.trim().is_empty()).next().unwrap_or_default();
+    let (session, user) = (named(&body.session_id).map(Name::text), named(&body.user_id).map(Name::text));
+    let mut checks = Checks::default();
+    check_query(&mut checks, "chatInput", &query);
+    session.iter().for_each(|name| checks.text("sessionId", name, LONGEST_NAME));
+    user.iter().for_each(|name| checks.text("userId", name, LONGEST_NAME));
+    checks.done()?;
+    let agent = body.agent_id.or(body.agent).filter(|id| !id.is_empty());
+    let agent = agent.map(|id| chat::parse_id(&id, "agent")).transpose()?;
+    let workspace = access.workspace.clone();
+    let place = blocking(move || find(&workspace, agent, session.as_deref())).await?;
+    let chat = Chat {
+        agent_id: place.agent,
+        query,
+        session_id: place.session,
+        own_session: place.own_session,
+        user_id: user,
+        metadata: Map::new(),
+        search_type: None,
+    };
+    chat::reply(app, access, chat).await
+}
+
+/// Who answers, and in which session.
+struct Place {
+    agent: Uuid,
+    /// One that is there.
+    session: Option<Uuid>,
+    /// The workflow's own, there or not.
+    own_session: Option<Uuid>,
+}
+
+fn find(workspace: &Workspace, agent: Option<Uuid>, session: Option<&str>) -> Result<Place> {
+    if let Some(id) = session.and_then(|name| Uuid::parse_str(name).ok()) {
+        match workspace.session(id) {
+            Ok(session) => {
+                let agent = agent.unwrap_or(session.agent_id);
+                return Ok(Place { agent, session: Some(id), own_session: None });
+            }
+            // A name that looks like one of our ids.
+            Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let agent = agent.map_or_else(|| legacy::first_agent(workspace), Ok)?;
+    let own_session = session.map(|name| own_id(workspace.id(), agent, name));
+    Ok(Place { agent, session: None, own_session })
+}
+
+/// The id of the session that is called `name` by a workflow that talks to `agent`.
+fn own_id(workspace: Uuid, agent: Uuid, name: &str) -> Uuid {
+    let mut hash = Sha256::new();
+    hash.update(b"n8n session");
+    hash.update(workspace.as_bytes());
+    hash.update(agent.as_bytes());
+    hash.update(name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash.finalize()).for_each(|(byte, of_hash)| *byte = of_hash);
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_session_of_each_agent_of_each_workspace() {
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert_eq!(own_id(one, one, "abc"), own_id(one, one, "abc"));
+        let ids =
+            [own_id(one, one, "abc"), own_id(one, other, "abc"), own_id(other, one, "abc"), own_id(one, one, "abd")];
+        let different: std::collections::HashSet<_> = ids.into_iter().collect();
+        assert_eq!(different.len(), 4);
+        assert!(ids.iter().all(|id| id.get_version_num() == 8), "never taken for an id of ours");
+    }
+}
