@@ -2,9 +2,11 @@
 //!
 //! `server` starts it in a directory of its own and ends it with a check of its log; `client` speaks to it; `tenant`
 //! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say,
-//! `originals` writes them in other formats, `provider` answers for a language model. All other
+//! `originals` writes them in other formats, `provider` answers for a language model, `browser` is a real one. All other
 //! modules are subjects. Nothing here sleeps: tests wait on a job's events or on what the program prints.
 
+#[cfg(unix)]
+mod browser;
 mod client;
 mod handbook;
 mod originals;
@@ -40,6 +42,7 @@ mod legacy;
 #[cfg(target_os = "linux")]
 mod machine;
 mod model_facts;
+mod n8n;
 mod nearest;
 mod operations;
 mod organizations;
@@ -52,5 +55,8 @@ mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
+mod widget;
+#[cfg(unix)]
+mod widget_in_a_browser;
 mod wire;
 mod workspaces;
