@@ -26,6 +26,7 @@
       searching: 'Searching the documents …',
       looking: 'Looking something up …',
       thinking: 'Writing the answer …',
+      places: { page: ['page', 'pages'], slide: ['slide', 'slides'], line: ['line', 'lines'], row: ['row', 'rows'] },
       found: (n) => (n === 1 ? '1 passage found' : `${n} passages found`),
       notFound: 'I found nothing in the documents that answers this question.',
       unfounded: 'Not found in the documents',
@@ -68,6 +69,7 @@
       searching: 'Durchsucht die Dokumente …',
       looking: 'Schlägt etwas nach …',
       thinking: 'Schreibt die Antwort …',
+      places: { page: ['Seite', 'Seiten'], slide: ['Folie', 'Folien'], line: ['Zeile', 'Zeilen'], row: ['Zeile', 'Zeilen'] },
       found: (n) => (n === 1 ? '1 Stelle gefunden' : `${n} Stellen gefunden`),
       notFound: 'Dazu habe ich in den Dokumenten nichts gefunden.',
       unfounded: 'Nicht in den Dokumenten gefunden',
@@ -371,8 +373,10 @@
     sendButton.disabled = !field.value.trim() || field.disabled;
   }
 
-  const toEnd = () => {
-    talk.scrollTop = talk.scrollHeight;
+  /** Shows the newest question and as much of its answer as there is room for; answers are read from their beginning. */
+  const toNewest = () => {
+    const newest = [...log.querySelectorAll('.question')].pop();
+    talk.scrollTop = newest ? newest.offsetTop - talk.offsetTop - 12 : 0;
   };
   const isAtEnd = () => talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
 
@@ -441,7 +445,7 @@
 
   function answerElement(entry) {
     const element = make('div', { className: 'message answer' });
-    if (entry.grounded === false) element.append(make('p', { className: 'flag' }, t.unfounded));
+    if (entry.grounded === false && shownText(entry) !== t.notFound) element.append(make('p', { className: 'flag' }, t.unfounded));
     const card = make('div', { className: 'card', id: `card-${(cards += 1)}`, hidden: true, role: 'group' });
     let opener = null;
     const shut = () => {
@@ -468,7 +472,7 @@
         card.replaceChildren(
           make('div', { className: 'head' }, make('p', { className: 'name' }, name), away),
           make('p', { className: 'place' }, placeOf(citation)),
-          make('blockquote', {}, citation.quote || ''),
+          make('blockquote', {}, unwrapped(citation.quote || '')),
         );
         card.hidden = false;
         card.scrollIntoView({ block: 'nearest' });
@@ -489,8 +493,18 @@
   }
 
   function placeOf(citation) {
-    const heads = Array.isArray(citation.heading_path) ? citation.heading_path.join(' › ') : '';
-    return [citation.label || citation.source, heads].filter(Boolean).join(' · ');
+    const heads = Array.isArray(citation.heading_path) ? citation.heading_path : [];
+    const below = heads.filter((head, at) => at > 0 || head !== citation.title).join(' › ');
+    const label = (citation.label || citation.source || '').replace(
+      /\b(page|slide|line|row)(s?) (\d+(?:–\d+)?)$/,
+      (_, kind, many, numbers) => `${t.places[kind][many ? 1 : 0]} ${numbers}`,
+    );
+    return [label, below].filter(Boolean).join(' · ');
+  }
+
+  /** A quote without the line breaks that its file was wrapped with; those of lists and tables stay. */
+  function unwrapped(quote) {
+    return quote.replace(/([^\n])\n(?=[^\n\s|>#*+\d-])/g, '$1 ');
   }
 
   function ratingElement(entry) {
@@ -521,7 +535,7 @@
   function show(element) {
     const follow = isAtEnd();
     log.append(element);
-    if (follow) toEnd();
+    if (follow) toNewest();
   }
 
   function failureElement(failure, again) {
@@ -671,7 +685,7 @@
     if (!question || current) return Promise.resolve(null);
     entries.push({ role: 'question', text: question });
     show(entryElement(entries[entries.length - 1]));
-    toEnd();
+    toNewest();
     save();
     return take(question);
   }
@@ -783,7 +797,7 @@
       const follow = isAtEnd();
       const plain = (citation) => `[${citation.marker}]`;
       pending.replaceChildren(make('div', { className: 'message answer' }, rendered(entry.text, [], plain)));
-      if (follow) toEnd();
+      if (follow) toNewest();
     });
   }
 
@@ -845,7 +859,7 @@
     launcher.setAttribute('aria-label', t.close);
     launcher.replaceChildren(icon('cross'));
     fit();
-    toEnd();
+    toNewest();
     field.focus();
     begin();
   }

@@ -155,6 +155,13 @@ impl Browser {
         self.call("Input.insertText", json!({"text": text}));
     }
 
+    /// The addresses of the frames in the page, as far as they were let in.
+    pub fn frames(&mut self) -> Vec<String> {
+        let tree = self.call("Page.getFrameTree", json!({}))["frameTree"].take();
+        let frames = tree["childFrames"].as_array().cloned().unwrap_or_default();
+        frames.iter().map(|child| child["frame"]["url"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The addresses that were asked for so far, but for what a page brings along in its own text.
     pub fn asked(&self) -> Vec<String> {
         let requests = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");

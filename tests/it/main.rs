@@ -58,5 +58,7 @@ mod search;
 mod widget;
 #[cfg(unix)]
 mod widget_in_a_browser;
+#[cfg(unix)]
+mod widget_streams;
 mod wire;
 mod workspaces;
