@@ -1,7 +1,8 @@
 //! `POST /n8n/chat` and `/n8n/simple`: what workflows of n8n send and read, as the original had it.
 //!
 //! A workflow has names of its own for its sessions. Each stands for one session here, whose id is made of the
-//! workspace, the agent and the name, so that nothing need be kept to find it again.
+//! workspace, the key, the agent and the name, so that nothing need be kept to find it again. Names can be guessed
+//! and keys of pages are in everybody's hands, so that no key finds what another's names stand for.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::validate::Checks;
 use super::{chat, legacy};
 use crate::agent::{Chat, Reply};
 use crate::app::App;
-use crate::auth::Access;
+use crate::auth::{Access, Principal};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
@@ -103,8 +104,8 @@ fn named(name: &Option<Name>) -> Option<&Name> {
 }
 
 async fn answer(app: Arc<App>, access: Access, body: Body) -> Answer<Reply> {
-    let asked = [body.chat_input, body.message, body.question].into_iter().flatten();
-    let query = asked.filter(|text| !text.trim().is_empty()).next().unwrap_or_default();
+    let mut asked = [body.chat_input, body.message, body.question].into_iter().flatten();
+    let query = asked.find(|text| !text.trim().is_empty()).unwrap_or_default();
     let (session, user) = (named(&body.session_id).map(Name::text), named(&body.user_id).map(Name::text));
     let mut checks = Checks::default();
     check_query(&mut checks, "chatInput", &query);
@@ -113,8 +114,8 @@ async fn answer(app: Arc<App>, access: Access, body: Body) -> Answer<Reply> {
     checks.done()?;
     let agent = body.agent_id.or(body.agent).filter(|id| !id.is_empty());
     let agent = agent.map(|id| chat::parse_id(&id, "agent")).transpose()?;
-    let workspace = access.workspace.clone();
-    let place = blocking(move || find(&workspace, agent, session.as_deref())).await?;
+    let (workspace, owner) = (access.workspace.clone(), owner(&access.principal));
+    let place = blocking(move || find(&workspace, owner, agent, session.as_deref())).await?;
     let chat = Chat {
         agent_id: place.agent,
         query,
@@ -127,6 +128,15 @@ async fn answer(app: Arc<App>, access: Access, body: Body) -> Answer<Reply> {
     chat::reply(app, access, chat).await
 }
 
+/// Whose the names are.
+fn owner(principal: &Principal) -> Uuid {
+    match principal {
+        Principal::InstanceAdmin => Uuid::nil(),
+        Principal::ApiKey(key) => key.id,
+        Principal::User(user) => user.id,
+    }
+}
+
 /// Who answers, and in which session.
 struct Place {
     agent: Uuid,
@@ -136,7 +146,7 @@ struct Place {
     own_session: Option<Uuid>,
 }
 
-fn find(workspace: &Workspace, agent: Option<Uuid>, session: Option<&str>) -> Result<Place> {
+fn find(workspace: &Workspace, owner: Uuid, agent: Option<Uuid>, session: Option<&str>) -> Result<Place> {
     if let Some(id) = session.and_then(|name| Uuid::parse_str(name).ok()) {
         match workspace.session(id) {
             Ok(session) => {
@@ -149,16 +159,15 @@ fn find(workspace: &Workspace, agent: Option<Uuid>, session: Option<&str>) -> Re
         }
     }
     let agent = agent.map_or_else(|| legacy::first_agent(workspace), Ok)?;
-    let own_session = session.map(|name| own_id(workspace.id(), agent, name));
+    let own_session = session.map(|name| own_id([workspace.id(), owner, agent], name));
     Ok(Place { agent, session: None, own_session })
 }
 
-/// The id of the session that is called `name` by a workflow that talks to `agent`.
-fn own_id(workspace: Uuid, agent: Uuid, name: &str) -> Uuid {
+/// The id of the session that is called `name` in a workspace, by a key's owner, in talk with an agent.
+fn own_id(within: [Uuid; 3], name: &str) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(b"n8n session");
-    hash.update(workspace.as_bytes());
-    hash.update(agent.as_bytes());
+    within.iter().for_each(|id| hash.update(id.as_bytes()));
     hash.update(name.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(hash.finalize()).for_each(|(byte, of_hash)| *byte = of_hash);
@@ -167,16 +176,17 @@ fn own_id(workspace: Uuid, agent: Uuid, name: &str) -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn a_name_is_one_session_of_each_agent_of_each_workspace() {
+    fn a_name_is_one_session_of_each_agent_key_and_workspace() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert_eq!(own_id(one, one, "abc"), own_id(one, one, "abc"));
-        let ids =
-            [own_id(one, one, "abc"), own_id(one, other, "abc"), own_id(other, one, "abc"), own_id(one, one, "abd")];
-        let different: std::collections::HashSet<_> = ids.into_iter().collect();
-        assert_eq!(different.len(), 4);
+        let within = [[one, one, one], [other, one, one], [one, other, one], [one, one, other]];
+        let ids: HashSet<Uuid> = within.iter().flat_map(|ids| ["abc", "abd"].map(|name| own_id(*ids, name))).collect();
+        assert_eq!(ids.len(), 8);
+        assert!(ids.contains(&own_id([one, one, one], "abc")));
         assert!(ids.iter().all(|id| id.get_version_num() == 8), "never taken for an id of ours");
     }
 }

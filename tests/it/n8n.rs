@@ -116,6 +116,17 @@ async fn the_same_name_is_another_session_with_another_agent_or_in_another_works
 }
 
 #[tokio::test]
+async fn no_key_finds_what_the_names_of_another_stand_for() {
+    let server = Server::shared();
+    let (tenant, key) = with_handbook(&server).await;
+    say(&key, json!({"chatInput": QUESTION, "sessionId": "user-1"})).await;
+    let guessing = tenant.key(&["chat"]).await;
+    let answer = say(&guessing, json!({"chatInput": "And how long does it take?", "sessionId": "user-1"})).await;
+    assert!(!answer["tools"].to_string().contains("centrifuge"), "{answer}");
+    assert_eq!(sessions(&tenant).await.len(), 2);
+}
+
+#[tokio::test]
 async fn an_id_of_another_workspaces_session_is_a_name_like_any_other() {
     let server = Server::shared();
     let (victim, _) = with_handbook(&server).await;

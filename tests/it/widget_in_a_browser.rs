@@ -163,6 +163,11 @@ async fn a_visitor_asks_with_the_keyboard_alone_and_reads_the_quote() {
     stage.browser.press("Escape");
     assert_eq!(stage.count("#panel[hidden]"), 1);
     assert_eq!(stage.focus(), "Chat öffnen");
+    // Opened by the page's own button, it gives the focus back to that.
+    stage.browser.value("document.querySelector('a').focus(); CarrelChat.open()");
+    assert_eq!(stage.focus(), "field");
+    stage.browser.press("Escape");
+    assert_eq!(stage.browser.value("document.activeElement.innerText"), "Up");
     stage.check();
 }
 
