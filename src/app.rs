@@ -7,16 +7,17 @@ use serde_json::Map;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::agent;
 use crate::auth::{self, Auth};
 use crate::cache::Cache;
 use crate::clock;
-use crate::config::{Config, ProviderKind};
+use crate::config::Config;
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
 use crate::evaluation;
 use crate::ingest::{Bounds, Facts, Jobs, OpenWorkspace, Opening, Pipeline, Proposals, Reader};
-use crate::llm::{self, openai::OpenAi};
+use crate::llm::{self, Providers};
 use crate::sandbox::{self, Recognizer, Sandbox};
 use crate::sqlite::Access;
 use crate::tenancy::organizations::{Organization, PlanTier};
@@ -59,7 +60,11 @@ pub struct App {
     pub jobs: Arc<Jobs>,
     /// What reads the facts of documents.
     pub facts: Arc<Facts>,
-    /// What asks a language model for more of them, where one is configured.
+    /// The language models that the operator configured.
+    pub providers: Arc<Providers>,
+    /// The sessions in which turns are under way.
+    pub turns: Arc<agent::Queue>,
+    /// What asks one of them for more of them, where one is configured for that.
     pub proposals: Option<Arc<Proposals>>,
     /// Whether the instance is about to end: what goes on by itself ends, and nothing new begins.
     stopping: watch::Sender<bool>,
@@ -119,7 +124,9 @@ impl App {
             !reaches
         });
         let (stopping, stopped) = watch::channel(false);
-        let proposals = reader(&config)?.map(|reader| Arc::new(Proposals::new(reader, graph, stopped.clone())));
+        let providers = Arc::new(Providers::new(&config.providers)?);
+        let proposals =
+            reader(&config, &providers).map(|reader| Arc::new(Proposals::new(reader, graph, stopped.clone())));
         let app = App {
             directory: directory.clone(),
             tenancy,
@@ -129,6 +136,8 @@ impl App {
             cache: Arc::new(Cache::open(&directory.cache(), config.memory.cache_bytes)),
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped.clone())),
             facts: Arc::new(Facts::new(graph, proposals.clone(), stopped)),
+            providers,
+            turns: Arc::default(),
             proposals,
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
@@ -230,6 +239,19 @@ impl App {
         Ok(model.model().name.clone())
     }
 
+    /// What turns of a chat are taken with.
+    pub fn desk(&self, access: &auth::Access) -> Result<agent::Desk> {
+        Ok(agent::Desk {
+            workspace: access.workspace.clone(),
+            name: access.record.name.clone(),
+            description: access.record.description.clone(),
+            embedder: self.embedder(&access.workspace)?,
+            providers: self.providers.clone(),
+            queue: self.turns.clone(),
+            patience: Duration::from_secs(self.config.limits.turn_seconds),
+        })
+    }
+
     /// What takes documents into a workspace.
     pub fn pipeline(&self, access: &auth::Access) -> Result<Pipeline> {
         Ok(Pipeline {
@@ -259,7 +281,7 @@ impl App {
         self.facts.start(open.clone());
         let graph = &self.config.graph;
         if let (Some(proposals), Some(provider)) = (&self.proposals, self.config.providers.get(&graph.provider)) {
-            let (model, place) = (&graph.model, &provider.base_url);
+            let (model, place) = (&graph.model, provider.base_url());
             tracing::info!(model, place, "a language model reads facts: what documents say is sent there");
             proposals.start(open);
         }
@@ -390,13 +412,10 @@ pub fn identity(embedder: &dyn Embedder) -> ModelIdentity {
 }
 
 /// The language model that reads facts, where the configuration names one.
-fn reader(config: &Config) -> Result<Option<Reader>> {
-    let Some(provider) = config.providers.get(&config.graph.provider) else { return Ok(None) };
-    let ProviderKind::OpenAi = provider.kind;
-    let timeout = Duration::from_secs(provider.timeout_seconds);
-    let client = OpenAi::new(&provider.base_url, provider.key()?.as_deref(), timeout)?;
+fn reader(config: &Config, providers: &Providers) -> Option<Reader> {
+    let provider = providers.get(&config.graph.provider)?.clone();
     let tokens_per_document = config.graph.tokens_per_document;
-    Ok(Some(Reader { client, model: config.graph.model.clone(), tokens_per_document }))
+    Some(Reader { provider, model: config.graph.model.clone(), tokens_per_document })
 }
 
 fn embedder(models: &Models, cache: &Arc<Cache>, workspace: Uuid, remembered: &ModelIdentity) -> Result<Arc<Cached>> {

@@ -19,7 +19,7 @@ use super::error::{Answer, blocking};
 use super::search::check_query;
 use super::validate::Checks;
 use super::{chat, legacy};
-use crate::agent::{Chat, Reply};
+use crate::agent::{Chat, Reply, Thread};
 use crate::app::App;
 use crate::auth::{Access, Principal};
 use crate::clock;
@@ -115,17 +115,19 @@ async fn answer(app: Arc<App>, access: Access, body: Body) -> Answer<Reply> {
     let agent = body.agent_id.or(body.agent).filter(|id| !id.is_empty());
     let agent = agent.map(|id| chat::parse_id(&id, "agent")).transpose()?;
     let (workspace, owner) = (access.workspace.clone(), owner(&access.principal));
-    let place = blocking(move || find(&workspace, owner, agent, session.as_deref())).await?;
+    let (agent_id, thread) = blocking(move || find(&workspace, owner, agent, session.as_deref())).await?;
     let chat = Chat {
-        agent_id: place.agent,
+        agent_id,
         query,
-        session_id: place.session,
-        own_session: place.own_session,
+        thread,
         user_id: user,
         metadata: Map::new(),
         search_type: None,
+        instructions: Vec::new(),
+        temperature: None,
+        max_tokens: None,
     };
-    chat::reply(app, access, chat).await
+    chat::reply(&app, &access, chat).await
 }
 
 /// Whose the names are.
@@ -138,29 +140,18 @@ fn owner(principal: &Principal) -> Uuid {
 }
 
 /// Who answers, and in which session.
-struct Place {
-    agent: Uuid,
-    /// One that is there.
-    session: Option<Uuid>,
-    /// The workflow's own, there or not.
-    own_session: Option<Uuid>,
-}
-
-fn find(workspace: &Workspace, owner: Uuid, agent: Option<Uuid>, session: Option<&str>) -> Result<Place> {
+fn find(workspace: &Workspace, owner: Uuid, agent: Option<Uuid>, session: Option<&str>) -> Result<(Uuid, Thread)> {
     if let Some(id) = session.and_then(|name| Uuid::parse_str(name).ok()) {
         match workspace.session(id) {
-            Ok(session) => {
-                let agent = agent.unwrap_or(session.agent_id);
-                return Ok(Place { agent, session: Some(id), own_session: None });
-            }
+            Ok(session) => return Ok((agent.unwrap_or(session.agent_id), Thread::Session(id))),
             // A name that looks like one of our ids.
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
     let agent = agent.map_or_else(|| legacy::first_agent(workspace), Ok)?;
-    let own_session = session.map(|name| own_id([workspace.id(), owner, agent], name));
-    Ok(Place { agent, session: None, own_session })
+    let own = |name| Thread::Named(own_id([workspace.id(), owner, agent], name));
+    Ok((agent, session.map_or(Thread::New, own)))
 }
 
 /// The id of the session that is called `name` in a workspace, by a key's owner, in talk with an agent.

@@ -1,5 +1,7 @@
 //! Where language models are asked: only what an operator wrote into the configuration's file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -10,7 +12,8 @@ use crate::error::{Error, Result};
 pub struct Provider {
     /// What it speaks.
     pub kind: ProviderKind,
-    /// Where it is: `http://127.0.0.1:11434/v1`.
+    /// Where it is: `http://127.0.0.1:11434/v1`. Of Anthropic, its own place where none is given.
+    #[serde(default)]
     pub base_url: String,
     /// Its key; or else the file that holds it, or the variable of the environment. At most one of the three.
     #[serde(default)]
@@ -19,9 +22,26 @@ pub struct Provider {
     pub api_key_file: String,
     #[serde(default)]
     pub api_key_env: String,
-    /// Seconds that an answer may take.
+    /// The models that agents may use; the first where they name none. Empty: any that the provider has.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Seconds that an answer may take, tries included.
     #[serde(default = "timeout_seconds")]
     pub timeout_seconds: u64,
+    /// Seconds that it may be silent once it has begun to answer.
+    #[serde(default = "silence_seconds")]
+    pub silence_seconds: u64,
+    /// What its models cost, by their names.
+    #[serde(default)]
+    pub prices: BTreeMap<String, Price>,
+}
+
+/// What a million tokens cost, in whatever currency the operator counts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    pub prompt: f64,
+    pub completion: f64,
 }
 
 /// What a provider speaks.
@@ -30,10 +50,19 @@ pub struct Provider {
 pub enum ProviderKind {
     /// The chat completions of OpenAI, as Ollama, llama.cpp, vLLM, LM Studio and many others have them.
     OpenAi,
+    /// Anthropic's messages.
+    Anthropic,
 }
+
+/// Where Anthropic's own API is.
+const ANTHROPIC: &str = "https://api.anthropic.com/v1";
 
 fn timeout_seconds() -> u64 {
     120
+}
+
+fn silence_seconds() -> u64 {
+    60
 }
 
 impl Provider {
@@ -45,13 +74,28 @@ impl Provider {
 
     pub(super) fn check(&self, name: &str) -> Result<()> {
         let field = |field: &str| format!("providers.{name}.{field}");
-        let is_web = ["http://", "https://"].iter().any(|scheme| self.base_url.starts_with(scheme));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name == "extractive" || name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
+            let message = "a provider's name has letters, digits, `-`, `_` and `.`, and is not `extractive`";
+            return Err(Error::invalid(format!("providers.{name}"), message));
+        }
+        let is_web = ["http://", "https://"].iter().any(|scheme| self.base_url().starts_with(scheme));
         if !is_web || self.base_url.contains(['@', '?', '#']) {
             let message = "must begin with http:// or https://, and have no user, query or fragment";
             return Err(Error::invalid(field("base_url"), message));
         }
         if self.timeout_seconds == 0 {
             return Err(Error::invalid(field("timeout_seconds"), "must be at least 1"));
+        }
+        if self.silence_seconds == 0 {
+            return Err(Error::invalid(field("silence_seconds"), "must be at least 1"));
+        }
+        if self.models.iter().any(String::is_empty) {
+            return Err(Error::invalid(field("models"), "a model has a name"));
+        }
+        let is_price = |price: &f64| price.is_finite() && *price >= 0.0;
+        if !self.prices.values().all(|price| is_price(&price.prompt) && is_price(&price.completion)) {
+            return Err(Error::invalid(field("prices"), "a price is 0 or more"));
         }
         let keys = [&self.api_key, &self.api_key_file, &self.api_key_env];
         if keys.iter().filter(|key| !key.is_empty()).count() > 1 {
@@ -61,6 +105,14 @@ impl Provider {
             ));
         }
         Ok(())
+    }
+
+    /// Where it is.
+    pub fn base_url(&self) -> &str {
+        match self.kind {
+            ProviderKind::Anthropic if self.base_url.is_empty() => ANTHROPIC,
+            _ => &self.base_url,
+        }
     }
 
     /// Its key, wherever that is kept.

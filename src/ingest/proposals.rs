@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use super::round::Round;
 use crate::error::{Error, Result};
 use crate::graph::Extraction;
 use crate::graph::proposal::{self, Asked, Proposal};
-use crate::llm::openai::{Completion, Failure, OpenAi, Request};
+use crate::llm::{Completion, Failure, Message, Provider, Request, Shape};
 use crate::workspace::facts::Bounds;
 use crate::workspace::proposals::{self, Reply, Unasked};
 
@@ -24,13 +23,15 @@ use crate::workspace::proposals::{self, Reply, Unasked};
 const ATTEMPTS: u32 = 3;
 /// Tokens of an answer at most.
 const MOST_TOKENS: u32 = 2048;
+/// Bytes that count as a token where the provider does not count.
+const BYTES_PER_TOKEN: usize = 4;
 /// How long a provider that is down is left alone; it doubles with each time.
 const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The language model that an operator chose for reading facts.
 pub struct Reader {
-    pub client: OpenAi,
+    pub provider: Arc<Provider>,
     pub model: String,
     /// After this many tokens a document's other chunks are passed over.
     pub tokens_per_document: u64,
@@ -40,7 +41,6 @@ pub struct Reader {
 pub struct Proposals {
     round: Round,
     reader: Reader,
-    schema: Value,
     bounds: Bounds,
 }
 
@@ -53,8 +53,7 @@ struct Said {
 impl Proposals {
     /// Nothing to ask yet; what is found is kept within `bounds` for each workspace, until `stopping` turns true.
     pub fn new(reader: Reader, bounds: Bounds, stopping: watch::Receiver<bool>) -> Self {
-        let (round, schema) = (Round::new(stopping), proposal::schema());
-        Proposals { round, reader, schema, bounds }
+        Proposals { round: Round::new(stopping), reader, bounds }
     }
 
     /// Says that a workspace has chunks to be asked about.
@@ -161,7 +160,7 @@ impl Proposals {
         for _ in 0..ATTEMPTS {
             match self.complete(&asked).await {
                 Ok(completion) => {
-                    tokens += completion.tokens;
+                    tokens += tokens_of(&completion, &asked);
                     if let Ok(proposal) = serde_json::from_str::<Proposal>(&completion.text) {
                         return Ok(Said { extraction: proposal::checked(proposal, &asked), tokens });
                     }
@@ -181,16 +180,23 @@ impl Proposals {
     }
 
     async fn complete(&self, asked: &Asked<'_>) -> std::result::Result<Completion, Failure> {
-        let prompt = proposal::prompt(asked);
+        let messages = vec![Message::System(proposal::INSTRUCTIONS.to_owned()), Message::User(proposal::prompt(asked))];
         let request = Request {
-            model: &self.reader.model,
-            instructions: proposal::INSTRUCTIONS,
-            prompt: &prompt,
-            schema: ("facts", &self.schema),
-            most_tokens: MOST_TOKENS,
+            model: self.reader.model.clone(),
+            messages,
+            shape: Some(Shape { name: "facts", schema: proposal::schema() }),
+            temperature: Some(0.0),
+            max_tokens: MOST_TOKENS,
+            ..Request::default()
         };
-        self.reader.client.complete(&request).await
+        self.reader.provider.model.complete(&request).await
     }
+}
+
+/// The tokens of question and answer, by their length where the provider does not count.
+fn tokens_of(completion: &Completion, asked: &Asked<'_>) -> u64 {
+    let bytes = proposal::INSTRUCTIONS.len() + asked.text.len() + completion.text.len();
+    completion.end.tokens.map_or(bytes.div_ceil(BYTES_PER_TOKEN) as u64, |tokens| tokens.prompt + tokens.completion)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -1,11 +1,22 @@
 //! What speaks: language models, and what answers without one.
 //!
-//! Knows questions and evidence as text; no workspace, no session.
+//! [`Providers`] are what the operator configured; a [`ChatModel`] takes a [`Request`] and gives a [`Speech`], whatever its
+//! provider speaks. Knows questions and evidence as text; no workspace, no session.
 
+mod anthropic;
+mod endpoint;
 mod extractive;
-pub mod openai;
+mod model;
+mod openai;
+mod providers;
+mod request;
+mod speech;
 
 pub use extractive::{Answer, Passage, Quote, answer};
+pub use model::ChatModel;
+pub use providers::{Provider, Providers};
+pub use request::{Message, Request, Shape, Tool, ToolCall};
+pub use speech::{Completion, End, Failure, Finish, Piece, Speech, Tokens};
 
 /// The provider that is always there.
 pub const EXTRACTIVE: &str = "extractive";

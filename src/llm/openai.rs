@@ -1,95 +1,61 @@
-//! Chat completions as OpenAI's API has them, and with it Ollama, llama.cpp, vLLM, LM Studio and many others.
+//! Chat completions as OpenAI's API has them, and with it Ollama, llama.cpp, vLLM, LM Studio, LiteLLM and many others.
 //!
-//! Speaks to the one place that it was given: no redirect is followed, no proxy asked. Neither key nor text nor answer
-//! comes into an error or the log.
+//! Source of the shapes: OpenAI's API reference, "Chat Completions". What others leave out, or write otherwise, is borne.
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
-use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use thiserror::Error;
 
-use crate::error::{Error, Result};
-
-/// How often a request is sent, and what is waited after the first time; it doubles.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
-/// What is waited at most where the provider says how long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Bytes of an answer at most.
-const LONGEST_ANSWER: usize = 4 << 20;
-/// Bytes that count as a token where the provider does not count.
-const BYTES_PER_TOKEN: usize = 4;
+use super::endpoint::{Address, Endpoint, Events, garbled};
+use super::request::{Message, Request, ToolCall};
+use super::speech::{Completion, End, Failure, Finish, MOST_CALLS, Piece, Tokens};
+use crate::error::Result;
 
 /// A provider that speaks so.
-pub struct OpenAi {
-    http: reqwest::Client,
-    url: Url,
-    authorization: Option<HeaderValue>,
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    pub model: &'a str,
-    pub instructions: &'a str,
-    pub prompt: &'a str,
-    /// The name and JSON schema of the answer.
-    pub schema: (&'a str, &'a Value),
-    pub most_tokens: u32,
-}
-
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
-    /// Empty where the model said nothing.
-    pub text: String,
-    /// Tokens of question and answer.
-    pub tokens: u64,
-}
-
-/// Why nothing came back.
-#[derive(Debug, Error)]
-pub enum Failure {
-    /// The provider does not answer, or does not let us in: every question fares so.
-    #[error("the provider does not answer: {0}")]
-    Unavailable(String),
-    /// It does not take this question.
-    #[error("the provider does not take the question: {0}")]
-    Refused(String),
-    /// It took the question, and too long for it.
-    #[error("the provider gives no answer in time")]
-    Late,
-}
-
-/// A try that failed.
-struct Miss {
-    failure: Failure,
-    /// Whether and when another may fare better.
-    again: Option<Duration>,
-}
+#[derive(Debug)]
+pub struct OpenAi(Endpoint);
 
 #[derive(Deserialize)]
 struct Answer {
+    #[serde(default)]
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// Some say so what went wrong once they had begun.
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Message,
+    #[serde(alias = "message")]
+    delta: Option<Said>,
+    finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct Said {
     content: Option<String>,
+    tool_calls: Option<Vec<Call>>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    index: Option<usize>,
+    id: Option<String>,
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: Option<String>,
+    arguments: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Usage {
-    total_tokens: u64,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
 }
 
 impl OpenAi {
@@ -98,107 +64,179 @@ impl OpenAi {
     /// # Errors
     /// For what is no address, or a key that no header can hold.
     pub fn new(base_url: &str, key: Option<&str>, timeout: Duration) -> Result<Self> {
-        let url = Url::parse(&format!("{}/chat/completions", base_url.trim_end_matches('/')));
-        let url = url.map_err(|e| Error::invalid("base_url", e.to_string()))?;
-        let mut http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .timeout(timeout);
-        if url.scheme() == "http" {
-            // A machine without certificates can still ask its neighbour.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(|e| Error::internal("the client of a provider", e))?;
-        let header = |key: &str| {
-            let mut header = HeaderValue::from_str(&format!("Bearer {key}"))
-                .map_err(|_| Error::invalid("api_key", "holds characters that no key has"))?;
-            header.set_sensitive(true);
-            Ok::<_, Error>(header)
-        };
-        Ok(OpenAi { http, url, authorization: key.map(header).transpose()? })
+        let headers = key.map(|key| ("authorization", format!("Bearer {key}"))).into_iter().collect();
+        Endpoint::new(Address { base_url, path: "chat/completions", headers, timeout }).map(OpenAi)
     }
 
-    /// Asks, and asks again where that may help.
-    pub async fn complete(&self, request: &Request<'_>) -> std::result::Result<Completion, Failure> {
-        let (name, schema) = request.schema;
-        let body = json!({
-            "model": request.model,
-            "messages": [
-                {"role": "system", "content": request.instructions},
-                {"role": "user", "content": request.prompt},
-            ],
-            "response_format": {"type": "json_schema", "json_schema": {"name": name, "strict": true, "schema": schema}},
-            "max_tokens": request.most_tokens,
-            "temperature": 0,
-            "stream": false,
-        });
-        let mut pause = PAUSE;
-        let mut tries = 1;
-        let answer = loop {
-            match self.send(&body).await {
-                Ok(answer) => break answer,
-                Err(Miss { again: Some(wished), .. }) if tries < TRIES => {
-                    tokio::time::sleep(pause.max(wished).min(LONGEST_PAUSE)).await;
-                    pause *= 2;
-                    tries += 1;
-                }
-                Err(miss) => return Err(miss.failure),
-            }
-        };
-        let text = answer.choices.into_iter().next().and_then(|choice| choice.message.content).unwrap_or_default();
-        let bytes = request.instructions.len() + request.prompt.len() + text.len();
-        let counted = answer.usage.map(|usage| usage.total_tokens).filter(|tokens| *tokens > 0);
-        Ok(Completion { text, tokens: counted.unwrap_or(bytes.div_ceil(BYTES_PER_TOKEN) as u64) })
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.0
     }
 
-    async fn send(&self, body: &Value) -> std::result::Result<Answer, Miss> {
-        let mut request = self.http.post(self.url.clone()).json(body);
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
-        let mut response = request.send().await.map_err(unreached)?;
-        let status = response.status();
-        let wished = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut bytes = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(unreached)? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() > LONGEST_ANSWER {
-                return Err(Miss { failure: Failure::Refused("an answer without end".into()), again: None });
-            }
-        }
-        if !status.is_success() {
-            return Err(refused(status, &bytes, Duration::from_secs(wished.unwrap_or(0))));
-        }
-        serde_json::from_slice(&bytes).map_err(|_| {
-            let failure = Failure::Unavailable("what answers does not speak of chat completions".into());
-            Miss { failure, again: None }
-        })
+    pub(super) async fn stream(&self, request: &Request) -> Result<Pieces, Failure> {
+        Ok(Pieces { events: self.0.stream(&body(request, true)).await?, end: Unfinished::default() })
+    }
+
+    pub(super) async fn complete(&self, request: &Request) -> Result<Completion, Failure> {
+        let answer = self.0.ask(&body(request, false)).await?;
+        let answer: Answer = serde_json::from_slice(&answer).map_err(|_| garbled())?;
+        let mut end = Unfinished::default();
+        let text = end.take(answer)?.ok_or_else(garbled)?;
+        Ok(Completion { text, end: end.finished() })
     }
 }
 
-fn unreached(error: reqwest::Error) -> Miss {
-    if error.is_timeout() && !error.is_connect() {
-        // It would take as long again; whether that is worth it is the asker's to say.
-        return Miss { failure: Failure::Late, again: None };
-    }
-    let why = if error.is_connect() { "no connection" } else { "the connection broke off" };
-    Miss { failure: Failure::Unavailable(why.into()), again: Some(Duration::ZERO) }
-}
-
-/// What a status says, with the code in the answer: its sentences may quote the question or the key.
-fn refused(status: StatusCode, answer: &[u8], wished: Duration) -> Miss {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    let is_code = |code: &&str| code.len() <= 40 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let code = ["code", "type"].iter().filter_map(|name| answer["error"][name].as_str()).find(is_code);
-    let why = format!("{} {}", status.as_u16(), code.unwrap_or(status.canonical_reason().unwrap_or_default()));
-    let failure = match status {
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-            Failure::Refused(why)
-        }
-        _ => Failure::Unavailable(why),
+fn body(request: &Request, stream: bool) -> Value {
+    let mut body = json!({
+        "model": request.model,
+        "messages": request.messages.iter().map(message).collect::<Vec<_>>(),
+        "max_tokens": request.max_tokens,
+        "stream": stream,
+    });
+    let mut set = |name: &str, value: Value| {
+        body[name] = value;
     };
-    let passes =
-        matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) || status.is_server_error();
-    Miss { failure, again: passes.then_some(wished) }
+    if stream {
+        set("stream_options", json!({"include_usage": true}));
+    }
+    if let Some(temperature) = request.temperature {
+        set("temperature", json!(temperature));
+    }
+    if !request.tools.is_empty() {
+        let tools = request.tools.iter().map(|tool| {
+            let function = json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters});
+            json!({"type": "function", "function": function})
+        });
+        set("tools", tools.collect());
+        if request.must_answer {
+            set("tool_choice", "none".into());
+        }
+    }
+    if let Some(shape) = &request.shape {
+        let schema = json!({"name": shape.name, "strict": true, "schema": shape.schema});
+        set("response_format", json!({"type": "json_schema", "json_schema": schema}));
+    }
+    body
+}
+
+fn message(message: &Message) -> Value {
+    match message {
+        Message::System(text) => json!({"role": "system", "content": text}),
+        Message::User(text) => json!({"role": "user", "content": text}),
+        Message::Tool { call_id, text } => json!({"role": "tool", "tool_call_id": call_id, "content": text}),
+        Message::Assistant { text, calls } if calls.is_empty() => json!({"role": "assistant", "content": text}),
+        Message::Assistant { text, calls } => {
+            let calls = calls.iter().map(|call| {
+                let function = json!({"name": call.name, "arguments": call.arguments});
+                json!({"id": call.id, "type": "function", "function": function})
+            });
+            json!({"role": "assistant", "content": text, "tool_calls": calls.collect::<Vec<_>>()})
+        }
+    }
+}
+
+/// What a model has said so far, but for its text.
+#[derive(Default)]
+struct Unfinished {
+    calls: Vec<ToolCall>,
+    finish: Option<Finish>,
+    tokens: Option<Tokens>,
+}
+
+impl Unfinished {
+    /// Takes in a part of an answer and gives its text; `None` where it has no choice.
+    fn take(&mut self, answer: Answer) -> Result<Option<String>, Failure> {
+        if answer.error.is_some_and(|error| !error.is_null()) {
+            return Err(Failure::Unavailable("it broke off with an error".into()));
+        }
+        if let Some(usage) = answer.usage {
+            let prompt = usage.prompt_tokens.unwrap_or_default();
+            let total = usage.total_tokens.unwrap_or_default();
+            let completion = usage.completion_tokens.unwrap_or(total.saturating_sub(prompt));
+            self.tokens = Some(Tokens { prompt, completion }).filter(|tokens| tokens.prompt + tokens.completion > 0);
+        }
+        let Some(choice) = answer.choices.into_iter().next() else { return Ok(None) };
+        if let Some(reason) = choice.finish_reason {
+            self.finish = Some(match reason.as_str() {
+                "length" => Finish::Length,
+                "content_filter" => Finish::ContentFilter,
+                "tool_calls" | "function_call" => Finish::ToolCalls,
+                _ => Finish::Stop,
+            });
+        }
+        let Some(said) = choice.delta else { return Ok(Some(String::new())) };
+        for call in said.tool_calls.into_iter().flatten() {
+            self.call(call)?;
+        }
+        Ok(Some(said.content.unwrap_or_default()))
+    }
+
+    fn call(&mut self, call: Call) -> Result<(), Failure> {
+        let is_new = call.id.as_ref().is_some_and(|id| !id.is_empty() && !self.calls.iter().any(|c| c.id == *id));
+        // Some give no index; then an id begins a call, and what has none goes on with the last.
+        let place = match call.index {
+            Some(index) => index,
+            None if is_new => self.calls.len(),
+            None => self.calls.len().saturating_sub(1),
+        };
+        if place >= MOST_CALLS {
+            return Err(Failure::Refused("it calls for too many tools".into()));
+        }
+        while self.calls.len() <= place {
+            let id = format!("call_{}", uuid::Uuid::now_v7().simple());
+            self.calls.push(ToolCall { id, name: String::new(), arguments: String::new() });
+        }
+        let Some(known) = self.calls.get_mut(place) else { return Ok(()) };
+        if let Some(id) = call.id.filter(|id| !id.is_empty()) {
+            known.id = id;
+        }
+        if let Some(function) = call.function {
+            known.name.push_str(&function.name.unwrap_or_default());
+            match function.arguments {
+                Some(Value::String(part)) => known.arguments.push_str(&part),
+                // Some write the object itself.
+                Some(whole) if !whole.is_null() => known.arguments = whole.to_string(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finished(self) -> End {
+        let mut calls = self.calls;
+        calls.retain(|call| !call.name.is_empty());
+        let finish = self.finish.unwrap_or_default();
+        End { finish: if calls.is_empty() { finish } else { Finish::ToolCalls }, calls, tokens: self.tokens }
+    }
+}
+
+/// The pieces of an answer.
+pub(super) struct Pieces {
+    events: Events,
+    end: Unfinished,
+}
+
+impl Pieces {
+    pub async fn next(&mut self) -> Result<Piece, Failure> {
+        loop {
+            let data = self.events.next().await?;
+            match data.as_deref().map(str::trim) {
+                Some("[DONE]") => return Ok(self.ended()),
+                // Some close the stream once they gave the reason; without one they broke off.
+                None if self.end.finish.is_some() => return Ok(self.ended()),
+                None => return Err(Failure::Unavailable("the connection broke off".into())),
+                Some(data) => {
+                    let answer: Answer = serde_json::from_str(data).map_err(|_| garbled())?;
+                    if let Some(text) = self.end.take(answer)?
+                        && !text.is_empty()
+                    {
+                        return Ok(Piece::Text(text));
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self) -> Piece {
+        Piece::End(std::mem::take(&mut self.end).finished())
+    }
 }

@@ -8,12 +8,14 @@ use crate::error::Result;
 use crate::sqlite;
 
 /// Tables whose rows are counted as they come and go.
-pub const COUNTED: [&str; 16] = [
+pub const COUNTED: [&str; 18] = [
     "documents",
     "chunks",
     "agents",
     "sessions",
     "messages",
+    "answers",
+    "answer_evidence",
     "jobs",
     "job_items",
     "job_results",
@@ -374,6 +376,38 @@ CREATE TRIGGER evidence_removed AFTER DELETE ON evidence BEGIN UPDATE tallies SE
 ALTER TABLE evidence ADD COLUMN exclusive TEXT NOT NULL DEFAULT 'no';
 UPDATE evidence SET exclusive = (SELECT exclusive FROM facts WHERE number = fact);
 ALTER TABLE facts DROP COLUMN exclusive;
+"#,
+    // What answers rested on; sessions are told again by what was said in them.
+    r#"
+ALTER TABLE sessions ADD COLUMN transcript TEXT;
+CREATE INDEX sessions_by_transcript ON sessions (transcript) WHERE transcript IS NOT NULL;
+CREATE INDEX sessions_by_time ON sessions (updated_at);
+CREATE TABLE answers (
+    message TEXT PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    -- The question as it was understood, the searches and tools, what the model was told and asked, tokens and times.
+    record TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The passages that an answer was made from, cited or not, numbered from 1; the text goes with the document.
+CREATE TABLE answer_evidence (
+    message TEXT NOT NULL REFERENCES answers ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    chunk TEXT NOT NULL,
+    text TEXT NOT NULL,
+    -- Title, source, place, score and rank in each leg.
+    hit TEXT NOT NULL,
+    PRIMARY KEY (message, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX answer_evidence_by_document ON answer_evidence (document);
+INSERT INTO tallies VALUES ('answers', 0);
+CREATE TRIGGER answers_added AFTER INSERT ON answers BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'answers'; END;
+CREATE TRIGGER answers_removed AFTER DELETE ON answers BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'answers'; END;
+INSERT INTO tallies VALUES ('answer_evidence', 0);
+CREATE TRIGGER answer_evidence_added AFTER INSERT ON answer_evidence BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'answer_evidence'; END;
+CREATE TRIGGER answer_evidence_removed AFTER DELETE ON answer_evidence BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'answer_evidence'; END;
 "#,
 ];
 

@@ -590,7 +590,9 @@ pub fn downgrade(directory: &Path) {
         db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
     db.execute_batch(
-        "DROP TABLE recorded_facts; DROP TABLE evidence; DROP TABLE facts; DROP TABLE mentions; DROP TABLE entity_names;
+        "DROP TABLE answer_evidence; DROP TABLE answers; DROP INDEX sessions_by_transcript; DROP INDEX sessions_by_time;
+         ALTER TABLE sessions DROP COLUMN transcript;
+         DROP TABLE recorded_facts; DROP TABLE evidence; DROP TABLE facts; DROP TABLE mentions; DROP TABLE entity_names;
          DROP TABLE entities; DELETE FROM meta WHERE key LIKE 'graph%'; DROP INDEX documents_by_subject;
          DROP INDEX documents_by_facts_read; DROP INDEX documents_to_ask_about; ALTER TABLE documents DROP COLUMN subject;
          ALTER TABLE documents DROP COLUMN chunks_asked; ALTER TABLE documents DROP COLUMN tokens_used;

@@ -225,9 +225,12 @@ async fn what_documents_say_is_text_and_nothing_else() {
         let answer = stage.browser.value(&format!("CarrelChat.ask({})", json!(question)));
         assert_eq!(answer["grounded"], true, "{answer}");
     }
-    let opened = "{ for (const cite of SHADOW.querySelectorAll('.cite')) cite.click(); }".replace("SHADOW", SHADOW);
-    stage.browser.value(&opened);
-    let shown = stage.browser.value(&format!("{SHADOW}.querySelector('.log').innerText"));
+    // Each number opens its quote.
+    let opened = "[...SHADOW.querySelectorAll('.cite')].map(cite => {
+        cite.click();
+        return cite.closest('.answer').querySelector('.card').innerText;
+    }).join() + SHADOW.querySelector('.log').innerText";
+    let shown = stage.browser.value(&opened.replace("SHADOW", SHADOW));
     let shown = shown.as_str().unwrap();
     for text in
         ["onerror=\"window.struck = 1\"", "javascript:window.struck=2", "https://tracker.example/pixel.png", "<script>"]

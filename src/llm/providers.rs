@@ -1,0 +1,63 @@
+//! The providers that the operator configured, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::anthropic::Anthropic;
+use super::model::ChatModel;
+use super::openai::OpenAi;
+use super::speech::Tokens;
+use crate::config::{self, Price, ProviderKind};
+use crate::error::Result;
+
+/// A provider that is ready to be asked.
+pub struct Provider {
+    pub model: ChatModel,
+    /// The models that agents may use, the first where they name none; empty is any.
+    pub models: Vec<String>,
+    /// How long it may be silent once it has begun to answer.
+    pub silence: Duration,
+    prices: BTreeMap<String, Price>,
+}
+
+/// All providers, by their names.
+#[derive(Default)]
+pub struct Providers(BTreeMap<String, Arc<Provider>>);
+
+impl Provider {
+    fn new(config: &config::Provider) -> Result<Self> {
+        let (base_url, key) = (config.base_url(), config.key()?);
+        let timeout = Duration::from_secs(config.timeout_seconds);
+        let model = match config.kind {
+            ProviderKind::OpenAi => ChatModel::OpenAi(OpenAi::new(base_url, key.as_deref(), timeout)?),
+            ProviderKind::Anthropic => ChatModel::Anthropic(Anthropic::new(base_url, key.as_deref(), timeout)?),
+        };
+        let silence = Duration::from_secs(config.silence_seconds);
+        Ok(Provider { model, models: config.models.clone(), silence, prices: config.prices.clone() })
+    }
+
+    /// What these tokens of `model` cost, in the currency of the configuration; `None` where it gives no price.
+    pub fn cost(&self, model: &str, tokens: Tokens) -> Option<f64> {
+        let price = self.prices.get(model)?;
+        Some((tokens.prompt as f64 * price.prompt + tokens.completion as f64 * price.completion) / 1e6)
+    }
+}
+
+impl Providers {
+    /// # Errors
+    /// Where a key cannot be read, or an address or key is none.
+    pub fn new(config: &BTreeMap<String, config::Provider>) -> Result<Self> {
+        let ready = |(name, provider): (&String, _)| Ok((name.clone(), Arc::new(Provider::new(provider)?)));
+        config.iter().map(ready).collect::<Result<_>>().map(Providers)
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.0.get(name)
+    }
+
+    /// Names and providers, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Provider)> {
+        self.0.iter().map(|(name, provider)| (name.as_str(), provider.as_ref()))
+    }
+}
