@@ -8,6 +8,7 @@ mod agents;
 mod api_keys;
 mod body;
 mod chat;
+mod cors;
 mod documents;
 mod error;
 mod evaluation_runs;
@@ -23,7 +24,9 @@ mod listing;
 mod maintenance;
 mod middleware;
 mod multipart;
+mod n8n;
 mod organizations;
+mod origin;
 mod page;
 mod problem;
 mod reindex;
@@ -34,6 +37,7 @@ mod snapshots;
 mod stream;
 mod transcript;
 mod validate;
+mod widget;
 mod workspaces;
 
 use std::sync::Arc;
@@ -45,7 +49,8 @@ use crate::app::App;
 
 /// Every route of the instance.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = middleware::in_time(resources().merge(legacy_routes()), &app).merge(whole_workspaces());
+    let routes =
+        middleware::in_time(resources().merge(legacy_routes()).merge(widget_routes()), &app).merge(whole_workspaces());
     let routes = routes.clone().nest("/v1", routes).merge(open_routes());
     middleware::around(routes, &app).with_state(app)
 }
@@ -159,10 +164,20 @@ fn legacy_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/chat", post(legacy::chat))
         .route("/chat/stream", post(legacy::chat_stream))
+        .route("/n8n/chat", post(n8n::chat))
+        .route("/n8n/simple", post(n8n::simple))
         .route("/search/vector", post(legacy::search_vector))
         .route("/search/hybrid", post(legacy::search_hybrid))
         .route("/search/graph", post(legacy::search_graph))
         .route("/documents", get(legacy::documents))
         .route("/sessions/{session_id}", get(legacy::session))
         .route("/sessions/{session_id}/messages", get(legacy::messages))
+}
+
+/// The chat for other sites' pages, and what it asks before it shows itself.
+fn widget_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/static/chat-widget.js", get(widget::script))
+        .route("/widget/chat", get(widget::page))
+        .route("/widget/validate", post(widget::validate))
 }

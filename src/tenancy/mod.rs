@@ -27,7 +27,8 @@ pub use registry::Registry;
 pub use retention::SESSION_DAYS;
 
 /// The tables of `control.db`. New entries go to the end; none is ever changed.
-const MIGRATIONS: &[&str] = &[r#"
+const MIGRATIONS: &[&str] = &[
+    r#"
 CREATE TABLE instance (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE organizations (
@@ -77,7 +78,10 @@ CREATE TABLE api_keys (
     created_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX api_keys_of_workspace ON api_keys (workspace_id);
-"#];
+"#,
+    // The pages that a key may be used from.
+    "ALTER TABLE api_keys ADD COLUMN allowed_origins TEXT NOT NULL DEFAULT '[]';",
+];
 
 /// The instance's register of tenants.
 pub struct Tenancy {

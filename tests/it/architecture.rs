@@ -57,6 +57,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("argon2", &["auth"]),
     ("axum", &["api", "ui", "server", "cli"]),
     ("tower_http", &["api", "ui", "server"]),
+    ("url", &["api"]),
     ("clap", &["cli", "config", "main"]),
     ("ignore", &["cli"]),
     ("notify", &["cli"]),

@@ -110,6 +110,8 @@ pub const ROUTES: &[Route] = &[
     // The original's routes act on the key's own workspace.
     route("POST",   "/chat",              r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
     route("POST",   "/chat/stream",       r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
+    route("POST",   "/n8n/chat",          r#"{"chatInput": "Who repairs kettles?", "agentId": "{agent}"}"#, 200, "+----"),
+    route("POST",   "/n8n/simple",        r#"{"question": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
     route("POST",   "/search/vector",     r#"{"query": "kettles"}"#, 200, "-+---"),
     route("POST",   "/search/hybrid",     r#"{"query": "kettles"}"#, 200, "-+---"),
     route("POST",   "/search/graph",      r#"{"query": "kettles"}"#, 200, "-+---"),
@@ -172,6 +174,10 @@ const OTHERS: &[&str] = &[
     "/healthz",
     "/readyz",
     "/auth/me",
+    // For everybody; `widget.rs` asks what they say to whom.
+    "/static/chat-widget.js",
+    "/widget/chat",
+    "/widget/validate",
     "/agent-templates",
     "/providers",
     "/organizations",
