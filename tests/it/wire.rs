@@ -475,7 +475,8 @@ async fn a_chat_answer() {
         "grounded": true,
         "model_name": "[model]",
         "model_provider": "extractive",
-        "search_type": "hybrid"
+        "search_type": "hybrid",
+        "unsupported": []
       },
       "session_id": "[id]",
       "sources": [
