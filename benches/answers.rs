@@ -155,7 +155,8 @@ async fn measure(folder: &Path, name: &str, options: &Options) {
             println!("nothing answers | {} | {}", question["text"], answer["message"]);
         }
     }
-    let share = |count: usize, of: usize| if of == 0 { "–".into() } else { format!("{:.3}", count as f64 / of as f64) };
+    let share =
+        |count: usize, of: usize| if of == 0 { "–".into() } else { format!("{:.3}", count as f64 / of as f64) };
     let all = questions.len();
     let shares = [exact, first, anywhere, refused, honest].map(|count| share(count, all)).join(" | ");
     let seconds = started.elapsed().as_secs();
@@ -192,7 +193,8 @@ fn questions(folder: &Path) -> Vec<Question> {
     // An answer is a text, or an object with all the values that belong to it.
     let answers = |row: &Value| -> Vec<Vec<String>> {
         let each = row["answers"].as_array().unwrap().iter();
-        each.map(|answer| answer.as_str().map_or_else(|| strings(&answer["values"]), |text| vec![text.into()])).collect()
+        each.map(|answer| answer.as_str().map_or_else(|| strings(&answer["values"]), |text| vec![text.into()]))
+            .collect()
     };
     let mut known: HashMap<String, Vec<Vec<String>>> =
         lines(&folder.join("answers.jsonl")).iter().map(|row| (id(row), answers(row))).collect();

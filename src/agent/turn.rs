@@ -13,6 +13,7 @@ use crate::search::{self, SearchRequest, SearchType};
 use crate::workspace::Workspace;
 use crate::workspace::agents::Agent;
 use crate::workspace::documents::Document;
+use crate::workspace::facts;
 use crate::workspace::sessions::{Message, Session};
 
 /// Messages of a session that are looked back at.
@@ -109,6 +110,7 @@ pub fn take_turn(
                 .collect::<Vec<_>>()
                 .join(", "),
             score: hit.score / best,
+            date: facts::date_of(&hit.located.metadata),
         })
         .collect();
     let fulltext = workspace.fulltext();
@@ -119,7 +121,7 @@ pub fn take_turn(
 
     let parts: Vec<String> = match citations.is_empty() {
         true => vec![NOT_FOUND.to_owned()],
-        false => citations.iter().map(|c| format!("{} [{}]", citations::as_prose(&c.quote), c.marker)).collect(),
+        false => citations.iter().map(|c| format!("{} [{}]", c.prose, c.marker)).collect(),
     };
     for (place, part) in parts.iter().enumerate() {
         let content = if place == 0 { part.clone() } else { format!(" {part}") };
