@@ -323,3 +323,83 @@ fn day_of(text: &str, passage: &Passage<'_>) -> Option<Date> {
     let titled = || extract::periods(&passage.context, None).into_iter().map(|period| period.first).max();
     since.map(|period| period.first).max().or(passage.date).or_else(titled)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embed::Models;
+
+    const CENTRIFUGE: &str = "The laboratory was opened by the mayor in spring. It has two rooms and a store. The \
+        centrifuge in it is serviced by Helena Brandt from Kranich Instruments.";
+
+    /// The quotes from these passages: a title, a text and a day for each.
+    fn quotes(question: &str, evidence: &[(&str, &str, Option<&str>)]) -> Vec<(String, Quote)> {
+        let embedder = Models::open(std::path::Path::new("none"), 2, &std::env::temp_dir()).unwrap().default_model();
+        let rank = |place: usize| 1.0 - place as f32 * 0.1;
+        let passages = evidence.iter().enumerate().map(|(place, (context, text, date))| Passage {
+            text,
+            context: (*context).to_owned(),
+            score: rank(place),
+            date: date.map(|date| date.parse().unwrap()),
+        });
+        let passages: Vec<Passage<'_>> = passages.collect();
+        let rarity = |terms: &[String]| Ok(vec![1.0; terms.len()]);
+        let analyzer = Analyzer::new("en");
+        let answer = || answer(question, &passages, &analyzer, rarity, embedder.as_ref(), 1000).unwrap().quotes;
+        let (quotes, again) = (answer(), answer());
+        assert_eq!(quotes, again, "the same question, another answer");
+        quotes.into_iter().map(|quote| (passages[quote.passage].text[quote.range.clone()].to_owned(), quote)).collect()
+    }
+
+    #[test]
+    fn the_best_sentence_comes_first_whatever_stands_before_it() {
+        let other = "Solvents are collected in yellow canisters. Cleaning of the centrifuge room is on Fridays.";
+        let found = quotes("Who services the centrifuge?", &[("Waste", other, None), ("Laboratory", CENTRIFUGE, None)]);
+        assert!(found[0].0.contains("Helena Brandt"), "{found:?}");
+    }
+
+    #[test]
+    fn what_follows_an_answer_stays_with_it() {
+        let text = "The reimbursement of travel expenses takes ten working days. In December the reimbursement of travel \
+            expenses takes twenty.";
+        let found = quotes("How long does the reimbursement of travel expenses take?", &[("Travel", text, None)]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, text);
+    }
+
+    #[test]
+    fn a_question_about_something_else_is_not_answered() {
+        let evidence = [("Laboratory", CENTRIFUGE, None)];
+        assert!(!quotes("Who services the centrifuge?", &evidence).is_empty());
+        for question in ["Who services the elevator?", "What is the capital of Mongolia?", "Who wrote Hamlet?"] {
+            assert_eq!(quotes(question, &evidence), [], "{question}");
+        }
+        assert_eq!(quotes("Who services the centrifuge?", &[]), []);
+    }
+
+    #[test]
+    fn a_row_is_quoted_alone_and_knows_its_header() {
+        let table = "| Item | Price |\n| --- | --- |\n| Copper bolt | 3 euros |\n| Copper nut | 2 euros |\n\
+            | Steel washer | 1 euro |";
+        let found = quotes("What is the price of a copper nut?", &[("Prices of the shop", table, None)]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "| Copper nut | 2 euros |");
+        assert_eq!(found[0].1.header, Some(0..16));
+    }
+
+    #[test]
+    fn of_statements_that_answer_equally_well_the_newer_comes_first_and_tells_its_day() {
+        let question = "How much is the daily allowance?";
+        let old = ("Allowance", "The daily allowance is 28 euros.", Some("2021-01-01"));
+        let new = ("Allowance", "The daily allowance is 32 euros.", Some("2024-01-01"));
+        let found = quotes(question, &[old, new]);
+        let days: Vec<_> = found.iter().map(|(_, quote)| quote.date.map(|day| day.to_string())).collect();
+        assert_eq!(days, [Some("2024-01-01".to_owned()), Some("2021-01-01".to_owned())], "{found:?}");
+        let stated = ("Allowance", "Since 1 May 2024 the daily allowance is 32 euros.", None);
+        let before = ("Allowance", "Since 1 May 2021 the daily allowance is 28 euros.", None);
+        let found = quotes(question, &[before, stated]);
+        assert!(found[0].0.contains("32") && found[0].1.date.is_some(), "{found:?}");
+        let found = quotes(question, &[new]);
+        assert_eq!(found[0].1.date, None, "nothing else answers, so the day decides nothing");
+    }
+}
