@@ -135,6 +135,12 @@ const CALENDAR: &[&str] = &[
 ];
 const COUNTS_UNSPACED: &[char] = &['一', '二', '两', '三', '四', '五', '六', '七', '八', '九', '十', '百', '千', '万'];
 
+/// What every word weighs beside its rarity: where there are few documents, what is in them seems common.
+const COMMON: f32 = 1.0;
+/// Telling words that make up the whole meaning: of a long question, an answer holds few, and has all that matters with
+/// the heaviest of these.
+const HEAVIEST: usize = 7;
+
 /// What would answer a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -146,7 +152,7 @@ pub enum Kind {
 
 /// A question that was read.
 pub struct Question {
-    /// Telling words with their shares of the meaning, which sum up to 1.
+    /// Telling words with their shares of the meaning; the heaviest ones sum up to 1.
     pub terms: Vec<(String, f32)>,
     pub kind: Option<Kind>,
     /// Its words, folded: no news in an answer.
@@ -160,8 +166,10 @@ impl Question {
         let mut terms: Vec<String> = telling(text, analyzer).into_iter().map(|word| word.term).collect();
         terms.sort();
         terms.dedup();
-        let weights = rarity(&terms)?;
-        let total = weights.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        let weights: Vec<f32> = rarity(&terms)?.into_iter().map(|rarity| rarity + COMMON).collect();
+        let mut heaviest = weights.clone();
+        heaviest.sort_by(|a, b| b.total_cmp(a));
+        let total = heaviest.iter().take(HEAVIEST).sum::<f32>().max(f32::MIN_POSITIVE);
         let terms = terms.into_iter().zip(weights).map(|(term, weight)| (term, weight / total)).collect();
         Ok(Question { terms, kind: kind(text, &said), said })
     }
@@ -176,7 +184,7 @@ impl Question {
 
     /// The part of the meaning that these parts of its words carry.
     pub fn share(&self, parts: impl Iterator<Item = f32>) -> f32 {
-        self.terms.iter().zip(parts).map(|((_, weight), part)| weight * part).sum()
+        self.terms.iter().zip(parts).map(|((_, weight), part)| weight * part).sum::<f32>().min(1.0)
     }
 
     /// Whether a sentence holds a thing of the kind that is asked for, which the question does not say itself.

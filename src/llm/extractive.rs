@@ -42,11 +42,10 @@ const LACKS: f32 = 0.2;
 /// Below this similarity of the best sentence nothing was found, however many words it shares.
 const LEAST_SIMILARITY: f32 = 0.25;
 /// The sureness from which an answer counts as one: where the embedding model knows the words of question and passages,
-/// where it takes them in pieces, as it does those of languages that it has read little of, and where it spells them out.
-const LEAST: [f32; 3] = [0.59, 0.51, 0.46];
-/// Tokens for a letter up to which a model knows the words, from which on it takes them in pieces, and from which on it
-/// spells them out.
-const TOKENS: [f32; 3] = [0.3, 0.37, 0.85];
+/// and where it takes them in pieces, as it does those of languages that it has read little of.
+const LEAST: (f32, f32) = (0.6, 0.5);
+/// Tokens for a letter up to which a model knows the words, and from which on it takes them in pieces.
+const TOKENS: (f32, f32) = (0.3, 0.37);
 
 /// A piece of evidence.
 #[derive(Debug, Clone)]
@@ -208,9 +207,8 @@ fn least(question: &str, passages: &[Passage<'_>], embedder: &dyn Embedder) -> f
     let passages = ratio(shown().map(|text| embedder.count_tokens(text)).sum(), shown().map(letters).sum());
     // A question may be all names, a passage all figures, and neither is a language.
     let ratio = ratio(embedder.count_tokens(question), letters(question)).min(passages);
-    let [known, pieces, spelled] = LEAST;
-    let part = (ratio - TOKENS[0]) / (TOKENS[1] - TOKENS[0]);
-    if ratio >= TOKENS[2] { spelled } else { known + (pieces - known) * part.clamp(0.0, 1.0) }
+    let part = (ratio - TOKENS.0) / (TOKENS.1 - TOKENS.0);
+    LEAST.0 + (LEAST.1 - LEAST.0) * part.clamp(0.0, 1.0)
 }
 
 /// The sentences of the answer, the best first; `sentences` are sorted.
