@@ -4,7 +4,9 @@
 //! provider speaks. Knows questions and evidence as text; no workspace, no session.
 
 mod anthropic;
+mod asked;
 mod endpoint;
+mod evidence;
 mod extractive;
 mod model;
 mod openai;
@@ -12,6 +14,7 @@ mod providers;
 mod request;
 mod speech;
 
+pub use evidence::row_as_prose;
 pub use extractive::{Answer, Passage, Quote, answer};
 pub use model::ChatModel;
 pub use providers::{Provider, Providers};
