@@ -6,6 +6,8 @@
 mod anthropic;
 mod endpoint;
 mod extractive;
+#[cfg(feature = "llama")]
+mod llama;
 mod model;
 mod openai;
 mod providers;
@@ -13,6 +15,8 @@ mod request;
 mod speech;
 
 pub use extractive::{Answer, Passage, Quote, answer};
+#[cfg(feature = "llama")]
+pub use llama::{TRIAL, models_inside, try_model};
 pub use model::ChatModel;
 pub use providers::{Provider, Providers};
 pub use request::{Message, Request, Shape, Tool, ToolCall};
