@@ -67,14 +67,14 @@ impl Template {
 
     fn fill(&self, jinja: &Environment<'_>, turns: &[Turn]) -> Result<String, String> {
         let messages: Value =
-            turns.iter().map(|turn| context! { role => turn.role, content => turn.content }).collect();
+            turns.iter().map(|turn| context! { role => turn.role, content => turn.content.as_str() }).collect();
         let context = context! {
             messages,
             add_generation_prompt => true,
             // What a model thinks aloud would be an answer that nobody can check.
             enable_thinking => false,
-            bos_token => self.marks.begin,
-            eos_token => self.marks.end,
+            bos_token => self.marks.begin.as_str(),
+            eos_token => self.marks.end.as_str(),
         };
         jinja.get_template("chat").and_then(|template| template.render(context)).map_err(|error| error.to_string())
     }
@@ -99,8 +99,8 @@ fn environment(source: String) -> Result<Environment<'static>, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     jinja.add_function("strftime_now", |format: String| -> Result<String, Error> {
-        let now = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-        jiff::fmt::strtime::format(&format, &now).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+        let now = jiff::tz::Offset::UTC.to_datetime(Timestamp::now());
+        jiff::fmt::strtime::format(&format, now).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
     });
     jinja.add_template_owned("chat", source)?;
     Ok(jinja)

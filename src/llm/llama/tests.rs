@@ -173,7 +173,8 @@ async fn what_cannot_be_loaded_is_said_and_others_are_still_loaded() {
         assert!(why.contains(name) && why.contains(expected), "{why}");
     }
     let other = Request { model: "other".into(), ..question("Hello", 5) };
-    let (first, second) = tokio::join!(model.complete(&question("Hello", 5)), model.complete(&other));
+    let tiny = question("Hello", 5);
+    let (first, second) = tokio::join!(model.complete(&tiny), model.complete(&other));
     assert_ne!(first.unwrap().text, second.unwrap().text);
 }
 
