@@ -7,6 +7,7 @@ use serde_json::Map;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::agent;
 use crate::auth::{self, Auth};
 use crate::cache::Cache;
 use crate::clock;
@@ -61,6 +62,8 @@ pub struct App {
     pub facts: Arc<Facts>,
     /// The language models that the operator configured.
     pub providers: Arc<Providers>,
+    /// The sessions in which turns are under way.
+    pub turns: Arc<agent::Queue>,
     /// What asks one of them for more of them, where one is configured for that.
     pub proposals: Option<Arc<Proposals>>,
     /// Whether the instance is about to end: what goes on by itself ends, and nothing new begins.
@@ -134,6 +137,7 @@ impl App {
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped.clone())),
             facts: Arc::new(Facts::new(graph, proposals.clone(), stopped)),
             providers,
+            turns: Arc::default(),
             proposals,
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
@@ -233,6 +237,19 @@ impl App {
             *seen = Some(Instant::now());
         }
         Ok(model.model().name.clone())
+    }
+
+    /// What turns of a chat are taken with.
+    pub fn desk(&self, access: &auth::Access) -> Result<agent::Desk> {
+        Ok(agent::Desk {
+            workspace: access.workspace.clone(),
+            name: access.record.name.clone(),
+            description: access.record.description.clone(),
+            embedder: self.embedder(&access.workspace)?,
+            providers: self.providers.clone(),
+            queue: self.turns.clone(),
+            patience: Duration::from_secs(self.config.limits.turn_seconds),
+        })
     }
 
     /// What takes documents into a workspace.

@@ -1,5 +1,7 @@
 //! Where `[1]` comes from: quotes of evidence, checked against the documents they are from.
 
+use std::ops::Range;
+
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -31,32 +33,43 @@ pub struct Citation {
     pub score: f32,
 }
 
+/// The stretch `range` of a hit's chunk as the citation `marker`; `None` where its document does not bear it out any more.
+pub fn cite(
+    workspace: &Workspace,
+    hit: &Hit,
+    range: Range<usize>,
+    marker: usize,
+    score: f32,
+) -> Result<Option<Citation>> {
+    let chunk = &hit.located.chunk;
+    let Some(text) = chunk.content.get(range.clone()).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let (start, end) = (chunk.start + range.start, chunk.start + range.end);
+    if !workspace.stands_at(chunk.document_id, start, text)? {
+        return Ok(None);
+    }
+    let location = chunk.locate(&(start..end));
+    Ok(Some(Citation {
+        marker,
+        document_id: chunk.document_id,
+        chunk_id: chunk.id,
+        title: hit.located.title.clone(),
+        source: hit.located.source.clone(),
+        heading_path: chunk.heading_path.clone(),
+        label: label(&hit.located, location.as_ref()),
+        location,
+        start,
+        end,
+        quote: text.to_owned(),
+        score,
+    }))
+}
+
 /// Numbers `quotes` of `hits` from 1, without those that the document does not bear out any more.
 pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<Vec<Citation>> {
     let mut citations = Vec::with_capacity(quotes.len());
     for quote in quotes {
         let Some(hit) = hits.get(quote.passage) else { continue };
-        let chunk = &hit.located.chunk;
-        let Some(text) = chunk.content.get(quote.range.clone()) else { continue };
-        let (start, end) = (chunk.start + quote.range.start, chunk.start + quote.range.end);
-        if !workspace.stands_at(chunk.document_id, start, text)? {
-            continue;
-        }
-        let location = chunk.locate(&(start..end));
-        citations.push(Citation {
-            marker: citations.len() + 1,
-            document_id: chunk.document_id,
-            chunk_id: chunk.id,
-            title: hit.located.title.clone(),
-            source: hit.located.source.clone(),
-            heading_path: chunk.heading_path.clone(),
-            label: label(&hit.located, location.as_ref()),
-            location,
-            start,
-            end,
-            quote: text.to_owned(),
-            score: quote.score,
-        });
+        citations.extend(cite(workspace, hit, quote.range.clone(), citations.len() + 1, quote.score)?);
     }
     Ok(citations)
 }

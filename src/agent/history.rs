@@ -1,5 +1,7 @@
 //! What was said before, and what a follow-up question means in its light.
 
+use super::gate;
+use super::prompt::{Role, Said};
 use crate::text::Analyzer;
 use crate::workspace::sessions::Message;
 
@@ -45,7 +47,38 @@ pub fn understood(question: &str, history: &[Message], analyzer: &Analyzer) -> S
     earlier.chain([question.to_owned()]).collect::<Vec<String>>().join(" ")
 }
 
-fn is_follow_up(question: &str, analyzer: &Analyzer) -> bool {
+/// What was said before as a model is told it: the newest turns that fit `budget` tokens, oldest first, without the
+/// numbers of evidence that it does not have before it. `count` counts the tokens of a text.
+pub fn told(history: &[Message], budget: usize, count: impl Fn(&str) -> usize) -> Vec<Said> {
+    let mut left = budget;
+    let mut told = Vec::new();
+    // A question without its answer, or the other way round, says little.
+    for turn in history.rchunks(2) {
+        let said: Vec<Said> = turn.iter().map(spoken).collect();
+        let tokens: usize = turn.iter().map(|message| count(&message.content)).sum();
+        if tokens > left {
+            break;
+        }
+        left -= tokens;
+        told.extend(said.into_iter().rev());
+    }
+    told.reverse();
+    told
+}
+
+fn spoken(message: &Message) -> Said {
+    let role = if message.role == "assistant" { Role::Assistant } else { Role::User };
+    let mut text = message.content.clone();
+    if role == Role::Assistant {
+        for (range, _) in gate::markers(&message.content).into_iter().rev() {
+            text.replace_range(range, "");
+        }
+    }
+    Said::new(role, text)
+}
+
+/// Whether a question says little without what was said before it.
+pub fn is_follow_up(question: &str, analyzer: &Analyzer) -> bool {
     let mut lower = question.trim().to_lowercase();
     if OPENERS.iter().any(|opener| lower.starts_with(opener)) {
         return true;

@@ -3,15 +3,28 @@
 //! Takes a workspace that the caller was let into, and tells of its steps as [`Event`]s. No citation leaves
 //! unless its quote stands at its offsets in its document.
 
+mod answering;
+mod calling;
 mod citations;
-mod entity_tools;
 mod event;
+mod evidence;
+mod gate;
+mod grounding;
 mod history;
+mod ledger;
+pub mod prompt;
+mod queue;
+mod quoting;
+mod replay;
+mod speaking;
 pub mod templates;
 mod tools;
 mod turn;
 
+pub use answering::{Desk, FALLBACK};
 pub use citations::Citation;
-pub use event::{Event, ToolUse, Usage};
-pub use tools::{TOOLS, check_tools, search_tool};
-pub use turn::{Chat, Reply, take_turn};
+pub use event::{Event, Listener, ToolUse, Usage};
+pub use queue::Queue;
+pub use replay::{Gone, Moved, Replayed, Seen, replay};
+pub use tools::{ASK_AGENT, Outcome, TOOLS, Tools, check_tools, described};
+pub use turn::{Chat, HISTORY, Line, Reply, Thread, take_turn};

@@ -1,40 +1,75 @@
-//! One turn: question, search, answer, citations, all stored together or not at all.
+//! One turn: question, answer and what it rested on, all stored together or not at all.
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::event::{Event, ToolUse, Usage};
-use super::{Citation, citations, entity_tools, history, tools};
+use super::answering::{self, Answer, Ask, Desk, blocking, millis};
+use super::event::{Event, Listener, ToolUse, Usage};
+use super::history::{self, UNDERSTOOD};
+use super::prompt::{self, Said};
+use super::{Citation, ledger};
 use crate::clock;
-use crate::embed::Embedder;
+use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::llm::{self, Passage};
-use crate::search::{self, SearchRequest, SearchType};
+use crate::llm::{self, Finish, Request};
+use crate::search::SearchType;
 use crate::workspace::Workspace;
 use crate::workspace::agents::Agent;
+use crate::workspace::answers::Rested;
 use crate::workspace::documents::Document;
-use crate::workspace::sessions::{Message, Session};
+use crate::workspace::sessions::{self, Message, Session};
 
 /// Messages of a session that are looked back at.
-const LOOK_BACK: usize = 12;
-/// Passages that an answer is made from, where the agent's configuration says nothing.
-const PASSAGES: usize = 8;
+pub(super) const LOOK_BACK: usize = 100;
+/// Tokens of what was said before that a model is told, where the agent's settings say nothing.
+const HISTORY_TOKENS: usize = 2_000;
+/// The key of an agent's settings under which they do.
+pub const HISTORY: &str = "history_tokens";
+/// Tokens of a question in full at most.
+const QUESTION_TOKENS: u32 = 200;
 /// Characters of a session's title.
 const TITLE: usize = 80;
-/// What is said where nothing was found.
-const NOT_FOUND: &str = "I found nothing in this workspace that answers this question.";
 
 /// What someone says to an agent.
 #[derive(Debug, Clone)]
 pub struct Chat {
     pub agent_id: Uuid,
     pub query: String,
-    /// The session to go on with; `None` begins one.
-    pub session_id: Option<Uuid>,
+    pub thread: Thread,
     pub user_id: Option<String>,
     pub metadata: Map<String, Value>,
     /// How the caller would have the agent search.
     pub search_type: Option<SearchType>,
+    /// What the caller adds to the agent's prompt.
+    pub instructions: Vec<String>,
+    /// What the caller would have instead of the agent's own.
+    pub temperature: Option<f64>,
+    pub max_tokens: Option<u32>,
+}
+
+/// The conversation that a question belongs to.
+#[derive(Debug, Clone, Default)]
+pub enum Thread {
+    /// A new session.
+    #[default]
+    New,
+    /// A session that there is.
+    Session(Uuid),
+    /// The session with this id, which begins where there is none.
+    Named(Uuid),
+    /// What the client says was said before, oldest first: it keeps the conversation. `is_kept` is whether we do, too.
+    Held { before: Vec<Line>, is_kept: bool },
+}
+
+/// Something that was said before, as a client tells it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Line {
+    /// Whether the agent said it.
+    pub by_agent: bool,
+    pub text: String,
 }
 
 /// What an agent answered.
@@ -49,189 +84,292 @@ pub struct Reply {
     pub citations: Vec<Citation>,
     pub usage: Usage,
     pub metadata: Map<String, Value>,
+    pub finish: Finish,
 }
 
-/// Takes one turn. `tell` hears of each step; where it fails, the reader has gone, and the turn ends without a trace.
+/// What a turn begins with.
+struct Begun {
+    agent: Agent,
+    session: Session,
+    before: Vec<Message>,
+    /// Whether the turn is kept.
+    is_kept: bool,
+}
+
+/// Takes one turn. `listener` hears of each step; where it has gone, the turn ends without a trace.
 ///
 /// # Errors
 /// [`Error::NotFound`] for an agent or session that is not in this workspace, or a session of another agent;
-/// [`Error::Conflict`] for an agent that is inactive.
-pub fn take_turn(
-    workspace: &Workspace,
-    embedder: &dyn Embedder,
-    chat: &Chat,
-    tell: &mut dyn FnMut(Event) -> Result<()>,
-) -> Result<Reply> {
+/// [`Error::Conflict`] for an agent that is inactive; [`Error::Unavailable`] where its model gives no answer.
+pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<Reply> {
+    let started = Instant::now();
+    let chat = Arc::new(chat);
+    let id = match chat.thread {
+        Thread::Session(id) | Thread::Named(id) => Some(id),
+        Thread::New | Thread::Held { .. } => None,
+    };
+    let _turn = match id {
+        Some(id) => Some(desk.queue.enter(desk.workspace.id(), id).await?),
+        None => None,
+    };
+    let begun = blocking({
+        let (workspace, chat) = (desk.workspace.clone(), chat.clone());
+        move || begin(&workspace, &chat)
+    })
+    .await?;
+    listener.tell(Event::Session { session_id: begun.session.id }).await?;
+    let asked = Asked::of(&begun.agent, &chat);
+    let ask = Arc::new(understand(desk, &begun.agent, &begun.before, asked, started).await?);
+    let generation = blocking({
+        let workspace = desk.workspace.clone();
+        move || workspace.generation()
+    })
+    .await?;
+    let answer = answering::answer(desk, ask.clone(), listener).await?;
+    let reply = blocking({
+        let (workspace, ask, session) = (desk.workspace.clone(), ask.clone(), begun.session.id);
+        let answer = answer.clone();
+        move || reply(&workspace, &ask, &answer, session)
+    })
+    .await?;
+    listener.tell(Event::Citations(reply.citations.clone())).await?;
+    listener.tell(Event::Tools(reply.tools_used.clone())).await?;
+    listener.tell(Event::Usage(reply.usage)).await?;
+    if begun.is_kept {
+        let rested = ledger::rested(&ask, &answer, generation, millis(started))?;
+        let (workspace, reply) = (desk.workspace.clone(), reply.clone());
+        blocking(move || store(&workspace, &begun.session, &chat, &ask.question, &reply, &rested)).await?;
+    }
+    listener.tell(Event::End { message_id: reply.message_id }).await?;
+    Ok(reply)
+}
+
+fn begin(workspace: &Workspace, chat: &Chat) -> Result<Begun> {
     let agent = workspace.agent(chat.agent_id)?;
     if !agent.is_active {
         return Err(Error::Conflict("this agent is not active".into()));
     }
-    let session = find_session(workspace, chat)?;
-    tell(Event::Session { session_id: session.id })?;
-    let before = workspace.newest_messages(session.id, LOOK_BACK)?;
-    let question = history::understood(&chat.query, &before, workspace.fulltext().analyzer());
-
-    let mut tools_used = Vec::new();
-    let mut hits = Vec::new();
-    let mut searched = None;
-    if let Some((tool, search_type)) = tools::search_tool(&agent, chat.search_type) {
-        let request = request(&agent, tool, search_type, &question);
-        let call = tool_use(tool, &request);
-        tell(Event::ToolCall(call.clone()))?;
-        hits = search::search(workspace, embedder, &request)?.hits;
-        let summary = format!("{} passages found", hits.len());
-        tell(Event::ToolResult { tool_call_id: call.tool_call_id.clone(), summary })?;
-        tools_used.push(call);
-        searched = Some(search_type);
-    }
-    if let Some(call) = entity_tools::wished(&agent, workspace, &question)? {
-        let told = tool_call(call.tool, call.args.clone());
-        tell(Event::ToolCall(told.clone()))?;
-        let facts = match entity_tools::facts(workspace, &call) {
-            // It has just been forgotten.
-            Err(Error::NotFound(_)) => Vec::new(),
-            facts => facts?,
-        };
-        let summary = format!("{} facts found", facts.len());
-        tell(Event::ToolResult { tool_call_id: told.tool_call_id.clone(), summary })?;
-        let least = hits.last().map_or(1.0, |hit| hit.score);
-        hits.extend(entity_tools::hits(workspace, &facts, &hits, least)?);
-        tools_used.push(told);
-    }
-
-    let best = hits.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
-    let passages: Vec<Passage<'_>> = hits
-        .iter()
-        .map(|hit| Passage {
-            text: &hit.located.chunk.content,
-            context: std::iter::once(hit.located.title.as_str())
-                .chain(hit.located.chunk.heading_path.last().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(", "),
-            score: hit.score / best,
-        })
-        .collect();
-    let fulltext = workspace.fulltext();
-    let most_tokens = agent.max_tokens as usize;
-    let answer =
-        llm::answer(&question, &passages, fulltext.analyzer(), |terms| workspace.idf(terms), embedder, most_tokens)?;
-    let citations = citations::resolve(workspace, &hits, &answer.quotes)?;
-
-    let parts: Vec<String> = match citations.is_empty() {
-        true => vec![NOT_FOUND.to_owned()],
-        false => citations.iter().map(|c| format!("{} [{}]", citations::as_prose(&c.quote), c.marker)).collect(),
-    };
-    for (place, part) in parts.iter().enumerate() {
-        let content = if place == 0 { part.clone() } else { format!(" {part}") };
-        tell(Event::Text { content })?;
-    }
-    let message = parts.join(" ");
-    let prompt_tokens =
-        passages.iter().map(|p| embedder.count_tokens(p.text)).sum::<usize>() + embedder.count_tokens(&question);
-    let completion_tokens = embedder.count_tokens(&message);
-    let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
-    let mut sources: Vec<Document> = Vec::new();
-    for citation in &citations {
-        if !sources.iter().any(|document| document.id == citation.document_id) {
-            sources.push(workspace.document(citation.document_id)?);
-        }
-    }
-    let mut metadata = Map::new();
-    metadata.insert("agent_id".into(), json!(agent.id));
-    metadata.insert("model_provider".into(), json!(agent.model_provider));
-    metadata.insert("model_name".into(), json!(agent.model_name));
-    metadata.insert("grounded".into(), json!(!citations.is_empty()));
-    metadata.insert("search_type".into(), json!(searched));
-    if question != chat.query {
-        metadata.insert(history::UNDERSTOOD.into(), json!(question));
-    }
-
-    let reply = Reply {
-        message_id: Uuid::now_v7(),
-        session_id: session.id,
-        message,
-        sources,
-        tools_used,
-        citations,
-        usage,
-        metadata,
-    };
-    tell(Event::Citations(reply.citations.clone()))?;
-    tell(Event::Tools(reply.tools_used.clone()))?;
-    tell(Event::Usage(usage))?;
-    store(workspace, &session, chat, &question, &reply)?;
-    tell(Event::End { message_id: reply.message_id })?;
-    Ok(reply)
-}
-
-fn find_session(workspace: &Workspace, chat: &Chat) -> Result<Session> {
-    if let Some(id) = chat.session_id {
+    let known = |id| {
         let session = workspace.session(id)?;
-        return match session.agent_id == chat.agent_id {
+        match session.agent_id == chat.agent_id {
             true => Ok(session),
             false => Err(Error::NotFound("session")),
-        };
-    }
+        }
+    };
+    let mut is_kept = true;
+    let (session, before) = match &chat.thread {
+        Thread::New => (new_session(Uuid::now_v7(), chat), Vec::new()),
+        Thread::Session(id) => (known(*id)?, workspace.newest_messages(*id, LOOK_BACK)?),
+        Thread::Named(id) => match workspace.session(*id) {
+            Err(Error::NotFound(_)) => (new_session(*id, chat), Vec::new()),
+            Err(error) => return Err(error),
+            Ok(_) => (known(*id)?, workspace.newest_messages(*id, LOOK_BACK)?),
+        },
+        Thread::Held { before, is_kept: wished } => {
+            is_kept = *wished;
+            let kept = match before.is_empty() || !is_kept {
+                true => None,
+                false => workspace.session_of_transcript(chat.agent_id, &transcript(before)?)?,
+            };
+            let session = kept.unwrap_or_else(|| new_session(Uuid::now_v7(), chat));
+            (session, before.iter().map(message_of).collect())
+        }
+    };
+    Ok(Begun { agent, session, before, is_kept })
+}
+
+fn new_session(id: Uuid, chat: &Chat) -> Session {
     let now = clock::now();
-    Ok(Session {
-        id: Uuid::now_v7(),
+    Session {
+        id,
         agent_id: chat.agent_id,
         user_id: chat.user_id.clone(),
         title: chat.query.chars().take(TITLE).collect(),
         metadata: chat.metadata.clone(),
         created_at: now.clone(),
         updated_at: now,
+    }
+}
+
+fn message_of(line: &Line) -> Message {
+    let role = if line.by_agent { "assistant" } else { "user" };
+    message(Uuid::nil(), Uuid::nil(), role, &line.text, Map::new())
+}
+
+/// The digest of a conversation that its client keeps.
+fn transcript(lines: &[Line]) -> Result<String> {
+    let text = serde_json::to_vec(lines).map_err(|e| Error::internal("a transcript", e))?;
+    Ok(sha256(&text))
+}
+
+/// What a question is asked with.
+pub(super) struct Asked {
+    pub query: String,
+    pub instructions: Vec<String>,
+    pub search_type: Option<SearchType>,
+    pub temperature: f64,
+    pub max_tokens: u32,
+}
+
+impl Asked {
+    fn of(agent: &Agent, chat: &Chat) -> Self {
+        Asked {
+            query: chat.query.clone(),
+            instructions: chat.instructions.clone(),
+            search_type: chat.search_type,
+            temperature: chat.temperature.unwrap_or(agent.temperature),
+            max_tokens: chat.max_tokens.map_or(agent.max_tokens, |most| most.min(agent.max_tokens)),
+        }
+    }
+}
+
+/// What the agent is asked: the question as it is understood in the light of what was said before.
+pub(super) async fn understand(
+    desk: &Desk,
+    agent: &Agent,
+    before: &[Message],
+    asked: Asked,
+    started: Instant,
+) -> Result<Ask> {
+    let budget = agent.settings.get(HISTORY).and_then(Value::as_u64).map_or(HISTORY_TOKENS, |tokens| tokens as usize);
+    let (told, question, follows) = blocking({
+        let (workspace, embedder) = (desk.workspace.clone(), desk.embedder.clone());
+        let (before, query) = (before.to_vec(), asked.query.clone());
+        move || {
+            let fulltext = workspace.fulltext();
+            let analyzer = fulltext.analyzer();
+            let told = history::told(&before, budget, |text| embedder.count_tokens(text));
+            let follows = !before.is_empty() && history::is_follow_up(&query, analyzer);
+            Ok((told, history::understood(&query, &before, analyzer), follows))
+        }
+    })
+    .await?;
+    let deadline = started + desk.patience;
+    let rewritten = if follows { rewritten(desk, agent, &asked.query, &told, deadline).await } else { None };
+    Ok(Ask {
+        agent: agent.clone(),
+        query: asked.query,
+        question: rewritten.unwrap_or(question),
+        history: told,
+        instructions: asked.instructions,
+        search_type: asked.search_type,
+        temperature: asked.temperature,
+        max_tokens: asked.max_tokens,
+        chain: Vec::new(),
+        deadline,
     })
 }
 
-fn request(agent: &Agent, tool: &str, search_type: SearchType, question: &str) -> SearchRequest {
-    let limit = tools::configured(agent, tool, "limit").map_or(PASSAGES, |limit| (limit as usize).clamp(1, 50));
-    let text_weight = tools::configured(agent, tool, "text_weight").map(|weight| weight as f32);
-    SearchRequest {
-        query: question.to_owned(),
-        is_prose: true,
-        search_type,
-        limit,
-        text_weight,
-        // A copy of a passage is no more evidence, and it would take another's place.
-        fold_duplicates: true,
-        ..SearchRequest::default()
+/// A follow-up question in full, where the agent has a model that can say so; without one there is a rule.
+async fn rewritten(desk: &Desk, agent: &Agent, query: &str, before: &[Said], deadline: Instant) -> Option<String> {
+    let provider = desk.providers.get(&agent.model_provider).filter(|_| agent.model_provider != llm::EXTRACTIVE)?;
+    let said = prompt::rewriting(query, before);
+    let request = Request {
+        model: agent.model_name.clone(),
+        messages: said.iter().map(|said| said.message(&Default::default())).collect(),
+        temperature: Some(0.0),
+        max_tokens: QUESTION_TOKENS,
+        ..Request::default()
+    };
+    match tokio::time::timeout_at(deadline, provider.model.complete(&request)).await {
+        Ok(Ok(completion)) => {
+            let line = completion.text.rsplit("</think>").next().unwrap_or_default().trim();
+            let line = line.lines().next().unwrap_or_default().trim().trim_matches('"');
+            (!line.is_empty() && line.len() <= 2_000).then(|| line.to_owned())
+        }
+        Ok(Err(failure)) => {
+            tracing::debug!(%failure, "a follow-up question was not rewritten by the model");
+            None
+        }
+        Err(_) => None,
     }
 }
 
-fn tool_use(tool: &str, request: &SearchRequest) -> ToolUse {
-    let mut args = Map::new();
-    args.insert("query".into(), json!(request.query));
-    args.insert("limit".into(), json!(request.limit));
-    if let (SearchType::Hybrid, Some(weight)) = (request.search_type, request.text_weight) {
-        args.insert("text_weight".into(), json!(weight));
+fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session: Uuid) -> Result<Reply> {
+    let mut sources: Vec<Document> = Vec::new();
+    for citation in &answer.citations {
+        if !sources.iter().any(|document| document.id == citation.document_id) {
+            sources.push(workspace.document(citation.document_id)?);
+        }
     }
-    tool_call(tool, args)
+    let mut metadata = Map::new();
+    metadata.insert("agent_id".into(), json!(ask.agent.id));
+    metadata.insert("model_provider".into(), json!(answer.provider));
+    metadata.insert("model_name".into(), json!(answer.model));
+    metadata.insert("grounded".into(), json!(answer.grounded));
+    metadata.insert("unsupported".into(), json!(answer.unsupported));
+    metadata.insert("search_type".into(), json!(answer.searched));
+    if ask.question != ask.query {
+        metadata.insert(UNDERSTOOD.into(), json!(ask.question));
+    }
+    if let Some(why) = &answer.fallback {
+        let instead_of = json!({"provider": ask.agent.model_provider, "model": ask.agent.model_name, "reason": why});
+        metadata.insert("fallback".into(), instead_of);
+    }
+    if let Some(cost) = answer.cost {
+        metadata.insert("cost".into(), json!(cost));
+    }
+    if answer.is_estimate {
+        metadata.insert("usage_estimated".into(), json!(true));
+    }
+    Ok(Reply {
+        message_id: Uuid::now_v7(),
+        session_id: session,
+        message: answer.message.clone(),
+        sources,
+        tools_used: answer.tools_used.clone(),
+        citations: answer.citations.clone(),
+        usage: answer.usage,
+        metadata,
+        finish: answer.finish,
+    })
 }
 
-fn tool_call(tool: &str, args: Map<String, Value>) -> ToolUse {
-    ToolUse { tool_name: tool.to_owned(), args, tool_call_id: format!("call_{}", Uuid::now_v7().simple()) }
-}
-
-fn store(workspace: &Workspace, session: &Session, chat: &Chat, question: &str, reply: &Reply) -> Result<()> {
-    let message = |id, role: &str, content: &str, details| Message {
+fn message(id: Uuid, session_id: Uuid, role: &str, content: &str, details: Map<String, Value>) -> Message {
+    Message {
         id,
-        session_id: session.id,
+        session_id,
         role: role.to_owned(),
         content: content.to_owned(),
         details,
         rating: None,
         comment: None,
         created_at: clock::now(),
+    }
+}
+
+fn store(
+    workspace: &Workspace,
+    session: &Session,
+    chat: &Chat,
+    question: &str,
+    reply: &Reply,
+    rested: &Rested,
+) -> Result<()> {
+    let understood = Map::from_iter([(UNDERSTOOD.to_owned(), json!(question))]);
+    let asked = message(Uuid::now_v7(), session.id, "user", &chat.query, understood);
+    let details = [
+        ("citations", json!(reply.citations)),
+        ("tools_used", json!(reply.tools_used)),
+        ("usage", json!(reply.usage)),
+        ("metadata", json!(reply.metadata)),
+    ];
+    let details = details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let answered = message(reply.message_id, session.id, "assistant", &reply.message, details);
+    let transcript = match &chat.thread {
+        Thread::Held { before, .. } => {
+            let said = [(false, &chat.query), (true, &reply.message)];
+            let said = said.map(|(by_agent, text)| Line { by_agent, text: text.clone() });
+            let lines: Vec<Line> = before.iter().cloned().chain(said).collect();
+            Some(transcript(&lines)?)
+        }
+        _ => None,
     };
-    let mut understood = Map::new();
-    understood.insert(history::UNDERSTOOD.into(), json!(question));
-    let asked = message(Uuid::now_v7(), "user", &chat.query, understood);
-    let mut details = Map::new();
-    details.insert("citations".into(), json!(reply.citations));
-    details.insert("tools_used".into(), json!(reply.tools_used));
-    details.insert("usage".into(), json!(reply.usage));
-    details.insert("metadata".into(), json!(reply.metadata));
-    let answered = message(reply.message_id, "assistant", &reply.message, details);
-    workspace.add_turn(session, &asked, &answered)
+    workspace.add_turn(&sessions::Turn {
+        session,
+        question: &asked,
+        answer: &answered,
+        rested,
+        transcript: transcript.as_deref(),
+    })
 }

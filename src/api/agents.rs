@@ -1,6 +1,9 @@
 //! `/workspaces/{workspace_id}/agents`
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -12,15 +15,18 @@ use super::body::{JsonBody, given, set};
 use super::error::{Answer, blocking};
 use super::page::{Page, Params};
 use super::validate::Checks;
-use crate::agent::{TOOLS, check_tools, templates};
+use crate::agent::{FALLBACK, HISTORY, TOOLS, check_tools, templates};
+use crate::app::App;
 use crate::clock;
-use crate::error::Result;
-use crate::llm;
+use crate::error::{Error, Result};
+use crate::llm::{self, Providers};
 use crate::workspace::agents::Agent;
 
 /// Longest prompt and description, in bytes.
 const PROMPT: usize = 100_000;
 const DESCRIPTION: usize = 10_000;
+/// Tokens of what was said before that an agent can have its model told.
+const MOST_HISTORY: u64 = 200_000;
 
 /// An agent as it is told of.
 #[derive(Serialize)]
@@ -115,8 +121,6 @@ fn check(agent: &Agent) -> Result<()> {
     checks.slug("slug", &agent.slug);
     agent.description.iter().for_each(|text| checks.text("description", text, DESCRIPTION));
     checks.text("system_prompt", &agent.system_prompt, PROMPT);
-    let known = agent.model_provider == llm::EXTRACTIVE;
-    checks.require(known, "model_provider", &format!("there is no such provider; there are: {}", llm::EXTRACTIVE));
     checks.name("model_name", &agent.model_name);
     checks.require((0.0..=2.0).contains(&agent.temperature), "temperature", "must be from 0 to 2");
     checks.require((1..=100_000).contains(&agent.max_tokens), "max_tokens", "must be from 1 to 100000");
@@ -124,17 +128,57 @@ fn check(agent: &Agent) -> Result<()> {
     checks.object("tool_config", &agent.tool_config);
     let objects = agent.tool_config.values().all(Value::is_object);
     checks.require(objects, "tool_config", "must have an object for each tool");
+    let fallback =
+        agent.settings.get(FALLBACK).is_none_or(|fallback| fallback.is_null() || fallback == llm::EXTRACTIVE);
+    checks.require(fallback, "settings.fallback", "must be `extractive`, or not be there");
+    let history =
+        agent.settings.get(HISTORY).is_none_or(|tokens| tokens.as_u64().is_some_and(|tokens| tokens <= MOST_HISTORY));
+    checks.require(history, "settings.history_tokens", &format!("must be a whole number from 0 to {MOST_HISTORY}"));
     checks.done()?;
     check_tools(&agent.enabled_tools, "enabled_tools")?;
     check_tools(agent.tool_config.keys(), "tool_config")
 }
 
+/// Sees to it that the agent's provider is one of the operator's, and its model one of that provider's; where none `is_named`,
+/// the provider's first.
+fn settle_model(agent: &mut Agent, providers: &Providers, is_named: bool) -> Result<()> {
+    if agent.model_provider == llm::EXTRACTIVE {
+        if !is_named {
+            agent.model_name = llm::EXTRACTIVE.to_owned();
+        }
+        return Ok(());
+    }
+    let Some(provider) = providers.get(&agent.model_provider) else {
+        let names: Vec<&str> = std::iter::once(llm::EXTRACTIVE).chain(providers.iter().map(|(name, _)| name)).collect();
+        let message = format!("there is no such provider; there are: {}", names.join(", "));
+        return Err(Error::invalid("model_provider", message));
+    };
+    let is_known = provider.models.is_empty() || provider.models.contains(&agent.model_name);
+    match provider.models.first() {
+        Some(first) if !is_named && !is_known => agent.model_name.clone_from(first),
+        _ if agent.model_name.is_empty() || (!is_named && agent.model_name == llm::EXTRACTIVE) => {
+            return Err(Error::invalid("model_name", "must name a model of this provider"));
+        }
+        _ if !is_known => {
+            let message = format!("this provider has no such model; it has: {}", provider.models.join(", "));
+            return Err(Error::invalid("model_name", message));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// `POST /workspaces/{workspace_id}/agents`
-pub async fn create(entered: In<ManageAgents>, JsonBody(body): JsonBody<Create>) -> Answer<Response> {
+pub async fn create(
+    entered: In<ManageAgents>,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Create>,
+) -> Answer<Response> {
     let now = clock::now();
     let template = body.template.as_deref().map(templates::find).transpose()?;
     let tools = template.map_or(TOOLS, |template| template.tools);
-    let agent = Agent {
+    let is_named = body.model_name.is_some();
+    let mut agent = Agent {
         id: Uuid::now_v7(),
         name: body.name,
         slug: body.slug,
@@ -144,7 +188,7 @@ pub async fn create(entered: In<ManageAgents>, JsonBody(body): JsonBody<Create>)
             .unwrap_or_else(|| template.map_or(String::new(), |template| template.system_prompt.to_owned())),
         model_provider: body.model_provider.unwrap_or_else(|| llm::EXTRACTIVE.to_owned()),
         model_name: body.model_name.unwrap_or_else(|| llm::EXTRACTIVE.to_owned()),
-        temperature: body.temperature.unwrap_or(0.0),
+        temperature: body.temperature.unwrap_or(template.map_or(0.0, |template| template.temperature)),
         max_tokens: body.max_tokens.unwrap_or(template.map_or(1024, |template| template.max_tokens)),
         enabled_tools: body.enabled_tools.unwrap_or_else(|| tools.iter().map(|tool| tool.to_string()).collect()),
         tool_config: body.tool_config.unwrap_or_default(),
@@ -153,6 +197,7 @@ pub async fn create(entered: In<ManageAgents>, JsonBody(body): JsonBody<Create>)
         created_at: now.clone(),
         updated_at: now,
     };
+    settle_model(&mut agent, &app.providers, is_named)?;
     check(&agent)?;
     let workspace = entered.access.workspace;
     let view = blocking(move || {
@@ -171,11 +216,19 @@ pub async fn templates(_: Caller) -> Json<Value> {
             "template": template.name,
             "description": template.description,
             "system_prompt": template.system_prompt,
+            "temperature": template.temperature,
             "max_tokens": template.max_tokens,
             "enabled_tools": template.tools,
         })
     };
     Json(templates::TEMPLATES.iter().map(view).collect())
+}
+
+/// `GET /providers`: what agents may name, and nothing of where that is.
+pub async fn providers(_: Caller, State(app): State<Arc<App>>) -> Json<Value> {
+    let configured = app.providers.iter().map(|(name, provider)| json!({"name": name, "models": provider.models}));
+    let always = json!({"name": llm::EXTRACTIVE, "models": [llm::EXTRACTIVE]});
+    Json(std::iter::once(always).chain(configured).collect())
 }
 
 /// `GET /workspaces/{workspace_id}/agents?include_inactive=`
@@ -194,8 +247,15 @@ pub async fn show(entered: In<ReadAgents>, ids: Ids) -> Answer<Response> {
 }
 
 /// `PATCH /workspaces/{workspace_id}/agents/{agent_id}`
-pub async fn update(entered: In<ManageAgents>, ids: Ids, JsonBody(body): JsonBody<Update>) -> Answer<Response> {
+pub async fn update(
+    entered: In<ManageAgents>,
+    ids: Ids,
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<Update>,
+) -> Answer<Response> {
     let (workspace, id) = (entered.access.workspace, ids.get("agent_id", "agent")?);
+    // An agent whose provider is no longer there can still be changed otherwise.
+    let (is_named, chooses) = (body.model_name.is_some(), body.model_name.is_some() || body.model_provider.is_some());
     let view = blocking(move || {
         let agent = workspace.update_agent(id, |agent| {
             set(&mut agent.name, body.name);
@@ -211,6 +271,9 @@ pub async fn update(entered: In<ManageAgents>, ids: Ids, JsonBody(body): JsonBod
             set(&mut agent.is_active, body.is_active);
             set(&mut agent.settings, body.settings);
             agent.updated_at = clock::now();
+            if chooses {
+                settle_model(agent, &app.providers, is_named)?;
+            }
             check(agent)
         })?;
         Ok(View::of(workspace.id(), agent))

@@ -17,10 +17,10 @@ use uuid::Uuid;
 use super::access::{self, In};
 use super::body::JsonBody;
 use super::documents::View as DocumentView;
-use super::error::{Answer, Failure, blocking, public_detail};
+use super::error::{Answer, Failure, public_detail};
 use super::search::check_query;
 use super::validate::Checks;
-use crate::agent::{self, Chat, Citation, Event, Reply};
+use crate::agent::{self, Chat, Citation, Event, Listener, Reply, Thread};
 use crate::app::App;
 use crate::auth::Access;
 use crate::error::{Error, Result};
@@ -52,12 +52,20 @@ pub async fn chat(
     let chat = Chat {
         agent_id: parse_id(&body.agent_id, "agent")?,
         query: body.query,
-        session_id: body.session_id.map(|id| parse_id(&id, "session")).transpose()?,
+        thread: thread(body.session_id.as_deref())?,
         user_id: body.user_id,
         metadata: body.metadata.unwrap_or_default(),
         search_type: body.search_type,
+        instructions: Vec::new(),
+        temperature: None,
+        max_tokens: None,
     };
     answer(app, entered.access, chat, body.stream).await
+}
+
+/// The conversation that a body names, or a new one.
+pub fn thread(session: Option<&str>) -> Result<Thread> {
+    session.map_or(Ok(Thread::New), |id| parse_id(id, "session").map(Thread::Session))
 }
 
 /// An id in a body. What is no id is the id of no `thing`.
@@ -76,16 +84,19 @@ pub async fn answer(app: Arc<App>, access: Access, chat: Chat, stream: bool) -> 
 }
 
 async fn whole(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response> {
-    let reply = blocking(move || {
-        let embedder = app.embedder(&access.workspace)?;
-        let reply = agent::take_turn(&access.workspace, embedder.as_ref(), &chat, &mut |_| Ok(()))?;
-        Ok(view(access.record.id, reply))
-    });
-    Ok(Json(reply.await?).into_response())
+    let workspace = access.record.id;
+    let reply = reply(&app, &access, chat).await?;
+    Ok(Json(view(workspace, reply)).into_response())
+}
+
+/// Takes a turn and gives it as a whole. Where whoever asked goes away, it ends without a trace.
+pub async fn reply(app: &App, access: &Access, chat: Chat) -> Answer<Reply> {
+    let desk = app.desk(access)?;
+    Ok(agent::take_turn(&desk, chat, &Listener::default()).await?)
 }
 
 /// Citations with the path at which each original can be fetched; of a PDF, at the page.
-fn linked(workspace: Uuid, citations: Vec<Citation>) -> Vec<Value> {
+pub fn linked(workspace: Uuid, citations: Vec<Citation>) -> Vec<Value> {
     let link = |citation: Citation| {
         let page = citation.location.as_ref().and_then(Location::page);
         let page = page.map_or_else(String::new, |page| format!("#page={page}"));
@@ -113,23 +124,30 @@ fn view(workspace: Uuid, reply: Reply) -> Value {
     })
 }
 
-async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response> {
-    let (sender, mut receiver) = mpsc::channel::<std::result::Result<Event, Error>>(AHEAD);
-    let span = tracing::Span::current();
-    let workspace = access.record.id;
-    tokio::task::spawn_blocking(move || {
-        let _entered = span.enter();
-        let gone = || Error::Unavailable("the reader has gone".into());
-        let turn = app.embedder(&access.workspace).and_then(|embedder| {
-            let mut tell = |event| sender.blocking_send(Ok(event)).map_err(|_| gone());
-            agent::take_turn(&access.workspace, embedder.as_ref(), &chat, &mut tell)
-        });
-        if let Err(error) = turn
-            && sender.blocking_send(Err(error)).is_err()
-        {
-            tracing::debug!("the reader of a stream went away; the turn was dropped");
+/// Takes a turn and gives its steps as they happen; what ends it is the last of them. Where the reader goes away, so does the
+/// turn.
+pub fn steps(app: &App, access: &Access, chat: Chat) -> Result<mpsc::Receiver<Result<Event>>> {
+    let desk = app.desk(access)?;
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let turn = async move {
+        let listener = Listener::new(sender.clone());
+        tokio::select! {
+            turn = agent::take_turn(&desk, chat, &listener) => {
+                if let Err(error) = turn {
+                    // Whoever has gone needs no word of it.
+                    let _ = sender.send(Err(error)).await;
+                }
+            }
+            () = sender.closed() => tracing::debug!("the reader of a stream went away; the turn was dropped"),
         }
-    });
+    };
+    tokio::spawn(tracing::Instrument::in_current_span(turn));
+    Ok(receiver)
+}
+
+async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response> {
+    let workspace = access.record.id;
+    let mut receiver = steps(&app, &access, chat)?;
     // What fails before the first event is an ordinary error, with a status.
     let first = match receiver.recv().await {
         Some(Ok(event)) => event,

@@ -20,7 +20,7 @@ use super::page::Page;
 use super::search::check_query;
 use super::validate::Checks;
 use super::{chat, documents as documents_api, search, sessions};
-use crate::agent::Chat;
+use crate::agent::{Chat, Thread};
 use crate::app::App;
 use crate::auth::Access;
 use crate::error::{Error, Result};
@@ -77,10 +77,13 @@ async fn answer(app: Arc<App>, access: Access, body: ChatBody, stream: bool) -> 
     let chat = Chat {
         agent_id,
         query: body.message,
-        session_id,
+        thread: session_id.map_or(Thread::New, Thread::Session),
         user_id: body.user_id,
         metadata: body.metadata.unwrap_or_default(),
         search_type: body.search_type,
+        instructions: Vec::new(),
+        temperature: None,
+        max_tokens: None,
     };
     chat::answer(app, access, chat, stream).await
 }

@@ -16,6 +16,7 @@ mod filter;
 mod graph;
 mod health;
 mod jobs;
+mod ledger;
 mod legacy;
 mod listing;
 mod maintenance;
@@ -63,6 +64,7 @@ fn resources() -> Router<Arc<App>> {
     Router::new()
         .route("/auth/me", get(access::me))
         .route("/agent-templates", get(agents::templates))
+        .route("/providers", get(agents::providers))
         .route("/organizations", get(organizations::list).post(organizations::create))
         .route(
             "/organizations/{organization_id}",
@@ -120,6 +122,8 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/sessions/{session_id}", get(sessions::show).delete(sessions::delete))
         .route("/workspaces/{workspace_id}/sessions/{session_id}/messages", get(sessions::messages))
         .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(sessions::feedback))
+        .route("/workspaces/{workspace_id}/messages/{message_id}/trace", get(ledger::trace))
+        .route("/workspaces/{workspace_id}/messages/{message_id}/replay", post(ledger::replay))
 }
 
 /// Routes that take as long as a workspace is large; their streams are bounded by silence, not by time.

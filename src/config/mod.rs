@@ -74,6 +74,8 @@ pub struct Limits {
     pub requests: usize,
     /// Seconds that a request may take, streams aside.
     pub request_seconds: u64,
+    /// Seconds that a turn of a chat may take, whatever tools and agents it asks.
+    pub turn_seconds: u64,
     /// Seconds that open requests have to end after a signal to stop.
     pub drain_seconds: u64,
 }
@@ -177,6 +179,7 @@ impl Default for Limits {
             job_documents: 100_000,
             requests: 1024,
             request_seconds: 300,
+            turn_seconds: 240,
             drain_seconds: 20,
         }
     }
@@ -261,6 +264,7 @@ impl Config {
         let positive = [
             ("limits.requests", self.limits.requests),
             ("ingest.workers", self.ingest.workers),
+            ("limits.turn_seconds", usize::try_from(self.limits.turn_seconds).unwrap_or(usize::MAX)),
             ("ingest.reader_seconds", usize::try_from(self.ingest.reader_seconds).unwrap_or(usize::MAX)),
         ];
         if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {

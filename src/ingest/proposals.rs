@@ -184,10 +184,10 @@ impl Proposals {
         let request = Request {
             model: self.reader.model.clone(),
             messages,
-            tools: Vec::new(),
             shape: Some(Shape { name: "facts", schema: proposal::schema() }),
             temperature: Some(0.0),
             max_tokens: MOST_TOKENS,
+            ..Request::default()
         };
         self.reader.provider.model.complete(&request).await
     }

@@ -158,6 +158,9 @@ fn body(request: &Request, stream: bool) -> Value {
     let tool = |name: &str, description: &str, schema: &Value| json!({"name": name, "description": description, "input_schema": schema});
     let mut tools: Vec<Value> =
         request.tools.iter().map(|known| tool(known.name, known.description, &known.parameters)).collect();
+    if request.must_answer && !tools.is_empty() {
+        set("tool_choice", json!({"type": "none"}));
+    }
     if let Some(shape) = &request.shape {
         tools.push(tool(shape.name, "Gives the answer.", &shape.schema));
         set("tool_choice", json!({"type": "tool", "name": shape.name}));

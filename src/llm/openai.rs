@@ -107,6 +107,9 @@ fn body(request: &Request, stream: bool) -> Value {
             json!({"type": "function", "function": function})
         });
         set("tools", tools.collect());
+        if request.must_answer {
+            set("tool_choice", "none".into());
+        }
     }
     if let Some(shape) = &request.shape {
         let schema = json!({"name": shape.name, "strict": true, "schema": shape.schema});

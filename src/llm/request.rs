@@ -53,6 +53,8 @@ pub struct Request {
     pub model: String,
     pub messages: Vec<Message>,
     pub tools: Vec<Tool>,
+    /// Whether it has called for enough tools and is to answer now.
+    pub must_answer: bool,
     pub shape: Option<Shape>,
     /// `0..=2`; `None` leaves it to the provider.
     pub temperature: Option<f64>,
@@ -61,17 +63,13 @@ pub struct Request {
 }
 
 impl Message {
-    /// Bytes of text in it, arguments of tools included.
-    pub fn len(&self) -> usize {
+    /// Its words.
+    pub fn text(&self) -> &str {
         match self {
-            Message::System(text) | Message::User(text) | Message::Tool { text, .. } => text.len(),
-            Message::Assistant { text, calls } => {
-                text.len() + calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>()
-            }
+            Message::System(text)
+            | Message::User(text)
+            | Message::Tool { text, .. }
+            | Message::Assistant { text, .. } => text,
         }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

@@ -111,6 +111,16 @@ impl Workspace {
         self.read(|db| find(db, agent))
     }
 
+    /// The active agent with this slug, or else with this id.
+    pub fn agent_called(&self, name: &str) -> Result<Agent> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM agents WHERE is_active AND (slug = ?1 OR id = ?1) ORDER BY slug = ?1 DESC LIMIT 1"
+            ))?;
+            query.query_row([name.to_lowercase()], read).optional()?.ok_or(Error::NotFound("agent"))
+        })
+    }
+
     /// The agents in the order they were made, the inactive ones only where asked for, and how many there are.
     pub fn agents(&self, with_inactive: bool, limit: usize, offset: usize) -> Result<(Vec<Agent>, u64)> {
         self.read(|db| {

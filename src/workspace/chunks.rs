@@ -150,6 +150,14 @@ impl Workspace {
         })
     }
 
+    /// Whether there is a chunk with this id.
+    pub fn has_chunk(&self, chunk: Uuid) -> Result<bool> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT 1 FROM chunks WHERE id = ?1")?;
+            Ok(query.exists([chunk.to_string()])?)
+        })
+    }
+
     /// The chunks of a document in order, from `offset`, `limit` of them, and how many there are in all.
     pub fn chunks(&self, document: Uuid, limit: usize, offset: usize) -> Result<(Vec<Chunk>, u64)> {
         let total = self.document(document)?.chunk_count;

@@ -6,6 +6,7 @@
 
 pub mod admit;
 pub mod agents;
+pub mod answers;
 pub mod archive;
 mod check;
 mod checkpoint;

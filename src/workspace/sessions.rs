@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::answers::{self, Rested};
 use super::{Workspace, id, json, to_json};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -38,6 +39,16 @@ pub struct Message {
     pub created_at: String,
 }
 
+/// A question and its answer, as they are stored.
+pub struct Turn<'a> {
+    pub session: &'a Session,
+    pub question: &'a Message,
+    pub answer: &'a Message,
+    pub rested: &'a Rested,
+    /// The digest of all that was said in the session, where its client keeps that.
+    pub transcript: Option<&'a str>,
+}
+
 fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
         id: id(row, "id")?,
@@ -64,10 +75,11 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
 }
 
 /// What stands in an answer for a quote of a document that is gone.
-const FORGOTTEN: &str = "(deleted)";
+pub(super) const FORGOTTEN: &str = "(deleted)";
 
-/// Takes the quotes of a deleted document out of the answers that cite it.
+/// Takes the quotes of a deleted document out of the answers that cite it, and out of the ledger.
 pub(super) fn forget_quotes(db: &Connection, document: Uuid) -> Result<()> {
+    answers::forget(db, document)?;
     let document = document.to_string();
     let mut citing = db.prepare_cached("SELECT * FROM messages WHERE instr(details, ?1) > 0")?;
     let citing: Vec<Message> = citing.query_map([&document], read_message)?.collect::<rusqlite::Result<_>>()?;
@@ -77,6 +89,12 @@ pub(super) fn forget_quotes(db: &Connection, document: Uuid) -> Result<()> {
         let markers: Vec<u64> = citations.iter().filter(|c| of_it(c)).filter_map(|c| c["marker"].as_u64()).collect();
         citations.retain(|citation| !of_it(citation));
         let content = without_marked(&message.content, &markers);
+        // Sentences that are told of beside the answer go with it.
+        if let Some(Value::Array(unsupported)) =
+            message.details.get_mut("metadata").and_then(|m| m.get_mut("unsupported"))
+        {
+            unsupported.retain(|sentence| sentence.as_str().is_some_and(|sentence| content.contains(sentence)));
+        }
         let (id, details) = (message.id.to_string(), to_json(&message.details)?);
         db.prepare_cached("UPDATE messages SET content = ?2, details = ?3 WHERE id = ?1")?
             .execute((id, content, details))?;
@@ -143,18 +161,30 @@ impl Workspace {
         }
     }
 
-    /// Stores a question and its answer together, and the session where it is new. Where nothing can be written the
-    /// conversation is not remembered.
-    pub fn add_turn(&self, session: &Session, question: &Message, answer: &Message) -> Result<()> {
+    /// The session of an agent in which all this was said, and nothing more, as the digest of it tells.
+    pub fn session_of_transcript(&self, agent: Uuid, transcript: &str) -> Result<Option<Session>> {
+        self.read(|db| {
+            let sql = "SELECT * FROM sessions WHERE transcript = ?1 AND agent_id = ?2 ORDER BY updated_at DESC LIMIT 1";
+            let mut query = db.prepare_cached(sql)?;
+            Ok(query.query_row((transcript, agent.to_string()), read_session).optional()?)
+        })
+    }
+
+    /// Stores a question, its answer and what that rested on together, and the session where it is new. Where nothing can
+    /// be written the conversation is not remembered.
+    pub fn add_turn(&self, turn: &Turn<'_>) -> Result<()> {
         if self.is_read_only() {
             return Ok(());
         }
+        let session = turn.session;
         let metadata = to_json(&session.metadata)?;
-        let messages = [(question, to_json(&question.details)?), (answer, to_json(&answer.details)?)];
+        let messages = [turn.question, turn.answer];
+        let messages: Vec<_> =
+            messages.into_iter().map(|said| Ok((said, to_json(&said.details)?))).collect::<Result<_>>()?;
         self.write(|tx| {
             tx.execute(
-                "INSERT INTO sessions (id, agent_id, user_id, title, metadata, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET updated_at = ?7",
+                "INSERT INTO sessions (id, agent_id, user_id, title, metadata, created_at, updated_at, transcript)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET updated_at = ?7, transcript = ?8",
                 (
                     session.id.to_string(),
                     session.agent_id.to_string(),
@@ -163,6 +193,7 @@ impl Workspace {
                     metadata,
                     &session.created_at,
                     clock::now(),
+                    turn.transcript,
                 ),
             )?;
             for (message, details) in messages {
@@ -178,7 +209,7 @@ impl Workspace {
                     ),
                 )?;
             }
-            Ok(())
+            answers::put(tx, turn.answer.id, turn.rested)
         })
     }
 
@@ -204,6 +235,23 @@ impl Workspace {
             let mut messages: Vec<Message> = rows.collect::<rusqlite::Result<_>>()?;
             messages.reverse();
             Ok(messages)
+        })
+    }
+
+    /// A message, and those that were said before it in its session, at most `limit`, oldest first.
+    pub fn message_and_before(&self, message: Uuid, limit: usize) -> Result<(Message, Vec<Message>)> {
+        self.read(|db| {
+            let mut find = db.prepare_cached("SELECT * FROM messages WHERE id = ?1")?;
+            let found =
+                find.query_row([message.to_string()], |row| Ok((row.get::<_, i64>("number")?, read_message(row)?)));
+            let (number, message) = found.optional()?.ok_or(Error::NotFound("message"))?;
+            let mut query = db.prepare_cached(
+                "SELECT * FROM messages WHERE session_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3",
+            )?;
+            let rows = query.query_map((message.session_id.to_string(), number, limit as i64), read_message)?;
+            let mut before: Vec<Message> = rows.collect::<rusqlite::Result<_>>()?;
+            before.reverse();
+            Ok((message, before))
         })
     }
 

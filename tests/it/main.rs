@@ -2,11 +2,12 @@
 //!
 //! `server` starts it in a directory of its own and ends it with a check of its log; `client` speaks to it; `tenant`
 //! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say,
-//! `originals` writes them in other formats, `provider` answers for a language model. All other
+//! `originals` writes them in other formats, `provider` and `model` answer for a language model. All other
 //! modules are subjects. Nothing here sleeps: tests wait on a job's events or on what the program prints.
 
 mod client;
 mod handbook;
+mod model;
 mod originals;
 mod provider;
 mod routes;
@@ -42,6 +43,7 @@ mod llama;
 #[cfg(target_os = "linux")]
 mod machine;
 mod model_facts;
+mod models;
 mod nearest;
 mod operations;
 mod organizations;

@@ -4,7 +4,8 @@
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use super::tools;
+use super::Outcome;
+use super::arguments::Arguments;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::graph::{Kind, extract};
@@ -36,8 +37,8 @@ const TOOLS: [(&str, &[&str]); 2] = [
         ],
     ),
 ];
-const RELATIONSHIPS: &str = "get_entity_relationships";
-const TIMELINE: &str = "get_entity_timeline";
+pub(super) const RELATIONSHIPS: &str = "get_entity_relationships";
+pub(super) const TIMELINE: &str = "get_entity_timeline";
 /// Entities, and facts, that a tool tells at most.
 const MOST: usize = 50;
 /// Passages that a tool adds to those that were found.
@@ -70,8 +71,8 @@ pub fn wished(agent: &Agent, workspace: &Workspace, question: &str) -> Result<Op
     Ok(name.map(|name| {
         let mut args = Map::from_iter([("entity_name".to_owned(), json!(name))]);
         if tool == RELATIONSHIPS {
-            let configured = || tools::configured(agent, tool, "depth").map_or(1, |depth| depth as i64);
-            args.insert("depth".into(), json!(steps(&lower).unwrap_or_else(configured).clamp(1, 4)));
+            let configured = || agent.tool_config.get(tool).and_then(|config| config["depth"].as_i64());
+            args.insert("depth".into(), json!(steps(&lower).or_else(configured).unwrap_or(1).clamp(1, 4)));
         } else {
             let days = [("start_date", days.0), ("end_date", days.1)];
             args.extend(days.into_iter().filter_map(|(name, day)| Some((name.to_owned(), json!(day?)))));
@@ -108,40 +109,38 @@ fn steps(question: &str) -> Option<i64> {
     })
 }
 
-/// The facts that a tool finds.
-///
-/// # Errors
-/// [`Error::Validation`] for arguments that are missing or wrong, [`Error::NotFound`] where no entity is called like that.
-pub fn facts(workspace: &Workspace, call: &Call) -> Result<Vec<Fact>> {
-    let text = |name: &str| call.args.get(name).and_then(Value::as_str);
-    let name = text("entity_name").ok_or_else(|| Error::invalid("entity_name", "must be given"))?;
-    let entity = knowledge::find(workspace, name)?;
-    if call.tool == TIMELINE {
-        let day = |field: &'static str| {
-            let day = text(field).map(str::parse::<Date>).transpose();
-            day.map_err(|_| Error::invalid(field, "must be a date: 2021-03-01"))
-        };
-        let between = (day("start_date")?, day("end_date")?);
-        return knowledge::timeline(workspace, entity.id, between, &Moment::default(), MOST, 0).map(|(facts, _)| facts);
-    }
-    let depth = call.args.get("depth").map_or(Some(1), Value::as_u64);
-    let depth = depth.and_then(|depth| u8::try_from(depth).ok()).filter(|depth| (1..=4).contains(depth));
-    let depth = depth.ok_or_else(|| Error::invalid("depth", "must be from 1 to 4"))?;
+/// What is related to an entity.
+pub(super) fn relationships(workspace: &Workspace, args: &Arguments<'_>) -> Result<Outcome> {
+    let entity = knowledge::find(workspace, args.text("entity_name")?)?;
+    let depth = args.count("depth", 1, 1, 4)? as u8;
     let ask = Ask { depth, limit: MOST, moment: Moment::default() };
-    Ok(knowledge::relationships(workspace, entity.id, &ask)?.facts)
+    told(workspace, knowledge::relationships(workspace, entity.id, &ask)?.facts)
 }
 
-/// The chunks that state the first of `facts`, but for those that are among `known`, as hits of this score.
-pub fn hits(workspace: &Workspace, facts: &[Fact], known: &[Hit], score: f32) -> Result<Vec<Hit>> {
-    let mut found: Vec<Hit> = Vec::new();
+/// What happened to an entity.
+pub(super) fn timeline(workspace: &Workspace, args: &Arguments<'_>) -> Result<Outcome> {
+    let entity = knowledge::find(workspace, args.text("entity_name")?)?;
+    let day = |field: &'static str| {
+        let day = args.optional_text(field)?.map(str::parse::<Date>).transpose();
+        day.map_err(|_| Error::invalid(field, "must be a date: 2021-03-01"))
+    };
+    let between = (day("start_date")?, day("end_date")?);
+    let (facts, _) = knowledge::timeline(workspace, entity.id, between, &Moment::default(), MOST, 0)?;
+    told(workspace, facts)
+}
+
+/// Facts, and the passages that state the first of them.
+fn told(workspace: &Workspace, facts: Vec<Fact>) -> Result<Outcome> {
+    let mut hits: Vec<Hit> = Vec::new();
     for passage in facts.iter().filter_map(|fact| fact.evidence.first()) {
-        let is_known = |hits: &[Hit]| hits.iter().any(|hit| hit.located.chunk.number == passage.chunk);
-        if found.len() >= PASSAGES || is_known(known) || is_known(&found) {
+        let is_known = hits.iter().any(|hit| hit.located.chunk.number == passage.chunk);
+        if hits.len() >= PASSAGES || is_known {
             continue;
         }
         if let Some(located) = workspace.locate(passage.chunk)? {
-            found.push(Hit::by_tool(located, score));
+            hits.push(Hit::by_tool(located, 1.0));
         }
     }
-    Ok(found)
+    let summary = format!("{} facts found", facts.len());
+    Ok(Outcome { hits, facts, text: String::new(), summary })
 }

@@ -1,0 +1,83 @@
+//! One turn at a time in each session: whoever comes second waits, and then knows what was said before.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// How long a turn waits for the one before it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+type Session = (Uuid, Uuid);
+
+/// The sessions in which turns are under way.
+#[derive(Default)]
+pub struct Queue {
+    sessions: Mutex<HashMap<Session, Arc<Semaphore>>>,
+}
+
+/// Leave to take a turn in a session, for as long as it is held.
+pub struct Turn {
+    queue: Arc<Queue>,
+    session: Session,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Queue {
+    /// Waits for the turn in `session` of `workspace`; first come, first served.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the turns before take too long.
+    pub async fn enter(self: &Arc<Self>, workspace: Uuid, session: Uuid) -> Result<Turn> {
+        let session = (workspace, session);
+        let place = self.lock().entry(session).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
+        // Made before the wait, so that one who gives up clears up, too.
+        let mut turn = Turn { queue: self.clone(), session, permit: None };
+        let permit = tokio::time::timeout(PATIENCE, place.acquire_owned()).await;
+        let busy = || Error::Unavailable("another turn of this session is still under way; try again shortly".into());
+        turn.permit = Some(permit.map_err(|_| busy())?.map_err(|_| busy())?);
+        Ok(turn)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Session, Arc<Semaphore>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut sessions = self.queue.lock();
+        self.permit = None;
+        // Whoever waits holds another reference.
+        if sessions.get(&self.session).is_some_and(|place| Arc::strong_count(place) == 1) {
+            sessions.remove(&self.session);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn turns_of_a_session_wait_for_each_other_and_leave_nothing() {
+        let queue = Arc::new(Queue::default());
+        let (workspace, session) = (Uuid::now_v7(), Uuid::now_v7());
+        let first = queue.enter(workspace, session).await.unwrap();
+        let other = queue.enter(workspace, Uuid::now_v7()).await.unwrap();
+        let second = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.enter(workspace, session).await.map(drop) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        drop(first);
+        second.await.unwrap().unwrap();
+        drop(other);
+        assert!(queue.lock().is_empty());
+    }
+}

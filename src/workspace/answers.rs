@@ -1,0 +1,124 @@
+//! The answer ledger: what every answer rested on, kept beside it for as long as it is kept.
+//!
+//! The text of evidence is kept by itself, so that it goes with its document and what remains tells that something was there.
+
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Workspace, id, json, to_json};
+use crate::error::{Error, Result};
+
+/// What an answer rested on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rested {
+    /// The generation of the knowledge that was asked.
+    pub generation: u64,
+    pub provider: String,
+    pub model: String,
+    /// The question as it was understood, tools, parameters, what the model was told, tokens, times.
+    pub record: Map<String, Value>,
+    /// The passages that it was made from, numbered from 1.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A passage that an answer was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    pub number: usize,
+    pub document_id: Uuid,
+    pub chunk_id: Uuid,
+    pub text: String,
+    /// Title, source, place, score and rank in each leg.
+    pub hit: Map<String, Value>,
+}
+
+/// The key of a record under which stands what the model was told and said until it answered.
+pub const PROMPT: &str = "prompt";
+
+/// Stores what the answer `message` rested on.
+pub(super) fn put(db: &Connection, message: Uuid, rested: &Rested) -> Result<()> {
+    let record = to_json(&rested.record)?;
+    db.execute(
+        "INSERT INTO answers (message, generation, provider, model, record) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (message.to_string(), rested.generation, &rested.provider, &rested.model, record),
+    )?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO answer_evidence (message, number, document, chunk, text, hit) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for one in &rested.evidence {
+        let ids = (one.document_id.to_string(), one.chunk_id.to_string());
+        insert.execute((message.to_string(), one.number, ids.0, ids.1, &one.text, to_json(&one.hit)?))?;
+    }
+    Ok(())
+}
+
+/// Forgets what answers knew of a deleted document: its passages, and what a model said on the way that may repeat them.
+/// Gives the answers.
+pub(super) fn forget(db: &Connection, document: Uuid) -> Result<Vec<Uuid>> {
+    let document = document.to_string();
+    let mut of_it = db.prepare_cached("SELECT DISTINCT message FROM answer_evidence WHERE document = ?1")?;
+    let messages: Vec<Uuid> =
+        of_it.query_map([&document], |row| id(row, "message"))?.collect::<rusqlite::Result<_>>()?;
+    for message in &messages {
+        let message = message.to_string();
+        let mut find = db.prepare_cached("SELECT record FROM answers WHERE message = ?1")?;
+        let mut record: Map<String, Value> = find.query_row([&message], |row| json(row, "record"))?;
+        if let Some(Value::Array(prompt)) = record.get_mut(PROMPT) {
+            prompt.iter_mut().filter(|said| said["role"] == "assistant" || said["role"] == "tool").for_each(silence);
+        }
+        db.prepare_cached("UPDATE answers SET record = ?2 WHERE message = ?1")?
+            .execute((&message, to_json(&record)?))?;
+    }
+    db.prepare_cached("DELETE FROM answer_evidence WHERE document = ?1")?.execute([&document])?;
+    Ok(messages)
+}
+
+/// Takes the words out of something that was said, but not the places of passages.
+fn silence(said: &mut Value) {
+    if let Some(parts) = said["parts"].as_array_mut() {
+        parts
+            .iter_mut()
+            .filter(|part| part["text"].is_string())
+            .for_each(|part| part["text"] = super::sessions::FORGOTTEN.into());
+    }
+    if let Some(calls) = said["calls"].as_array_mut() {
+        calls.iter_mut().for_each(|call| call["arguments"] = "{}".into());
+    }
+}
+
+impl Workspace {
+    /// What an answer rested on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for what is no answer of this workspace, or one from before there was a ledger.
+    pub fn rested(&self, message: Uuid) -> Result<Rested> {
+        let message = message.to_string();
+        self.read(|db| {
+            let mut find =
+                db.prepare_cached("SELECT generation, provider, model, record FROM answers WHERE message = ?1")?;
+            let found = find.query_row([&message], |row| {
+                Ok(Rested {
+                    generation: row.get(0)?,
+                    provider: row.get(1)?,
+                    model: row.get(2)?,
+                    record: json(row, "record")?,
+                    evidence: Vec::new(),
+                })
+            });
+            let mut rested = found.optional()?.ok_or(Error::NotFound("answer"))?;
+            let mut evidence = db.prepare_cached("SELECT * FROM answer_evidence WHERE message = ?1 ORDER BY number")?;
+            let rows = evidence.query_map([&message], |row| {
+                Ok(Evidence {
+                    number: row.get("number")?,
+                    document_id: id(row, "document")?,
+                    chunk_id: id(row, "chunk")?,
+                    text: row.get("text")?,
+                    hit: json(row, "hit")?,
+                })
+            })?;
+            rested.evidence = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(rested)
+        })
+    }
+}
