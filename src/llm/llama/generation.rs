@@ -46,7 +46,7 @@ impl<'m> Conversation<'m> {
         let mut choice = Choice::new(&self.loaded.model, grammar.as_deref(), request.temperature)?;
         let prompt = self.tokens_of(job)?;
         self.read(&prompt, job, ending)?;
-        let may_call = !request.tools.is_empty() && request.shape.is_none();
+        let may_call = !request.tools.is_empty() && request.shape.is_none() && !request.must_answer;
         let mut answer = Answer::new(may_call, self.loaded.template.stop());
         let vocabulary = self.loaded.model.vocab();
         let (mut said, mut bytes, mut told) = (0_u32, Vec::new(), 0);

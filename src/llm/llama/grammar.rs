@@ -1,7 +1,7 @@
 //! The form that an answer must have, as a grammar that llama.cpp holds a model to while it speaks.
 //!
 //! With a shape: JSON of its schema, and no tools. With tools: one call, `{"tool": NAME, "arguments": {…}}` with arguments of the
-//! tool's schema, or any text that does not begin with `{`. Else: anything.
+//! tool's schema, or any text that does not begin with `{`, and only that where the model must answer. Else: anything.
 
 use llama_cpp_2::json_schema_to_grammar;
 use serde_json::json;
@@ -12,10 +12,9 @@ use crate::llm::speech::Failure;
 /// The rule that an answer begins with.
 pub(super) const ROOT: &str = "root";
 /// How a call or a text becomes an answer: white space before it does no harm, and some models begin with it.
-const CALL_OR_TEXT: &str = r#"
-root ::= [ \n]{0,2} ( call | text )?
-text ::= [^ \n\t\r{] [^\x00]*
-"#;
+const CALL_OR_TEXT: &str = "root ::= [ \\n]{0,2} ( call | text )?\n";
+const TEXT_ALONE: &str = "root ::= [ \\n]{0,2} text?\n";
+const TEXT: &str = "text ::= [^ \\n\\t\\r{] [^\\x00]*\n";
 
 /// The grammar of the answers to this request, in GBNF; `None` where they are free.
 pub(super) fn grammar(request: &Request) -> Result<Option<String>, Failure> {
@@ -25,6 +24,9 @@ pub(super) fn grammar(request: &Request) -> Result<Option<String>, Failure> {
     if request.tools.is_empty() {
         return Ok(None);
     }
+    if request.must_answer {
+        return Ok(Some([TEXT_ALONE, TEXT].concat()));
+    }
     // Written as text, as the order of the properties is that of the words that the model is to say: the tool first.
     let calls: Vec<String> = request.tools.iter().map(call).collect();
     let grammar = of_schema(&format!(r#"{{"anyOf": [{}]}}"#, calls.join(", ")))?;
@@ -33,7 +35,7 @@ pub(super) fn grammar(request: &Request) -> Result<Option<String>, Failure> {
         None => format!("{line}\n"),
     };
     let rules: String = grammar.lines().map(as_call).collect();
-    Ok(Some(rules + CALL_OR_TEXT))
+    Ok(Some([&rules, CALL_OR_TEXT, TEXT].concat()))
 }
 
 /// The schema of a call of this tool.
