@@ -80,7 +80,7 @@ def tensors(tokens, chance, calls, endless):
     yield ones("output_norm.weight")
     output = matrix("output.weight", WIDTH, size, 0.3)
     if calls:
-        output[2][row("{")] = embeddings[2][row("<0x0A>")]
+        output[2][row("{")] = [3 * number for number in embeddings[2][row("<0x0A>")]]
     if endless:
         output[2][::WIDTH] = [-100.0 if token in ENDS else 0.0 for token, _ in tokens]
     yield output

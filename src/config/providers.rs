@@ -69,6 +69,9 @@ const ANTHROPIC: &str = "https://api.anthropic.com/v1";
 /// Fewer tokens hold no question with an answer.
 const LEAST_CONTEXT: u32 = 256;
 
+/// As many as llama.cpp has room for.
+const MOST_THREADS: u16 = 512;
+
 fn timeout_seconds() -> u64 {
     120
 }
@@ -157,6 +160,9 @@ impl Provider {
         }
         if self.context_tokens.is_some_and(|tokens| tokens < LEAST_CONTEXT) {
             return Err(Error::invalid(field("context_tokens"), format!("must be at least {LEAST_CONTEXT}")));
+        }
+        if self.threads.is_some_and(|threads| threads > MOST_THREADS) {
+            return Err(Error::invalid(field("threads"), format!("must be at most {MOST_THREADS}")));
         }
         Ok(())
     }
@@ -252,6 +258,7 @@ mod tests {
             ("models = [\"../small.gguf\"]", "models"),
             ("models = [\"small\"]", "models"),
             ("context_tokens = 1", "context_tokens"),
+            ("threads = 513", "threads"),
         ] {
             let error = load(&format!("{inside}{text}\n")).unwrap_err().to_string();
             assert!(error.contains(&format!("providers.local.{field}")), "{text}: {error}");

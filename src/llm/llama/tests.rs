@@ -298,7 +298,11 @@ async fn a_call_has_the_arguments_that_its_tool_takes() {
         ];
         let request = Request { tools, temperature: Some(temperature), ..question("Find it", 1500) };
         let said = runtime.block_on(model.complete(&request)).unwrap();
-        assert_eq!(said.text, "", "a call is not told");
+        if said.end.calls.is_empty() {
+            assert!(!said.text.starts_with('{'), "a call is not told: {}", said.text);
+            return false;
+        }
+        assert_eq!(said.text, "");
         for call in &said.end.calls {
             assert_eq!(said.end.finish, Finish::ToolCalls);
             let schema = if call.name == "find" { &schema } else { &other };

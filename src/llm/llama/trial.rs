@@ -72,7 +72,7 @@ fn runs(program: &Path, path: &Path, wanted: impl Fn() -> bool) -> std::io::Resu
         if !wanted() {
             child.kill()?;
             child.wait()?;
-            // Who asked has gone; nothing is known of the file.
+            // Nothing is known of the file.
             return Err(std::io::ErrorKind::Interrupted.into());
         }
         std::thread::sleep(LOOK_EVERY);

@@ -89,8 +89,9 @@ impl Desk {
 
     /// Loads the model of a question and answers with it, until one comes that is for another model.
     fn with_model_of(&mut self, job: Job) -> Option<Job> {
-        let (ending, deadline, asking) = (self.ending.clone(), job.deadline, job.pieces.clone());
-        let wanted = move || !ending.load(Ordering::Relaxed) && !asking.is_closed() && Instant::now() < deadline;
+        // A load goes on for who asks next, however long the first one waits.
+        let ending = self.ending.clone();
+        let wanted = move || !ending.load(Ordering::Relaxed);
         let started = Instant::now();
         let file = self.directory.join(format!("{}{ENDING}", job.request.model));
         let loaded = self.trials.pass(&file, &wanted);
