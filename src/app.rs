@@ -62,7 +62,7 @@ pub struct App {
     pub facts: Arc<Facts>,
     /// The language models that the operator configured.
     pub providers: Arc<Providers>,
-    /// The sessions in which turns are under way.
+    /// The turns that are under way.
     pub turns: Arc<agent::Queue>,
     /// What asks one of them for more of them, where one is configured for that.
     pub proposals: Option<Arc<Proposals>>,
@@ -96,7 +96,8 @@ impl App {
                 "there are several rerankers and the setting `reranker` names none: searches cannot use one"
             );
         }
-        let tenancy = Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces)?);
+        let tenancy =
+            Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces, config.limits.session_days)?);
         if (1..24).contains(&config.admin_key.len()) {
             tracing::warn!("the configured admin key is short enough to be guessed; 24 random characters are not");
         }
@@ -137,7 +138,7 @@ impl App {
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped.clone())),
             facts: Arc::new(Facts::new(graph, proposals.clone(), stopped)),
             providers,
-            turns: Arc::default(),
+            turns: Arc::new(agent::Queue::new(config.limits.turns)),
             proposals,
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),
@@ -361,6 +362,19 @@ impl App {
             Err(error) => tracing::error!(workspace.id = %workspace, %error, "the workspace cannot be read"),
         }
         Ok(Some(started.elapsed()))
+    }
+
+    /// Removes the conversations that are not kept any more from the workspace after `last`. Which one that was; `None`
+    /// after the last.
+    pub fn expire_sessions(&self, last: Uuid) -> Result<Option<Uuid>> {
+        let Some((workspace, gone)) = self.tenancy.expire_next(last)? else { return Ok(None) };
+        match gone {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(workspace.id = %workspace, sessions, "conversations came to their end"),
+            // It may be frozen, full or damaged; the next round tries again.
+            Err(error) => tracing::warn!(workspace.id = %workspace, %error, "conversations stay beyond their time"),
+        }
+        Ok(Some(workspace))
     }
 
     /// Removes for good what was deleted long enough ago.

@@ -12,6 +12,7 @@ mod documents;
 mod error;
 mod evaluation_runs;
 mod evaluations;
+mod feedback;
 mod filter;
 mod graph;
 mod health;
@@ -27,9 +28,11 @@ mod page;
 mod problem;
 mod reindex;
 mod search;
+mod session_export;
 mod sessions;
 mod snapshots;
 mod stream;
+mod transcript;
 mod validate;
 mod workspaces;
 
@@ -119,9 +122,14 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/evaluations/{evaluation_id}/runs/{run_id}", get(evaluation_runs::show))
         .route("/workspaces/{workspace_id}/chat", post(chat::chat))
         .route("/workspaces/{workspace_id}/sessions", get(sessions::list))
-        .route("/workspaces/{workspace_id}/sessions/{session_id}", get(sessions::show).delete(sessions::delete))
+        .route(
+            "/workspaces/{workspace_id}/sessions/{session_id}",
+            get(sessions::show).patch(sessions::update).delete(sessions::delete),
+        )
         .route("/workspaces/{workspace_id}/sessions/{session_id}/messages", get(sessions::messages))
-        .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(sessions::feedback))
+        .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(feedback::judge))
+        .route("/workspaces/{workspace_id}/feedback", get(feedback::list))
+        .route("/workspaces/{workspace_id}/feedback/questions", get(feedback::questions))
         .route("/workspaces/{workspace_id}/messages/{message_id}/trace", get(ledger::trace))
         .route("/workspaces/{workspace_id}/messages/{message_id}/replay", post(ledger::replay))
 }
@@ -130,6 +138,7 @@ fn resources() -> Router<Arc<App>> {
 fn whole_workspaces() -> Router<Arc<App>> {
     Router::new()
         .route("/workspaces/{workspace_id}/graph/export", get(graph::export))
+        .route("/workspaces/{workspace_id}/sessions/{session_id}/export", get(session_export::export))
         .route("/workspaces/{workspace_id}/snapshot", post(snapshots::snapshot))
         .route("/workspaces/{workspace_id}/copy", post(snapshots::copy))
         .route("/workspaces/{workspace_id}/check", post(maintenance::check))

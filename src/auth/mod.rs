@@ -218,7 +218,7 @@ impl Auth {
     /// [`Error::NotFound`] for those who could.
     pub fn enter(&self, principal: &Principal, permission: Permission, workspace: Uuid) -> Result<Access> {
         let record = self.admit(principal, permission, workspace)?;
-        let workspace = self.tenancy.open_workspace(workspace)?;
+        let workspace = self.tenancy.open_workspace(&record)?;
         Ok(Access { principal: principal.clone(), record, workspace })
     }
 
@@ -233,8 +233,7 @@ impl Auth {
 
     /// The workspace of a job that was accepted before: who filed it was authorized then.
     pub fn resume(&self, workspace: Uuid) -> Result<Arc<Workspace>> {
-        self.tenancy.workspace(workspace)?;
-        self.tenancy.open_workspace(workspace)
+        self.tenancy.open_workspace(&self.tenancy.workspace(workspace)?)
     }
 
     /// A new key and the row that stands for it; the key itself is in no row.

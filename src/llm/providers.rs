@@ -1,8 +1,8 @@
 //! The providers that the operator configured, by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::anthropic::Anthropic;
@@ -24,6 +24,8 @@ pub struct Provider {
     /// How long it may be silent once it has begun to answer.
     pub silence: Duration,
     prices: BTreeMap<String, Price>,
+    /// Models that were found to take no tools.
+    toolless: Mutex<BTreeSet<String>>,
 }
 
 /// All providers, by their names.
@@ -50,7 +52,18 @@ impl Provider {
             _ => config.models.clone(),
         };
         let silence = Duration::from_secs(config.silence_seconds);
-        Ok(Provider { model, models, silence, prices: config.prices.clone() })
+        let prices = config.prices.clone();
+        Ok(Provider { model, models, silence, prices, toolless: Mutex::default() })
+    }
+
+    /// Whether this model has not been found to take no tools.
+    pub fn takes_tools(&self, model: &str) -> bool {
+        !self.toolless.lock().unwrap_or_else(PoisonError::into_inner).contains(model)
+    }
+
+    /// Remembers that this model takes no tools.
+    pub fn note_toolless(&self, model: &str) {
+        self.toolless.lock().unwrap_or_else(PoisonError::into_inner).insert(model.to_owned());
     }
 
     /// What these tokens of `model` cost, in the currency of the configuration; `None` where it gives no price.

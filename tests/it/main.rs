@@ -31,6 +31,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod feedback;
 mod folders;
 mod formats;
 mod graph;
@@ -56,5 +57,6 @@ mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
+mod sessions;
 mod wire;
 mod workspaces;
