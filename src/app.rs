@@ -11,7 +11,7 @@ use crate::agent;
 use crate::auth::{self, Auth};
 use crate::cache::Cache;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, ProviderKind};
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
@@ -125,7 +125,7 @@ impl App {
             !reaches
         });
         let (stopping, stopped) = watch::channel(false);
-        let providers = Arc::new(Providers::new(&config.providers)?);
+        let providers = Arc::new(Providers::new(&config.providers, &config.models)?);
         let proposals =
             reader(&config, &providers).map(|reader| Arc::new(Proposals::new(reader, graph, stopped.clone())));
         let app = App {
@@ -283,7 +283,12 @@ impl App {
         let graph = &self.config.graph;
         if let (Some(proposals), Some(provider)) = (&self.proposals, self.config.providers.get(&graph.provider)) {
             let (model, place) = (&graph.model, provider.base_url());
-            tracing::info!(model, place, "a language model reads facts: what documents say is sent there");
+            match provider.kind {
+                ProviderKind::Llama => tracing::info!(model, "a language model in this process reads facts"),
+                ProviderKind::OpenAi | ProviderKind::Anthropic => {
+                    tracing::info!(model, place, "a language model reads facts: what documents say is sent there");
+                }
+            }
             proposals.start(open);
         }
         match self.tenancy.unfinished() {

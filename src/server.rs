@@ -29,7 +29,9 @@ const EXPIRE_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// [`Error::Validation`] for a filter that cannot be understood.
 pub fn init_logging(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
+    // llama.cpp tells how a model is built in a hundred lines; who wants them asks for them.
+    let filter = format!("llama-cpp-2=warn,{}", log.filter);
+    let filter = EnvFilter::try_new(filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_target(false).with_ansi(colours);

@@ -62,6 +62,8 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("ignore", &["cli"]),
     ("notify", &["cli"]),
     ("reqwest", &["cli", "llm"]),
+    ("llama_cpp_2", &["llm"]),
+    ("minijinja", &["llm"]),
     ("zip", &["extract", "sandbox"]),
     ("tar", &["sandbox", "workspace"]),
     ("landlock", &["sandbox"]),

@@ -41,6 +41,8 @@ mod hits;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
+#[cfg(feature = "llama")]
+mod llama;
 #[cfg(target_os = "linux")]
 mod machine;
 mod model_facts;
