@@ -176,7 +176,7 @@ fn taken_in(told: Told, answer: &mut Answer, fence: &Fence) -> (String, Vec<Part
 pub(super) fn found(outcome: Outcome, evidence: &mut Evidence, fence: &Fence) -> Vec<Part> {
     let Outcome { mut hits, facts, text, .. } = outcome;
     let wanted = hits.len();
-    hits.truncate(MOST_EVIDENCE.saturating_sub(evidence.len()));
+    hits.truncate(MOST_EVIDENCE.saturating_sub(evidence.hits().len()));
     let left_out = wanted - hits.len();
     let numbers = evidence.add(hits);
     let mut notes = text;

@@ -9,10 +9,12 @@ mod client;
 mod doctor;
 mod document;
 mod eval;
+mod feedback;
 mod graph;
 mod ingest;
 mod mcp;
 mod multipart;
+mod output;
 mod place;
 mod questions;
 mod quickstart;
@@ -20,6 +22,7 @@ mod read;
 mod resource;
 mod search;
 mod serve;
+mod session;
 mod workspace;
 
 use std::fmt;
@@ -108,6 +111,12 @@ enum Verb {
     Eval(eval::Eval),
     /// Talk to an agent
     Chat(chat::Chat),
+    /// Conversations of a workspace
+    #[command(subcommand)]
+    Session(session::Session),
+    /// What readers judged, and the questions for `eval` that come of it
+    #[command(subcommand)]
+    Feedback(feedback::Feedback),
     /// Speak the Model Context Protocol on standard input and output
     Mcp(mcp::Mcp),
     /// Organizations
@@ -243,6 +252,8 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Graph(verb) => graph::run(&options, verb).await,
             Verb::Eval(verb) => eval::run(&options, verb).await,
             Verb::Chat(verb) => chat::run(&options, verb).await,
+            Verb::Session(verb) => session::run(&options, verb).await,
+            Verb::Feedback(verb) => feedback::run(&options, verb).await,
             Verb::Mcp(verb) => mcp::run(&options, verb).await,
             Verb::Org(verb) => verb.run(&options).await,
             Verb::Workspace(verb) => verb.run(&options).await,

@@ -68,12 +68,16 @@ pub struct Limits {
     pub trash_days: u32,
     /// Days within which every workspace is read through and what rotted is found; 0 is never.
     pub check_days: u32,
+    /// Days that a conversation is kept after it last went on; 0 is for ever. A workspace may say fewer.
+    pub session_days: u32,
     /// Documents in one ingestion job.
     pub job_documents: usize,
     /// Requests under way at once; beyond them 503.
     pub requests: usize,
     /// Seconds that a request may take, streams aside.
     pub request_seconds: u64,
+    /// Turns of chats under way at once, streams included; beyond them 503.
+    pub turns: usize,
     /// Seconds that a turn of a chat may take, whatever tools and agents it asks.
     pub turn_seconds: u64,
     /// Seconds that open requests have to end after a signal to stop.
@@ -176,9 +180,11 @@ impl Default for Limits {
             import_bytes: 256 << 30,
             trash_days: 30,
             check_days: 7,
+            session_days: 0,
             job_documents: 100_000,
             requests: 1024,
             request_seconds: 300,
+            turns: 256,
             turn_seconds: 240,
             drain_seconds: 20,
         }
@@ -263,6 +269,7 @@ impl Config {
     fn check(&self) -> Result<()> {
         let positive = [
             ("limits.requests", self.limits.requests),
+            ("limits.turns", self.limits.turns),
             ("ingest.workers", self.ingest.workers),
             ("limits.turn_seconds", usize::try_from(self.limits.turn_seconds).unwrap_or(usize::MAX)),
             ("ingest.reader_seconds", usize::try_from(self.ingest.reader_seconds).unwrap_or(usize::MAX)),

@@ -393,6 +393,12 @@ async fn a_page_of_another_server_may_not_speak() {
         send(&tenant.client, &tenant.path("/mcp"), &[("origin", origin)], &list).await.problem(403, "forbidden");
     }
     send(&tenant.client, "/mcp", &[("origin", &server.url)], &list).await.is(200);
+    let page = "https://pages.example";
+    let made = json!({"name": "For a page", "scopes": ["search"], "allowed_origins": [page]});
+    let made = tenant.admin.post(&tenant.path("/api-keys"), &made).await.is(201).json();
+    let client = tenant.admin.with_token(made["key"].as_str().unwrap());
+    send(&client, "/mcp", &[("origin", page)], &list).await.is(200);
+    send(&client, "/mcp", &[("origin", "https://pages.example.evil.example")], &list).await.problem(403, "forbidden");
     let rebound = [("origin", "http://evil.example"), ("host", "evil.example")];
     send(&tenant.client.anonymous(), "/mcp", &rebound, &list).await.problem(401, "unauthorized");
 }

@@ -36,6 +36,8 @@ pub enum Deed {
     Garbage,
     /// A status, and the seconds after which to try again.
     Fail(u16, Option<u32>),
+    /// Does not take this parameter.
+    Refuse(&'static str),
 }
 
 pub fn say(text: impl Into<String>) -> Deed {
@@ -163,6 +165,12 @@ async fn answer(State(model): State<Model>, uri: Uri, headers: HeaderMap, body: 
                 response = response.header("retry-after", seconds);
             }
             return response.body(Body::from(told.to_string())).unwrap();
+        }
+        Deed::Refuse(parameter) => {
+            presence.0 = None;
+            let told =
+                json!({"error": {"message": "unsupported", "type": "invalid_request_error", "param": parameter}});
+            return Response::builder().status(400).body(Body::from(told.to_string())).unwrap();
         }
         Deed::Hang => std::future::pending().await,
         deed => deed,

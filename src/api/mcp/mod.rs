@@ -54,7 +54,7 @@ async fn answer(app: Arc<App>, access: Access, request: Request) -> Answer<Respo
         return Err(Error::UnsupportedMediaType("the body must be application/json".into()).into());
     }
     let (parts, body) = request.into_parts();
-    origin::check(&parts)?;
+    origin::check(&parts, &access.principal)?;
     let limit = app.config.limits.json_bytes;
     let bytes = body::read(body, limit).await?;
     let message: Value = match serde_json::from_slice(&bytes) {
