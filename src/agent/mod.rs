@@ -24,6 +24,7 @@ mod turn;
 pub use answering::{Desk, FALLBACK};
 pub use citations::Citation;
 pub use event::{Event, Listener, ToolUse, Usage};
+pub use gate::markers;
 pub use queue::Queue;
 pub use replay::{Gone, Moved, Replayed, Seen, replay};
 pub use tools::{ASK_AGENT, Outcome, TOOLS, Tools, check_tools, described};

@@ -43,6 +43,8 @@ mod machine;
 mod model_facts;
 mod models;
 mod nearest;
+mod openai;
+mod openai_clients;
 mod operations;
 mod organizations;
 #[cfg(target_os = "linux")]
