@@ -42,7 +42,9 @@ many = client.embeddings.create(
     model="text-embedding-3-small", input=["Who services the centrifuge?", "Where do visitors park?"], encoding_format="float"
 )
 assert one.model == many.model == "all-MiniLM-L6-v2" and len(many.data) == 2
-assert one.data[0].embedding == many.data[0].embedding and len(one.data[0].embedding) == 384
+assert len(one.data[0].embedding) == 384
+# Where nobody asks otherwise the package takes the numbers' bytes.
+assert all(abs(a - b) < 1e-6 for a, b in zip(one.data[0].embedding, many.data[0].embedding, strict=True))
 assert one.usage.prompt_tokens > 0
 
 

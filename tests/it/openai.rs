@@ -78,13 +78,90 @@ async fn the_shapes_are_openais() {
     let server = Server::shared();
     let tenant = with_handbook(&server).await;
     let models = tenant.client.get("/v1/models").await.is(200).json();
-    assert_json_snapshot!(models, {".data[].created" => "[seconds]", ".data[].owned_by" => "[slug]"}, @"");
+    assert_json_snapshot!(models, {".data[].created" => "[seconds]", ".data[].owned_by" => "[slug]"}, @r#"
+    {
+      "data": [
+        {
+          "created": "[seconds]",
+          "id": "first",
+          "object": "model",
+          "owned_by": "[slug]"
+        }
+      ],
+      "object": "list"
+    }
+    "#);
     assert_eq!(tenant.client.get("/v1/models/first").await.is(200).json(), models["data"][0]);
     let completion = complete(&tenant, &asking(&[user(QUESTION)])).await;
     assert_json_snapshot!(redacted(&completion), {
         ".created" => "[seconds]",
         ".choices[].message.annotations[].url_citation.url" => "[url]",
-    }, @"");
+    }, @r#"
+    {
+      "choices": [
+        {
+          "finish_reason": "stop",
+          "index": 0,
+          "logprobs": null,
+          "message": {
+            "annotations": [
+              {
+                "type": "url_citation",
+                "url_citation": {
+                  "end_index": 145,
+                  "start_index": 142,
+                  "title": "laboratory.md, line 5",
+                  "url": "[url]"
+                }
+              }
+            ],
+            "content": "The centrifuge is serviced by Helena Brandt from Kranich Instruments. The service of the centrifuge takes three hours and is due every March. [1]",
+            "refusal": null,
+            "role": "assistant"
+          }
+        }
+      ],
+      "citations": [
+        {
+          "chunk_id": "[id]",
+          "document_id": "[id]",
+          "end": 170,
+          "file": "[path]",
+          "heading_path": [
+            "Laboratory",
+            "Centrifuge"
+          ],
+          "label": "laboratory.md, line 5",
+          "location": {
+            "label": "line 5",
+            "line": 5
+          },
+          "marker": 1,
+          "quote": "The centrifuge is serviced by Helena Brandt from Kranich Instruments. The service of the centrifuge takes three hours and is due every March.",
+          "score": "[0..=1]",
+          "source": "laboratory.md",
+          "start": 29,
+          "title": "Laboratory"
+        }
+      ],
+      "created": "[seconds]",
+      "id": "[id]",
+      "metadata": {
+        "grounded": true,
+        "message_id": "[id]",
+        "session_id": "[id]",
+        "unsupported": []
+      },
+      "model": "first",
+      "object": "chat.completion",
+      "system_fingerprint": "carrel-0.1.0",
+      "usage": {
+        "completion_tokens": "[tokens]",
+        "prompt_tokens": "[tokens]",
+        "total_tokens": "[tokens]"
+      }
+    }
+    "#);
     let message = completion["metadata"]["message_id"].as_str().unwrap();
     assert_eq!(completion["id"], format!("chatcmpl-{message}"));
     let created = completion["created"].as_i64().unwrap();
@@ -101,14 +178,139 @@ async fn the_shapes_are_openais() {
         "[].created" => "[seconds]",
         "[].choices[].delta.annotations[].url_citation.url" => "[url]",
         "[].citations" => "[citations]",
-    }, @"");
+    }, @r#"
+    [
+      {
+        "choices": [
+          {
+            "delta": {
+              "content": "",
+              "role": "assistant"
+            },
+            "finish_reason": null,
+            "index": 0,
+            "logprobs": null
+          }
+        ],
+        "created": "[seconds]",
+        "id": "[id]",
+        "model": "first",
+        "object": "chat.completion.chunk",
+        "system_fingerprint": "carrel-0.1.0",
+        "usage": null
+      },
+      {
+        "choices": [
+          {
+            "delta": {
+              "content": "The centrifuge is serviced by Helena Brandt from Kranich Instruments. The service of the centrifuge takes three hours and is due every March. [1]"
+            },
+            "finish_reason": null,
+            "index": 0,
+            "logprobs": null
+          }
+        ],
+        "created": "[seconds]",
+        "id": "[id]",
+        "model": "first",
+        "object": "chat.completion.chunk",
+        "system_fingerprint": "carrel-0.1.0",
+        "usage": null
+      },
+      {
+        "choices": [
+          {
+            "delta": {
+              "annotations": [
+                {
+                  "type": "url_citation",
+                  "url_citation": {
+                    "end_index": 145,
+                    "start_index": 142,
+                    "title": "laboratory.md, line 5",
+                    "url": "[url]"
+                  }
+                }
+              ]
+            },
+            "finish_reason": null,
+            "index": 0,
+            "logprobs": null
+          }
+        ],
+        "citations": "[citations]",
+        "created": "[seconds]",
+        "id": "[id]",
+        "metadata": {
+          "grounded": true,
+          "message_id": "[id]",
+          "session_id": "[id]",
+          "unsupported": []
+        },
+        "model": "first",
+        "object": "chat.completion.chunk",
+        "system_fingerprint": "carrel-0.1.0",
+        "usage": null
+      },
+      {
+        "choices": [
+          {
+            "delta": {},
+            "finish_reason": "stop",
+            "index": 0,
+            "logprobs": null
+          }
+        ],
+        "created": "[seconds]",
+        "id": "[id]",
+        "model": "first",
+        "object": "chat.completion.chunk",
+        "system_fingerprint": "carrel-0.1.0",
+        "usage": null
+      },
+      {
+        "choices": [],
+        "created": "[seconds]",
+        "id": "[id]",
+        "model": "first",
+        "object": "chat.completion.chunk",
+        "system_fingerprint": "carrel-0.1.0",
+        "usage": {
+          "completion_tokens": "[tokens]",
+          "prompt_tokens": "[tokens]",
+          "total_tokens": "[tokens]"
+        }
+      }
+    ]
+    "#);
 
     let body = json!({"model": "all-MiniLM-L6-v2", "input": ["one", "two"]});
     let embeddings = tenant.client.post("/v1/embeddings", &body).await.is(200).json();
     assert_json_snapshot!(embeddings, {".data[].embedding" => insta::dynamic_redaction(|value, _| {
         assert_eq!(value.as_slice().map(<[_]>::len), Some(384));
         "[numbers]"
-    })}, @"");
+    })}, @r#"
+    {
+      "data": [
+        {
+          "embedding": "[numbers]",
+          "index": 0,
+          "object": "embedding"
+        },
+        {
+          "embedding": "[numbers]",
+          "index": 1,
+          "object": "embedding"
+        }
+      ],
+      "model": "all-MiniLM-L6-v2",
+      "object": "list",
+      "usage": {
+        "prompt_tokens": 2,
+        "total_tokens": 2
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -572,6 +774,7 @@ async fn a_reader_that_goes_away_ends_the_turn() {
     body["stream"] = json!(true);
     let mut events = tenant.client.stream("POST", COMPLETIONS, Some(&body)).await;
     assert_eq!(events.next().await.unwrap()["choices"][0]["delta"]["role"], "assistant");
+    while events.next().await.unwrap()["choices"][0]["delta"]["content"] == "" {}
     drop(events);
     tokio::time::timeout(PATIENCE, model.left.notified()).await.expect("the model is left, too");
     assert_eq!(tenant.client.pages(&tenant.path("/sessions")).await, Vec::<Value>::new());
