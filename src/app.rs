@@ -62,7 +62,7 @@ pub struct App {
     pub facts: Arc<Facts>,
     /// The language models that the operator configured.
     pub providers: Arc<Providers>,
-    /// The sessions in which turns are under way.
+    /// The turns that are under way.
     pub turns: Arc<agent::Queue>,
     /// What asks one of them for more of them, where one is configured for that.
     pub proposals: Option<Arc<Proposals>>,
@@ -137,7 +137,7 @@ impl App {
             jobs: Arc::new(Jobs::new(directory.clone(), bounds, stopped.clone())),
             facts: Arc::new(Facts::new(graph, proposals.clone(), stopped)),
             providers,
-            turns: Arc::default(),
+            turns: Arc::new(agent::Queue::new(config.limits.turns)),
             proposals,
             stopping,
             taking_in: Arc::new(Semaphore::new(TAKEN_IN_AT_ONCE)),

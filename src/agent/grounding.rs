@@ -1,8 +1,9 @@
 //! Does the evidence bear an answer out? Each sentence against the passages that it cites.
 //!
-//! A sentence is borne out where its passages hold its numbers and most of its telling words, weighed by how rare they are
-//! in the workspace, or mean the same (cosine similarity of its vector to that of a sentence there). It is a check against
-//! invention, not a proof: a sentence that turns its passage into its contrary by one small word is not found out.
+//! A sentence is borne out where its passages hold its numbers, its names and most of its telling words, weighed by how rare
+//! they are in the workspace, or mean the same (cosine similarity of its vector to that of a sentence there). It is a check
+//! against invention, not a proof: a sentence that turns its passage into its contrary by one small word is not found out.
+//! `benches/README.md` has the measurement behind the numbers.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,12 +16,14 @@ use crate::error::Result;
 use crate::text::{self, Analyzer};
 
 /// The part of a sentence's words that its passages hold at least, without regard to its meaning.
-const WORDS: f32 = 0.6;
+const WORDS: f32 = 0.7;
 /// The same where its meaning is near, and how near that is.
-const WORDS_OF_NEAR: f32 = 0.35;
-const NEAR: f32 = 0.55;
+const WORDS_OF_NEAR: f32 = 0.5;
+const NEAR: f32 = 0.6;
 /// The similarity that is enough without any word.
-const SAME: f32 = 0.78;
+const SAME: f32 = 0.85;
+/// The part of capitalised words beyond which they are no names.
+const NOUNS: f32 = 0.28;
 /// Sentences of passages that are compared by their meaning at most.
 const COMPARED: usize = 96;
 /// Telling words from which on a sentence claims something.
@@ -76,7 +79,8 @@ pub fn judge(
     for claim in &claims {
         let text = message.get(claim.range.clone()).unwrap_or_default();
         let bare = without_markers(text);
-        let own: Vec<String> = terms(&bare, analyzer).into_iter().filter(|term| !analyzer.is_stopword(term)).collect();
+        let own: HashSet<String> = analyzer.content_words(&bare).into_iter().map(|word| word.term).collect();
+        let own: Vec<String> = own.into_iter().collect();
         let weights = rarity(&own)?;
         let weights: HashMap<&str, f32> = own.iter().map(String::as_str).zip(weights).collect();
         let numbers: Vec<usize> =
@@ -89,9 +93,12 @@ pub fn judge(
         }
         let is_cited = |sentence: &Sentence| numbers.contains(&sentence.number);
         let nearest = sentences.iter().filter(|s| is_cited(s)).map(|s| s.similarity).fold(0.0, f32::max);
-        let held = held(&weights, &numbers, evidence, analyzer);
-        let known =
-            numbers_of(&bare).iter().all(|number| numbers.iter().any(|passage| holds(evidence, *passage, number)));
+        let there = there(&numbers, evidence, analyzer);
+        let held = shared(&weights, &there);
+        let knows = |number: &String| numbers.iter().any(|passage| holds(evidence, *passage, number));
+        let names_all =
+            names_nouns(&numbers, evidence) || names(&bare, analyzer).iter().all(|name| there.contains(name));
+        let known = numbers_of(&bare).iter().all(knows) && names_all;
         let is_near = held >= WORDS_OF_NEAR && nearest >= NEAR;
         match !numbers.is_empty() && known && (held >= WORDS || is_near || nearest >= SAME) {
             true => verdict.supported += 1,
@@ -133,15 +140,36 @@ fn sentences(cited: &[usize], evidence: &Evidence) -> Vec<Sentence> {
     found
 }
 
-/// The part of the weighed words that the passages hold, their titles and headings included.
-fn held(weights: &HashMap<&str, f32>, numbers: &[usize], evidence: &Evidence, analyzer: &Analyzer) -> f32 {
+/// The terms of the passages, their titles and headings included.
+fn there(numbers: &[usize], evidence: &Evidence, analyzer: &Analyzer) -> HashSet<String> {
     let mut there: HashSet<String> = HashSet::new();
     for hit in numbers.iter().filter_map(|number| evidence.get(*number)) {
         there.extend(terms(&hit.located.chunk.content, analyzer));
         there.extend(terms(&hit.located.title, analyzer));
         hit.located.chunk.heading_path.iter().for_each(|heading| there.extend(terms(heading, analyzer)));
     }
-    shared(weights, &there)
+    there
+}
+
+/// The terms of what a sentence names: its capitalised words but for the first.
+fn names(text: &str, analyzer: &Analyzer) -> Vec<String> {
+    let words = analyzer.content_words(text).into_iter();
+    let is_name =
+        |start: usize| start > 0 && text.get(start..).is_some_and(|rest| rest.starts_with(char::is_uppercase));
+    words.filter(|word| is_name(word.start)).map(|word| word.term).collect()
+}
+
+/// Whether so many words of the passages are capitalised that it says nothing of names, as in German.
+fn names_nouns(numbers: &[usize], evidence: &Evidence) -> bool {
+    let contents = numbers.iter().filter_map(|number| evidence.get(*number)).map(|hit| &hit.located.chunk.content);
+    let words =
+        contents.flat_map(|content| content.split_whitespace()).filter(|word| word.starts_with(char::is_alphabetic));
+    let (mut all, mut capitalised) = (0, 0);
+    for word in words {
+        all += 1;
+        capitalised += usize::from(word.starts_with(char::is_uppercase));
+    }
+    capitalised as f32 > all as f32 * NOUNS
 }
 
 fn shared(weights: &HashMap<&str, f32>, there: &HashSet<String>) -> f32 {

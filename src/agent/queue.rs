@@ -1,4 +1,5 @@
-//! One turn at a time in each session: whoever comes second waits, and then knows what was said before.
+//! One turn at a time in each session: whoever comes second waits, and then knows what was said before. And no more turns at
+//! once than the instance can bear.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 type Session = (Uuid, Uuid);
 
-/// The sessions in which turns are under way.
-#[derive(Default)]
+/// The turns that are under way.
 pub struct Queue {
     sessions: Mutex<HashMap<Session, Arc<Semaphore>>>,
+    slots: Arc<Semaphore>,
 }
 
 /// Leave to take a turn in a session, for as long as it is held.
@@ -28,6 +29,20 @@ pub struct Turn {
 }
 
 impl Queue {
+    /// Lets in so many turns at once.
+    pub fn new(turns: usize) -> Self {
+        Queue { sessions: Mutex::default(), slots: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// A place for a turn, for as long as it is held.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is none left.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit> {
+        let full = |_| Error::Unavailable("too many answers are being given at once; try again shortly".into());
+        self.slots.clone().try_acquire_owned().map_err(full)
+    }
+
     /// Waits for the turn in `session` of `workspace`; first come, first served.
     ///
     /// # Errors
@@ -65,7 +80,11 @@ mod tests {
 
     #[tokio::test]
     async fn turns_of_a_session_wait_for_each_other_and_leave_nothing() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(1));
+        let place = queue.place().unwrap();
+        assert!(queue.place().is_err());
+        drop(place);
+        assert!(queue.place().is_ok());
         let (workspace, session) = (Uuid::now_v7(), Uuid::now_v7());
         let first = queue.enter(workspace, session).await.unwrap();
         let other = queue.enter(workspace, Uuid::now_v7()).await.unwrap();

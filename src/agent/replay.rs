@@ -90,6 +90,7 @@ struct Past {
 /// [`Error::NotFound`] for what is no answer of this workspace; else as a turn.
 pub async fn replay(desk: &Desk, message: Uuid) -> Result<Replayed> {
     let started = Instant::now();
+    let _place = desk.queue.place()?;
     let past = blocking({
         let workspace = desk.workspace.clone();
         move || past(&workspace, message)

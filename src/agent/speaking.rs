@@ -88,7 +88,9 @@ impl Speaking<'_> {
     /// Goes on until the model has answered.
     async fn steps(&mut self) -> Result<(), Silence> {
         self.begin();
-        let tools = tools::described(&self.ask.agent.enabled_tools);
+        let agent = &self.ask.agent;
+        let takes_tools = self.provider.takes_tools(&agent.model_name);
+        let tools = if takes_tools { tools::described(&agent.enabled_tools) } else { Vec::new() };
         let mut calls = Calls::default();
         for step in 0..=STEPS {
             let must_answer = step == STEPS;
@@ -156,7 +158,20 @@ impl Speaking<'_> {
             max_tokens: ask.max_tokens,
         };
         let failed = |failure: Failure, this: &Self| this.fell_silent(failure.to_string());
-        let speech = self.provider.model.stream(&request, self.provider.silence).await;
+        let (model, silence) = (&self.provider.model, self.provider.silence);
+        let speech = match model.stream(&request, silence).await {
+            // Many a small model takes no tools; without them it may well answer.
+            Err(Failure::Refused(why)) if !request.tools.is_empty() && !why.contains("context_length") => {
+                let bare = Request { tools: Vec::new(), ..request.clone() };
+                let speech = model.stream(&bare, silence).await;
+                if speech.is_ok() {
+                    tracing::info!(model = request.model, "a language model takes no tools");
+                    self.provider.note_toolless(&request.model);
+                }
+                speech
+            }
+            speech => speech,
+        };
         let mut speech = speech.map_err(|failure| failed(failure, self))?;
         self.gate.set_evidence(self.answer.evidence.len());
         let mut said = String::new();

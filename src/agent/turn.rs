@@ -103,6 +103,7 @@ struct Begun {
 /// [`Error::Conflict`] for an agent that is inactive; [`Error::Unavailable`] where its model gives no answer.
 pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<Reply> {
     let started = Instant::now();
+    let _place = desk.queue.place()?;
     let chat = Arc::new(chat);
     let id = match chat.thread {
         Thread::Session(id) | Thread::Named(id) => Some(id),

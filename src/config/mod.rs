@@ -74,6 +74,8 @@ pub struct Limits {
     pub requests: usize,
     /// Seconds that a request may take, streams aside.
     pub request_seconds: u64,
+    /// Turns of chats under way at once, streams included; beyond them 503.
+    pub turns: usize,
     /// Seconds that a turn of a chat may take, whatever tools and agents it asks.
     pub turn_seconds: u64,
     /// Seconds that open requests have to end after a signal to stop.
@@ -179,6 +181,7 @@ impl Default for Limits {
             job_documents: 100_000,
             requests: 1024,
             request_seconds: 300,
+            turns: 256,
             turn_seconds: 240,
             drain_seconds: 20,
         }
@@ -263,6 +266,7 @@ impl Config {
     fn check(&self) -> Result<()> {
         let positive = [
             ("limits.requests", self.limits.requests),
+            ("limits.turns", self.limits.turns),
             ("ingest.workers", self.ingest.workers),
             ("limits.turn_seconds", usize::try_from(self.limits.turn_seconds).unwrap_or(usize::MAX)),
             ("ingest.reader_seconds", usize::try_from(self.ingest.reader_seconds).unwrap_or(usize::MAX)),

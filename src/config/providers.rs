@@ -66,6 +66,21 @@ fn silence_seconds() -> u64 {
 }
 
 impl Provider {
+    /// One of this kind, with every other setting as it is where a file says nothing.
+    pub fn new(kind: ProviderKind) -> Self {
+        Provider {
+            kind,
+            base_url: String::new(),
+            api_key: String::new(),
+            api_key_file: String::new(),
+            api_key_env: String::new(),
+            models: Vec::new(),
+            timeout_seconds: timeout_seconds(),
+            silence_seconds: silence_seconds(),
+            prices: BTreeMap::new(),
+        }
+    }
+
     /// The same without its key.
     pub(super) fn shown(self) -> Self {
         let api_key = if self.api_key.is_empty() { String::new() } else { super::HIDDEN.into() };

@@ -25,6 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What a connection may take at most.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// Parameters that some models do not take.
+const PARAMETERS: [&str; 2] = ["max_tokens", "temperature"];
+
 /// What a provider's address is made of.
 pub(super) struct Address<'a> {
     /// As the operator configured it: `http://127.0.0.1:11434/v1`.
@@ -213,7 +216,9 @@ pub(super) fn code(answer: &Value) -> Option<&str> {
 fn refused(status: StatusCode, answer: &[u8], wished: Duration) -> Miss {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     let why = format!("{} {}", status.as_u16(), code(&answer).unwrap_or(status.canonical_reason().unwrap_or_default()));
+    let parameter = PARAMETERS.into_iter().find(|name| answer["error"]["param"] == *name);
     let failure = match status {
+        StatusCode::BAD_REQUEST if let Some(parameter) = parameter => Failure::Parameter(parameter),
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
             Failure::Refused(why)
         }

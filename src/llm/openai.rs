@@ -2,6 +2,7 @@
 //!
 //! Source of the shapes: OpenAI's API reference, "Chat Completions". What others leave out, or write otherwise, is borne.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,7 +15,12 @@ use crate::error::Result;
 
 /// A provider that speaks so.
 #[derive(Debug)]
-pub struct OpenAi(Endpoint);
+pub struct OpenAi {
+    endpoint: Endpoint,
+    /// What it has been found not to take: newer models want another limit, and no temperature.
+    refuses_limit: AtomicBool,
+    refuses_temperature: AtomicBool,
+}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -65,40 +71,69 @@ impl OpenAi {
     /// For what is no address, or a key that no header can hold.
     pub fn new(base_url: &str, key: Option<&str>, timeout: Duration) -> Result<Self> {
         let headers = key.map(|key| ("authorization", format!("Bearer {key}"))).into_iter().collect();
-        Endpoint::new(Address { base_url, path: "chat/completions", headers, timeout }).map(OpenAi)
+        let endpoint = Endpoint::new(Address { base_url, path: "chat/completions", headers, timeout })?;
+        Ok(OpenAi { endpoint, refuses_limit: AtomicBool::default(), refuses_temperature: AtomicBool::default() })
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.0
+        &self.endpoint
     }
 
     pub(super) async fn stream(&self, request: &Request) -> Result<Pieces, Failure> {
-        Ok(Pieces { events: self.0.stream(&body(request, true)).await?, end: Unfinished::default() })
+        loop {
+            match self.endpoint.stream(&self.body(request, true)).await {
+                Ok(events) => return Ok(Pieces { events, end: Unfinished::default() }),
+                Err(failure) => self.adapted(failure)?,
+            }
+        }
     }
 
     pub(super) async fn complete(&self, request: &Request) -> Result<Completion, Failure> {
-        let answer = self.0.ask(&body(request, false)).await?;
+        let answer = loop {
+            match self.endpoint.ask(&self.body(request, false)).await {
+                Ok(answer) => break answer,
+                Err(failure) => self.adapted(failure)?,
+            }
+        };
         let answer: Answer = serde_json::from_slice(&answer).map_err(|_| garbled())?;
         let mut end = Unfinished::default();
         let text = end.take(answer)?.ok_or_else(garbled)?;
         Ok(Completion { text, end: end.finished() })
     }
+
+    /// Remembers a parameter that was refused, so that the next try does without; twice is a failure like any other.
+    fn adapted(&self, failure: Failure) -> Result<(), Failure> {
+        let refuses = match failure {
+            Failure::Parameter("max_tokens") => &self.refuses_limit,
+            Failure::Parameter("temperature") => &self.refuses_temperature,
+            _ => return Err(failure),
+        };
+        if refuses.swap(true, Ordering::Relaxed) { Err(failure) } else { Ok(()) }
+    }
+
+    fn body(&self, request: &Request, stream: bool) -> Value {
+        let refuses_limit = self.refuses_limit.load(Ordering::Relaxed);
+        let limit = if refuses_limit { "max_completion_tokens" } else { "max_tokens" };
+        let takes_temperature = !self.refuses_temperature.load(Ordering::Relaxed);
+        let temperature = request.temperature.filter(|_| takes_temperature);
+        body(request, stream, limit, temperature)
+    }
 }
 
-fn body(request: &Request, stream: bool) -> Value {
+fn body(request: &Request, stream: bool, limit: &str, temperature: Option<f64>) -> Value {
     let mut body = json!({
         "model": request.model,
         "messages": request.messages.iter().map(message).collect::<Vec<_>>(),
-        "max_tokens": request.max_tokens,
         "stream": stream,
     });
     let mut set = |name: &str, value: Value| {
         body[name] = value;
     };
+    set(limit, request.max_tokens.into());
     if stream {
         set("stream_options", json!({"include_usage": true}));
     }
-    if let Some(temperature) = request.temperature {
+    if let Some(temperature) = temperature {
         set("temperature", json!(temperature));
     }
     if !request.tools.is_empty() {

@@ -1,7 +1,7 @@
 //! The providers that the operator configured, by name.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::anthropic::Anthropic;
@@ -19,6 +19,8 @@ pub struct Provider {
     /// How long it may be silent once it has begun to answer.
     pub silence: Duration,
     prices: BTreeMap<String, Price>,
+    /// Models that were found to take no tools.
+    toolless: Mutex<BTreeSet<String>>,
 }
 
 /// All providers, by their names.
@@ -34,7 +36,18 @@ impl Provider {
             ProviderKind::Anthropic => ChatModel::Anthropic(Anthropic::new(base_url, key.as_deref(), timeout)?),
         };
         let silence = Duration::from_secs(config.silence_seconds);
-        Ok(Provider { model, models: config.models.clone(), silence, prices: config.prices.clone() })
+        let (models, prices) = (config.models.clone(), config.prices.clone());
+        Ok(Provider { model, models, silence, prices, toolless: Mutex::default() })
+    }
+
+    /// Whether this model has not been found to take no tools.
+    pub fn takes_tools(&self, model: &str) -> bool {
+        !self.toolless.lock().unwrap_or_else(PoisonError::into_inner).contains(model)
+    }
+
+    /// Remembers that this model takes no tools.
+    pub fn note_toolless(&self, model: &str) {
+        self.toolless.lock().unwrap_or_else(PoisonError::into_inner).insert(model.to_owned());
     }
 
     /// What these tokens of `model` cost, in the currency of the configuration; `None` where it gives no price.

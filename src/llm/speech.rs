@@ -71,6 +71,9 @@ pub enum Failure {
     /// It does not take this question.
     #[error("the provider does not take the question: {0}")]
     Refused(String),
+    /// It does not take a parameter that others do.
+    #[error("the provider does not take `{0}`")]
+    Parameter(&'static str),
     /// It took the question, and too long for it.
     #[error("the provider gives no answer in time")]
     Late,

@@ -36,6 +36,8 @@ pub enum Deed {
     Garbage,
     /// A status, and the seconds after which to try again.
     Fail(u16, Option<u32>),
+    /// Does not take this parameter.
+    Refuse(&'static str),
 }
 
 pub fn say(text: impl Into<String>) -> Deed {
@@ -73,8 +75,9 @@ impl Asked {
     pub fn passage(&self, words: &str) -> usize {
         let text = self.text();
         let until = text.find(words).unwrap_or_else(|| panic!("no passage holds {words}: {text}"));
-        let heads = text[..until].lines().filter(|line| line.starts_with('[') && line.contains("(document "));
-        let head = heads.last().expect("a passage has a head");
+        let mut lines = text[..until].lines().rev();
+        let is_head = |line: &&str| line.starts_with('[') && line.contains("(document ");
+        let head = lines.find(is_head).expect("a passage has a head");
         head[1..head.find(']').unwrap()].parse().unwrap()
     }
 }
@@ -162,6 +165,12 @@ async fn answer(State(model): State<Model>, uri: Uri, headers: HeaderMap, body: 
                 response = response.header("retry-after", seconds);
             }
             return response.body(Body::from(told.to_string())).unwrap();
+        }
+        Deed::Refuse(parameter) => {
+            presence.0 = None;
+            let told =
+                json!({"error": {"message": "unsupported", "type": "invalid_request_error", "param": parameter}});
+            return Response::builder().status(400).body(Body::from(told.to_string())).unwrap();
         }
         Deed::Hang => std::future::pending().await,
         deed => deed,

@@ -271,6 +271,45 @@ async fn whatever_the_provider_does_the_answer_is_clear_and_nothing_is_half_kept
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_does_not_take_it_is_not_sent_again() {
+    let model = Model::start(|asked| {
+        let has = |name: &str| !asked.body[name].is_null();
+        match () {
+            _ if has("max_tokens") => Deed::Refuse("max_tokens"),
+            _ if has("temperature") => Deed::Refuse("temperature"),
+            _ if has("tools") => Deed::Refuse("tools"),
+            _ => knows(asked),
+        }
+    })
+    .await;
+    let server = model.server("openai", "");
+    let tenant = tenant(&server, json!({"max_tokens": 77})).await;
+    for asked in [4, 5] {
+        let answer = tenant.ask(QUESTION).await;
+        assert!(answer["message"].as_str().unwrap().contains("Helena Brandt"), "{answer}");
+        assert_eq!(model.asked().len(), asked, "each is found out once");
+    }
+    assert_eq!(model.asked()[4].body["max_completion_tokens"], 77);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_answers_are_given_at_once_than_are_let_in() {
+    let model = Model::start(|asked| if asked.last().contains("stuck") { Deed::Hang } else { knows(asked) }).await;
+    let server = model.server("openai", "[limits]\nturns = 1");
+    let tenant = tenant(&server, json!({})).await;
+    let body = json!({"agent_id": tenant.agent, "query": "Is the centrifuge stuck?", "stream": true});
+    let mut events = tenant.client.stream("POST", &tenant.path("/chat"), Some(&body)).await;
+    assert_eq!(events.next().await.unwrap()["type"], "session");
+    let refused = chat(&tenant, QUESTION, &Value::Null).await;
+    refused.problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "5");
+    drop(events);
+    while chat(&tenant, QUESTION, &Value::Null).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_goes_away_stops_the_model() {
     let model = Model::start(|asked| match asked.last().contains("stall") {
         true => Deed::Stall("The centrifuge stands in"),

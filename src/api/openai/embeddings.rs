@@ -84,6 +84,8 @@ pub async fn embed(
     checks.require(body.dimensions.is_none_or(|n| n == model.dimension as i64), "dimensions", &message);
     checks.done()?;
     let is_base64 = format == "base64";
+    // Like documents that are taken in, so that there are threads left for searches.
+    let _turn = app.taking_in.clone().acquire_owned().await.map_err(|e| Error::internal("embedding", e))?;
     let (texts, tokens) = counted(body.input, embedder.clone()).await?;
     // Somebody waits for a single text; many are more patient than a search.
     let purpose = if texts.len() == 1 { Purpose::Glance } else { Purpose::Passage };
