@@ -75,7 +75,7 @@ pub async fn embed(
     let embedder = app.embedder(&entered.access.workspace)?.forgetful();
     let model = embedder.model().clone();
     if body.model != model.name && !USUAL.contains(&body.model.as_str()) {
-        return Err(Refusal::no_model());
+        return Err(Refusal::NoModel);
     }
     let mut checks = Checks::default();
     let format = body.encoding_format.as_deref().unwrap_or("float");
@@ -119,7 +119,10 @@ async fn counted(input: Input, embedder: Arc<dyn Embedder>) -> Answer<(Vec<Strin
             let tokens = embedder.count_tokens(text);
             sum += tokens;
             if tokens > TOKENS {
-                return Ok(Err(Refusal::too_long("input", format!("input {place} has more than {TOKENS} tokens"))));
+                return Ok(Err(Refusal::TooLong {
+                    param: "input",
+                    detail: format!("input {place} has more than {TOKENS} tokens"),
+                }));
             }
             if sum > TOKENS_IN_ALL {
                 return Ok(Err(

@@ -41,7 +41,7 @@ impl Input {
             return Err(Error::invalid("input", "must not be empty").into());
         }
         if texts.iter().any(|text| text.len() > BYTES) {
-            return Err(Refusal::too_long("input", format!("an input has more than {BYTES} bytes")));
+            return Err(Refusal::TooLong { param: "input", detail: format!("an input has more than {BYTES} bytes") });
         }
         Ok(texts)
     }
@@ -58,7 +58,7 @@ fn few_enough(count: usize) -> Answer<()> {
 /// The text of which the tokenizer of OpenAI's embedding models (`cl100k_base`) makes these ids.
 fn text_of(ids: &[u32]) -> Answer<String> {
     if ids.len() > IDS {
-        return Err(Refusal::too_long("input", format!("an input has more than {IDS} tokens")));
+        return Err(Refusal::TooLong { param: "input", detail: format!("an input has more than {IDS} tokens") });
     }
     let bytes = tiktoken_rs::cl100k_base_singleton().decode_bytes(ids);
     let bytes = bytes.map_err(|_| Error::invalid("input", "must be ids of cl100k_base, where they are no texts"))?;

@@ -74,11 +74,11 @@ pub fn read(messages: Vec<Message>) -> Answer<Said> {
     if query.len() > LONGEST_QUERY {
         let detail =
             format!("the last user message has more than {LONGEST_QUERY} bytes, which is too long for a question");
-        return Err(Refusal::too_long("messages", detail));
+        return Err(Refusal::TooLong { param: "messages", detail });
     }
     if instructions.iter().map(String::len).sum::<usize>() > INSTRUCTIONS {
         let detail = format!("the system and developer messages have more than {INSTRUCTIONS} bytes together");
-        return Err(Refusal::too_long("messages", detail));
+        return Err(Refusal::TooLong { param: "messages", detail });
     }
     Ok(Said { instructions, before: lines, query })
 }

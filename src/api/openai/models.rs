@@ -53,9 +53,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Refusal::no_model())?;
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Refusal::NoModel)?;
         let name = params.iter().find(|(key, _)| *key == "model_id").map(|(_, value)| value.to_owned());
-        name.map(Name).ok_or_else(Refusal::no_model)
+        name.map(Name).ok_or(Refusal::NoModel)
     }
 }
 
@@ -113,7 +113,7 @@ pub async fn find(app: Arc<App>, among: Among<Chat>, name: String) -> Answer<(Ac
         Err(Error::NotFound(_) | Error::Forbidden(_)) => Ok(None),
         found => found.map(Some),
     });
-    found.await?.ok_or_else(Refusal::no_model)
+    found.await?.ok_or(Refusal::NoModel)
 }
 
 fn seek(app: &App, among: Among<Chat>, name: &str) -> Result<(Access, Agent)> {

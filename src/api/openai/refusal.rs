@@ -12,38 +12,46 @@ use crate::error::{Error, FieldError};
 pub type Answer<T> = Result<T, Refusal>;
 
 /// A failure on its way out.
-pub struct Refusal(Problem);
-
-impl Refusal {
-    /// The same for a model that is not there and for one that belongs to somebody else.
-    pub fn no_model() -> Self {
-        let detail = "there is no such model here, or this credential may not use it";
-        let errors = vec![FieldError { field: "model".into(), message: detail.into() }];
-        Refusal(Problem::new(StatusCode::NOT_FOUND, "model_not_found", detail.into(), errors))
-    }
-
-    /// More text in `param` than is taken.
-    pub fn too_long(param: &str, detail: String) -> Self {
-        let errors = vec![FieldError { field: param.into(), message: detail.clone() }];
-        Refusal(Problem::new(StatusCode::BAD_REQUEST, "context_length_exceeded", detail, errors))
-    }
+#[derive(Debug)]
+pub enum Refusal {
+    /// As everywhere.
+    Plain(Error),
+    /// No model has this name, or one of somebody else's: the same for both.
+    NoModel,
+    /// More text in a field than is taken.
+    TooLong { param: &'static str, detail: String },
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Refusal(problem(error))
+        Refusal::Plain(error)
     }
 }
 
 impl From<Failure> for Refusal {
     fn from(Failure(error): Failure) -> Self {
-        error.into()
+        Refusal::Plain(error)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code, param, detail) = match refusal {
+            Refusal::Plain(error) => return problem(error),
+            Refusal::NoModel => {
+                let detail = "there is no such model here, or this credential may not use it";
+                (StatusCode::NOT_FOUND, "model_not_found", "model", detail.to_owned())
+            }
+            Refusal::TooLong { param, detail } => (StatusCode::BAD_REQUEST, "context_length_exceeded", param, detail),
+        };
+        let errors = vec![FieldError { field: param.to_owned(), message: detail.clone() }];
+        Problem::new(status, code, detail, errors)
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        self.0.into_response()
+        Problem::from(self).into_response()
     }
 }
 
@@ -95,7 +103,7 @@ mod tests {
         for (error, status, words) in expected {
             assert_eq!(told_of(error), (status, words));
         }
-        let (status, body) = told(&Refusal::no_model().0);
+        let (status, body) = told(&Refusal::NoModel.into());
         assert_eq!((status.as_u16(), &body["error"]["code"]), (404, &json!("model_not_found")));
         assert!(!last_word(Error::Internal("secret".into())).to_string().contains("secret"));
     }
