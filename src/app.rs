@@ -11,7 +11,7 @@ use crate::agent;
 use crate::auth::{self, Auth};
 use crate::cache::Cache;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, ProviderKind};
 use crate::datadir::{DataDir, Owner};
 use crate::embed::{Cached, Embedder, Models, Purpose};
 use crate::error::{Error, Result};
@@ -96,7 +96,8 @@ impl App {
                 "there are several rerankers and the setting `reranker` names none: searches cannot use one"
             );
         }
-        let tenancy = Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces)?);
+        let tenancy =
+            Arc::new(Tenancy::open(directory.clone(), config.memory.open_workspaces, config.limits.session_days)?);
         if (1..24).contains(&config.admin_key.len()) {
             tracing::warn!("the configured admin key is short enough to be guessed; 24 random characters are not");
         }
@@ -124,7 +125,7 @@ impl App {
             !reaches
         });
         let (stopping, stopped) = watch::channel(false);
-        let providers = Arc::new(Providers::new(&config.providers)?);
+        let providers = Arc::new(Providers::new(&config.providers, &config.models)?);
         let proposals =
             reader(&config, &providers).map(|reader| Arc::new(Proposals::new(reader, graph, stopped.clone())));
         let app = App {
@@ -282,7 +283,12 @@ impl App {
         let graph = &self.config.graph;
         if let (Some(proposals), Some(provider)) = (&self.proposals, self.config.providers.get(&graph.provider)) {
             let (model, place) = (&graph.model, provider.base_url());
-            tracing::info!(model, place, "a language model reads facts: what documents say is sent there");
+            match provider.kind {
+                ProviderKind::Llama => tracing::info!(model, "a language model in this process reads facts"),
+                ProviderKind::OpenAi | ProviderKind::Anthropic => {
+                    tracing::info!(model, place, "a language model reads facts: what documents say is sent there");
+                }
+            }
             proposals.start(open);
         }
         match self.tenancy.unfinished() {
@@ -356,6 +362,19 @@ impl App {
             Err(error) => tracing::error!(workspace.id = %workspace, %error, "the workspace cannot be read"),
         }
         Ok(Some(started.elapsed()))
+    }
+
+    /// Removes the conversations that are not kept any more from the workspace after `last`. Which one that was; `None`
+    /// after the last.
+    pub fn expire_sessions(&self, last: Uuid) -> Result<Option<Uuid>> {
+        let Some((workspace, gone)) = self.tenancy.expire_next(last)? else { return Ok(None) };
+        match gone {
+            Ok(0) => {}
+            Ok(sessions) => tracing::info!(workspace.id = %workspace, sessions, "conversations came to their end"),
+            // It may be frozen, full or damaged; the next round tries again.
+            Err(error) => tracing::warn!(workspace.id = %workspace, %error, "conversations stay beyond their time"),
+        }
+        Ok(Some(workspace))
     }
 
     /// Removes for good what was deleted long enough ago.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
 use crate::api;
 use crate::app::App;
@@ -18,13 +19,19 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 const INSPECT_EVERY: Duration = Duration::from_secs(2);
 /// How often the trash is looked through.
 const TRASH_EVERY: Duration = Duration::from_secs(3600);
+/// How often all workspaces are looked through for conversations that are not kept any more.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+/// How long after one workspace the next is looked at: thousands of them are not to be felt.
+const EXPIRE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Writes the log to standard error as configured.
 ///
 /// # Errors
 /// [`Error::Validation`] for a filter that cannot be understood.
 pub fn init_logging(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
+    // llama.cpp tells how a model is built in a hundred lines; who wants them asks for them.
+    let filter = format!("llama-cpp-2=warn,{}", log.filter);
+    let filter = EnvFilter::try_new(filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let lines = lines.with_target(false).with_ansi(colours);
@@ -53,7 +60,8 @@ pub async fn run(app: Arc<App>, listener: TcpListener, mut signals: Signals) -> 
     let listener = tokio::net::TcpListener::from_std(listener)?;
     app.announce(format!("http://{}", reachable(listener.local_addr()?)));
     app.start_workers();
-    let (tidy, inspection) = (tokio::spawn(tidy(app.clone())), tokio::spawn(inspect(app.clone())));
+    let tasks =
+        [tokio::spawn(tidy(app.clone())), tokio::spawn(inspect(app.clone())), tokio::spawn(expire(app.clone()))];
     let mut stopping = app.stopping();
     let serving = axum::serve(listener, api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>());
     let serving = serving.with_graceful_shutdown(async move {
@@ -75,8 +83,7 @@ pub async fn run(app: Arc<App>, listener: TcpListener, mut signals: Signals) -> 
         served = serving => served?,
         () = drained => {}
     }
-    tidy.abort();
-    inspection.abort();
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
     tokio::select! {
         () = app.close() => {}
         () = signals.next() => tracing::warn!("told to stop twice; closing at once"),
@@ -134,6 +141,30 @@ async fn inspect(app: Arc<App>) {
             }
         };
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Removes what is not kept any more from one workspace after another, and pauses after each and after all.
+async fn expire(app: Arc<App>) {
+    let mut last = Uuid::nil();
+    loop {
+        let expired = tokio::task::spawn_blocking({
+            let app = app.clone();
+            move || app.expire_sessions(last)
+        });
+        let next = match expired.await {
+            Ok(Ok(next)) => next,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "no conversation could be looked at");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "looking at conversations ended early");
+                None
+            }
+        };
+        last = next.unwrap_or_default();
+        tokio::time::sleep(if next.is_some() { EXPIRE_PAUSE } else { EXPIRE_EVERY }).await;
     }
 }
 

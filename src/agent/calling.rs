@@ -156,7 +156,7 @@ fn taken_in(told: Told, answer: &mut Answer, fence: &Fence) -> (String, Vec<Part
         Told::Found(outcome) => {
             let Outcome { mut hits, facts, text, summary } = outcome;
             let wanted = hits.len();
-            hits.truncate(MOST_EVIDENCE.saturating_sub(answer.evidence.len()));
+            hits.truncate(MOST_EVIDENCE.saturating_sub(answer.evidence.hits().len()));
             let left_out = wanted - hits.len();
             let numbers = answer.evidence.add(hits);
             let mut notes = text;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::llm::Quote;
+use crate::llm::{self, Quote};
 use crate::place::Location;
 use crate::search::Hit;
 use crate::workspace::Workspace;
@@ -64,12 +64,21 @@ pub fn cite(
     }))
 }
 
-/// Numbers `quotes` of `hits` from 1, without those that the document does not bear out any more.
-pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<Vec<Citation>> {
-    let mut citations = Vec::with_capacity(quotes.len());
+/// Numbers `quotes` of `hits` from 1, without those that the document does not bear out any more, each with its quote as it
+/// reads in a message.
+pub fn resolve(workspace: &Workspace, hits: &[Hit], quotes: &[Quote]) -> Result<Vec<(Citation, String)>> {
+    let mut citations: Vec<(Citation, String)> = Vec::with_capacity(quotes.len());
     for quote in quotes {
         let Some(hit) = hits.get(quote.passage) else { continue };
-        citations.extend(cite(workspace, hit, quote.range.clone(), citations.len() + 1, quote.score)?);
+        let Some(citation) = cite(workspace, hit, quote.range.clone(), citations.len() + 1, quote.score)? else {
+            continue;
+        };
+        let header = quote.header.clone().and_then(|header| hit.located.chunk.content.get(header));
+        let mut prose = as_prose(&citation.quote, header);
+        if let Some(date) = quote.date {
+            prose.push_str(&format!(" ({date})"));
+        }
+        citations.push((citation, prose));
     }
     Ok(citations)
 }
@@ -83,16 +92,12 @@ fn label(located: &Located, location: Option<&Location>) -> String {
     format!("{name}{between} {location}")
 }
 
-/// A quote as it reads in a message: on one line, a table's row without its bars, and a document's own `[7]` as
-/// `(7)`, because brackets with a number in them are ours.
-pub fn as_prose(quote: &str) -> String {
-    let line = without_markers(&quote.split_whitespace().collect::<Vec<_>>().join(" "));
-    match line.strip_prefix('|') {
-        Some(row) => {
-            let cells = row.trim_end_matches('|').split('|').map(str::trim).filter(|cell| !cell.is_empty());
-            cells.collect::<Vec<_>>().join(" – ")
-        }
-        None => line,
+/// A quote as it reads in a message: on one line, a table's row without its bars and with the `header` above it, and a
+/// document's own `[7]` as `(7)`, because brackets with a number in them are ours.
+fn as_prose(quote: &str, header: Option<&str>) -> String {
+    match quote.starts_with('|') {
+        true => without_markers(&llm::row_as_prose(quote, header)),
+        false => without_markers(&quote.split_whitespace().collect::<Vec<_>>().join(" ")),
     }
 }
 
@@ -122,7 +127,11 @@ mod tests {
 
     #[test]
     fn a_quote_reads_as_a_sentence_without_markers_of_its_own() {
-        assert_eq!(as_prose("melts at\n 1540 [7], see [12] and [a] [3"), "melts at 1540 (7), see (12) and [a] [3");
-        assert_eq!(as_prose("| Monday | green |"), "Monday – green");
+        assert_eq!(
+            as_prose("melts at\n 1540 [7], see [12] and [a] [3", None),
+            "melts at 1540 (7), see (12) and [a] [3"
+        );
+        assert_eq!(as_prose("| Monday | green |", None), "Monday – green");
+        assert_eq!(as_prose("| Monday | green [1] |", Some("| Day | Colour |")), "Day: Monday – Colour: green (1)");
     }
 }

@@ -39,10 +39,6 @@ impl Evidence {
         &self.hits
     }
 
-    pub fn len(&self) -> usize {
-        self.hits.len()
-    }
-
     /// A fact in a line: what it says, since and until when, and the numbers of the passages here that state it.
     pub fn tell(&self, fact: &Fact) -> String {
         let mut line = fact.sentence();

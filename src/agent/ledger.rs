@@ -27,7 +27,7 @@ pub(super) fn rested(ask: &Ask, answer: &Answer, generation: u64, total_ms: u64)
         "parameters": parameters,
         "tools_used": answer.tools_used,
         "cited": answer.cited,
-        "evidence_count": answer.evidence.len(),
+        "evidence_count": answer.evidence.hits().len(),
         "finish": answer.finish,
         "fallback": answer.fallback,
         "tokens": answer.usage,

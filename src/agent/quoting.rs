@@ -11,6 +11,7 @@ use super::gate::harmless;
 use super::prompt::NOT_FOUND;
 use crate::error::Result;
 use crate::llm::{self, Passage};
+use crate::workspace::facts;
 
 /// What an answer begins with that takes the place of a language model's.
 const INSTEAD: &str = "The language model gives no answer at the moment; this is quoted from the documents.";
@@ -37,17 +38,20 @@ pub(super) async fn quote(
                     .collect::<Vec<_>>()
                     .join(", "),
                 score: hit.score / best,
+                date: facts::date_of(&hit.located.metadata),
             })
             .collect();
         let fulltext = workspace.fulltext();
         let idf = |terms: &[String]| workspace.idf(terms);
         let most_tokens = asked.max_tokens as usize;
         let answer = llm::answer(&asked.question, &passages, fulltext.analyzer(), idf, embedder, most_tokens)?;
-        let citations = citations::resolve(workspace, hits, &answer.quotes)?;
-        let parts: Vec<String> = match citations.is_empty() {
+        let quoted = citations::resolve(workspace, hits, &answer.quotes)?;
+        let said = |(citation, prose): &(Citation, String)| format!("{} [{}]", harmless(prose), citation.marker);
+        let parts: Vec<String> = match quoted.is_empty() {
             true => vec![NOT_FOUND.to_owned()],
-            false => citations.iter().map(said).collect(),
+            false => quoted.iter().map(said).collect(),
         };
+        let citations: Vec<Citation> = quoted.into_iter().map(|(citation, _)| citation).collect();
         let read: usize = passages.iter().map(|passage| embedder.count_tokens(passage.text)).sum();
         let prompt = read + embedder.count_tokens(&asked.question);
         let completion: usize = parts.iter().map(|part| embedder.count_tokens(part)).sum();
@@ -76,11 +80,6 @@ pub(super) async fn quote(
         first_text_ms: Some(millis(begun)),
         ..found
     })
-}
-
-/// A quote as a sentence of the answer.
-fn said(citation: &Citation) -> String {
-    format!("{} [{}]", harmless(&citations::as_prose(&citation.quote)), citation.marker)
 }
 
 async fn tell(content: String, message: &mut String, listener: &Listener) -> Result<()> {

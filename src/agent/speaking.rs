@@ -136,7 +136,7 @@ impl Speaking<'_> {
         let mut said = vec![prompt::instructions(&agent.system_prompt, &ask.instructions, &place, &self.fence)];
         said.extend(ask.history.iter().cloned());
         let evidence = &self.answer.evidence;
-        let numbers: Vec<usize> = (1..=evidence.len()).collect();
+        let numbers: Vec<usize> = (1..=evidence.hits().len()).collect();
         let found = match self.answer.tools_used.is_empty() {
             true => Vec::new(),
             false => prompt::passages(evidence, &numbers, "", &self.fence),
@@ -173,7 +173,7 @@ impl Speaking<'_> {
             speech => speech,
         };
         let mut speech = speech.map_err(|failure| failed(failure, self))?;
-        self.gate.set_evidence(self.answer.evidence.len());
+        self.gate.set_evidence(self.answer.evidence.hits().len());
         let mut said = String::new();
         loop {
             match speech.next().await.map_err(|failure| failed(failure, self))? {

@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::{Answer, Failure, blocking};
+use super::{cors, origin};
 use crate::app::{App, DEFAULT_WORKSPACE};
 use crate::auth::{Access, Permission, Principal};
 use crate::error::{Error, Result};
+use crate::tenancy::api_keys::ApiKey;
 
 /// A permission as a type, so that a signature can name it.
 pub trait Requires: Send + Sync {
@@ -85,13 +88,36 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
-        let token = token(parts).ok_or(Error::Unauthorized)?;
-        if let Some(principal) = app.auth.recognise(&token) {
-            return Ok(Caller(principal));
-        }
-        let auth = app.auth.clone();
-        blocking(move || auth.authenticate(&token)).await.map(Caller)
+        let token = token(&parts.headers).ok_or(Error::Unauthorized)?;
+        let principal = recognise(app, token).await?;
+        on_its_pages(&principal, parts)?;
+        Ok(Caller(principal))
     }
+}
+
+/// Who bears `token`. What it is used for must be asked of [`on_its_pages`].
+pub async fn recognise(app: &Arc<App>, token: String) -> Answer<Principal> {
+    if let Some(principal) = app.auth.recognise(&token) {
+        return Ok(principal);
+    }
+    let auth = app.auth.clone();
+    blocking(move || auth.authenticate(&token)).await
+}
+
+/// Refuses a key that lists origins in a request from elsewhere, and tells [`cors`] of one that is where it is meant
+/// to be.
+pub fn on_its_pages(principal: &Principal, parts: &Parts) -> Result<()> {
+    let origin = origin::of(&parts.headers);
+    if let Principal::ApiKey(key) = principal
+        && !key.allows_origin(origin)
+    {
+        return Err(Error::Forbidden("this key may only be used on the pages that it lists".into()));
+    }
+    if let Some(verdict) = parts.extensions.get::<cors::Verdict>() {
+        let is_meant = |key: &ApiKey| origin.is_some_and(|origin| key.lists_origin(origin));
+        verdict.say(matches!(principal, Principal::ApiKey(key) if is_meant(key)));
+    }
+    Ok(())
 }
 
 impl<P: Requires> FromRequestParts<Arc<App>> for In<P> {
@@ -110,6 +136,13 @@ impl<P: Requires> FromRequestParts<Arc<App>> for InOwn<P> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
         let Caller(principal) = Caller::from_request_parts(parts, app).await?;
+        InOwn::of(app, principal).await
+    }
+}
+
+impl<P: Requires> InOwn<P> {
+    /// Lets `principal`, who was recognised, into its own workspace.
+    pub async fn of(app: &Arc<App>, principal: Principal) -> Answer<Self> {
         let workspace = match &principal {
             Principal::ApiKey(key) => Ok(key.workspace_id),
             Principal::InstanceAdmin => Ok(DEFAULT_WORKSPACE),
@@ -160,13 +193,19 @@ async fn enter<P: Requires>(app: &Arc<App>, principal: Principal, workspace: Res
     blocking(move || auth.enter(&principal, P::PERMISSION, workspace.unwrap_or(Uuid::nil()))).await
 }
 
-fn token(parts: &Parts) -> Option<String> {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+/// The token that a request bears.
+pub fn token(headers: &HeaderMap) -> Option<String> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    bearer.or_else(|| header("x-api-key")).filter(|token| !token.is_empty() && token.len() <= 512).map(str::to_owned)
+    bearer.or_else(|| header("x-api-key")).filter(|token| is_sane(token)).map(str::to_owned)
+}
+
+/// Whether `token` may be one at all.
+pub fn is_sane(token: &str) -> bool {
+    (1..=512).contains(&token.len())
 }
 
 /// The ids in a path.

@@ -14,12 +14,16 @@ use uuid::Uuid;
 use super::access::{Ids, In, ManageApiKeys};
 use super::body::{JsonBody, given, set};
 use super::error::{Answer, blocking};
+use super::origin;
 use super::page::Page;
 use super::validate::Checks;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::tenancy::api_keys::{ApiKey, Scope};
+
+/// Origins that a key may list.
+const MOST_ORIGINS: usize = 50;
 
 /// A key as it is told of: without the key, but for the once.
 #[derive(Serialize)]
@@ -32,6 +36,7 @@ struct View {
     workspace_id: Uuid,
     scopes: Vec<Scope>,
     rate_limit_per_minute: u32,
+    allowed_origins: Vec<String>,
     expires_at: Option<String>,
     is_active: bool,
     last_used_at: Option<String>,
@@ -49,6 +54,7 @@ impl From<ApiKey> for View {
             workspace_id: key.workspace_id,
             scopes: key.scopes,
             rate_limit_per_minute: key.rate_limit_per_minute,
+            allowed_origins: key.allowed_origins,
             expires_at: key.expires_at,
             is_active: key.is_active,
             last_used_at: key.last_used_at,
@@ -64,6 +70,7 @@ pub struct Create {
     name: String,
     scopes: Option<Vec<Scope>>,
     rate_limit_per_minute: Option<u32>,
+    allowed_origins: Option<Vec<String>>,
     expires_at: Option<Timestamp>,
 }
 
@@ -73,6 +80,7 @@ pub struct Update {
     name: Option<String>,
     scopes: Option<Vec<Scope>>,
     rate_limit_per_minute: Option<u32>,
+    allowed_origins: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     expires_at: Option<Option<Timestamp>>,
     is_active: Option<bool>,
@@ -84,17 +92,32 @@ fn check(key: &ApiKey) -> Result<()> {
     checks.require(!key.scopes.is_empty(), "scopes", "must have one at least");
     let rate = (1..=100_000).contains(&key.rate_limit_per_minute);
     checks.require(rate, "rate_limit_per_minute", "must be from 1 to 100000");
+    checks.require(key.allowed_origins.len() <= MOST_ORIGINS, "allowed_origins", "must be at most 50");
     checks.done()
 }
 
-fn unique(scopes: Vec<Scope>) -> Vec<Scope> {
-    let mut kept = Vec::with_capacity(scopes.len());
-    for scope in scopes {
-        if !kept.contains(&scope) {
-            kept.push(scope);
+fn unique<T: PartialEq>(given: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::with_capacity(given.len());
+    for one in given {
+        if !kept.contains(&one) {
+            kept.push(one);
         }
     }
     kept
+}
+
+/// Origins as browsers send them.
+fn origins(given: Vec<String>) -> Result<Vec<String>> {
+    let mut checks = Checks::default();
+    let read = |(place, text): (usize, String)| {
+        let origin = origin::parse(&text);
+        checks.require(origin.is_some(), &format!("allowed_origins[{place}]"), origin::EXPECTED);
+        origin
+    };
+    // One beyond the limit tells as much as thousands.
+    let origins: Vec<String> = given.into_iter().take(MOST_ORIGINS + 1).enumerate().filter_map(read).collect();
+    checks.done()?;
+    Ok(unique(origins))
 }
 
 /// `POST /workspaces/{workspace_id}/api-keys`
@@ -104,6 +127,7 @@ pub async fn create(
     JsonBody(body): JsonBody<Create>,
 ) -> Answer<Response> {
     let workspace_id = entered.access.record.id;
+    let allowed_origins = origins(body.allowed_origins.unwrap_or_default())?;
     let key = ApiKey {
         id: Uuid::now_v7(),
         workspace_id,
@@ -112,6 +136,7 @@ pub async fn create(
         hash: String::new(),
         scopes: unique(body.scopes.unwrap_or_else(|| vec![Scope::Chat, Scope::Search])),
         rate_limit_per_minute: body.rate_limit_per_minute.unwrap_or(60),
+        allowed_origins,
         expires_at: body.expires_at.map(clock::text),
         is_active: true,
         last_used_at: None,
@@ -147,6 +172,7 @@ pub async fn update(
     JsonBody(body): JsonBody<Update>,
 ) -> Answer<Response> {
     let (workspace, id) = (entered.access.record.id, ids.get("key_id", "API key")?);
+    let allowed_origins = body.allowed_origins.map(origins).transpose()?;
     let changed = blocking(move || {
         let key = app.tenancy.update_api_key(workspace, id, |key| {
             if key.revoked_at.is_some() {
@@ -155,6 +181,7 @@ pub async fn update(
             set(&mut key.name, body.name);
             set(&mut key.scopes, body.scopes.map(unique));
             set(&mut key.rate_limit_per_minute, body.rate_limit_per_minute);
+            set(&mut key.allowed_origins, allowed_origins);
             set(&mut key.expires_at, body.expires_at.map(|time| time.map(clock::text)));
             set(&mut key.is_active, body.is_active);
             check(key)

@@ -58,9 +58,11 @@ impl View {
     }
 }
 
+/// A question as it is told of, and as it is taken; one that is in no set has no id.
 #[derive(Serialize)]
-struct QuestionView {
-    id: Uuid,
+pub struct QuestionView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
     question: String,
     expected: Vec<ExpectationView>,
 }
@@ -76,16 +78,36 @@ struct ExpectationView {
     grade: u32,
 }
 
-impl From<Question> for QuestionView {
-    fn from(question: Question) -> Self {
+impl From<Draft> for QuestionView {
+    fn from(question: Draft) -> Self {
         let expected = question.expected.into_iter().map(|one| ExpectationView {
             source: one.source,
             document_id: one.document_id,
             passage: one.passage,
             grade: one.grade,
         });
-        QuestionView { id: question.id, question: question.question, expected: expected.collect() }
+        QuestionView { id: None, question: question.question, expected: expected.collect() }
     }
+}
+
+impl From<Question> for QuestionView {
+    fn from(Question { id, question, expected }: Question) -> Self {
+        QuestionView { id: Some(id), ..QuestionView::from(Draft { question, expected }) }
+    }
+}
+
+/// Whether a set takes a question.
+pub fn is_taken(draft: &Draft) -> bool {
+    let expected = draft.expected.iter().cloned().map(|one| GivenExpectation {
+        source: one.source,
+        document_id: one.document_id,
+        passage: one.passage,
+        grade: Some(i64::from(one.grade)),
+    });
+    let given = GivenQuestion { question: draft.question.clone(), expected: expected.collect() };
+    let mut checks = Checks::default();
+    given.checked("", &mut checks);
+    checks.done().is_ok()
 }
 
 #[derive(Deserialize)]

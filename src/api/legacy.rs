@@ -93,6 +93,11 @@ fn agent_of(workspace: &Workspace, session: Option<Uuid>) -> Result<Uuid> {
     if let Some(session) = session {
         return Ok(workspace.session(session)?.agent_id);
     }
+    first_agent(workspace)
+}
+
+/// The agent of those who name none: the workspace's first.
+pub fn first_agent(workspace: &Workspace) -> Result<Uuid> {
     let (agents, _) = workspace.agents(false, 1, 0)?;
     agents.first().map(|agent| agent.id).ok_or(Error::NotFound("agent"))
 }

@@ -1,5 +1,5 @@
 //! What every request goes through, the outermost first: request id, log line, problem shape, security headers,
-//! panics, time, concurrency.
+//! other sites' pages, panics, time, concurrency.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::error::Failure;
-use super::problem;
+use super::{cors, problem};
 use crate::app::App;
 use crate::error::Error;
 
@@ -53,10 +53,12 @@ pub fn in_time(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
 /// Puts the layers around `routes`.
 pub fn around(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     let slots = Arc::new(Semaphore::new(app.config.limits.requests));
+    let readable = app.clone();
     routes
         .layer(from_fn(move |request, next| admit(slots.clone(), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(linger))
+        .layer(from_fn(move |request, next| cors::answer(readable.clone(), request, next)))
         .layer(from_fn(security_headers))
         .layer(from_fn(problem::finish))
         .layer(from_fn(observe))

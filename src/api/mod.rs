@@ -9,10 +9,12 @@ mod agents;
 mod api_keys;
 mod body;
 mod chat;
+mod cors;
 mod documents;
 mod error;
 mod evaluation_runs;
 mod evaluations;
+mod feedback;
 mod filter;
 mod graph;
 mod health;
@@ -23,16 +25,21 @@ mod listing;
 mod maintenance;
 mod middleware;
 mod multipart;
+mod n8n;
 mod openai;
 mod organizations;
+mod origin;
 mod page;
 mod problem;
 mod reindex;
 mod search;
+mod session_export;
 mod sessions;
 mod snapshots;
 mod stream;
+mod transcript;
 mod validate;
+mod widget;
 mod workspaces;
 
 use std::sync::Arc;
@@ -44,7 +51,8 @@ use crate::app::App;
 
 /// Every route of the instance.
 pub fn router(app: Arc<App>) -> Router {
-    let routes = middleware::in_time(resources().merge(legacy_routes()), &app).merge(whole_workspaces());
+    let routes =
+        middleware::in_time(resources().merge(legacy_routes()).merge(widget_routes()), &app).merge(whole_workspaces());
     let routes =
         routes.clone().nest("/v1", routes).merge(middleware::in_time(openai_routes(), &app)).merge(open_routes());
     middleware::around(routes, &app).with_state(app)
@@ -122,9 +130,14 @@ fn resources() -> Router<Arc<App>> {
         .route("/workspaces/{workspace_id}/evaluations/{evaluation_id}/runs/{run_id}", get(evaluation_runs::show))
         .route("/workspaces/{workspace_id}/chat", post(chat::chat))
         .route("/workspaces/{workspace_id}/sessions", get(sessions::list))
-        .route("/workspaces/{workspace_id}/sessions/{session_id}", get(sessions::show).delete(sessions::delete))
+        .route(
+            "/workspaces/{workspace_id}/sessions/{session_id}",
+            get(sessions::show).patch(sessions::update).delete(sessions::delete),
+        )
         .route("/workspaces/{workspace_id}/sessions/{session_id}/messages", get(sessions::messages))
-        .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(sessions::feedback))
+        .route("/workspaces/{workspace_id}/messages/{message_id}/feedback", post(feedback::judge))
+        .route("/workspaces/{workspace_id}/feedback", get(feedback::list))
+        .route("/workspaces/{workspace_id}/feedback/questions", get(feedback::questions))
         .route("/workspaces/{workspace_id}/messages/{message_id}/trace", get(ledger::trace))
         .route("/workspaces/{workspace_id}/messages/{message_id}/replay", post(ledger::replay))
 }
@@ -133,6 +146,7 @@ fn resources() -> Router<Arc<App>> {
 fn whole_workspaces() -> Router<Arc<App>> {
     Router::new()
         .route("/workspaces/{workspace_id}/graph/export", get(graph::export))
+        .route("/workspaces/{workspace_id}/sessions/{session_id}/export", get(session_export::export))
         .route("/workspaces/{workspace_id}/snapshot", post(snapshots::snapshot))
         .route("/workspaces/{workspace_id}/copy", post(snapshots::copy))
         .route("/workspaces/{workspace_id}/check", post(maintenance::check))
@@ -162,10 +176,20 @@ fn legacy_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/chat", post(legacy::chat))
         .route("/chat/stream", post(legacy::chat_stream))
+        .route("/n8n/chat", post(n8n::chat))
+        .route("/n8n/simple", post(n8n::simple))
         .route("/search/vector", post(legacy::search_vector))
         .route("/search/hybrid", post(legacy::search_hybrid))
         .route("/search/graph", post(legacy::search_graph))
         .route("/documents", get(legacy::documents))
         .route("/sessions/{session_id}", get(legacy::session))
         .route("/sessions/{session_id}/messages", get(legacy::messages))
+}
+
+/// The chat for other sites' pages, and what it asks before it shows itself.
+fn widget_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/static/chat-widget.js", get(widget::script))
+        .route("/widget/chat", get(widget::page))
+        .route("/widget/validate", post(widget::validate))
 }

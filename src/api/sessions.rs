@@ -7,16 +7,20 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::access::{Chat, Ids, In, ReadSessions};
-use super::body::JsonBody;
+use super::body::{JsonBody, set};
 use super::error::{Answer, blocking};
-use super::page::Page;
+use super::page::{Page, Params};
 use super::validate::Checks;
 use crate::auth::Access;
-use crate::workspace::sessions::{Message, Session};
+use crate::workspace::session_list::{Listed, Listing, MOST_WORDS};
+use crate::workspace::sessions::Message;
+
+/// Longest words that are looked for, and longest name of who talks, in bytes.
+const LONGEST_WANTED: usize = 1000;
 
 /// A session as it is told of.
 #[derive(Serialize)]
-struct View {
+pub struct View {
     id: Uuid,
     /// The same id, under the name that clients of the original read.
     session_id: Uuid,
@@ -25,12 +29,16 @@ struct View {
     user_id: Option<String>,
     title: String,
     metadata: Map<String, Value>,
+    message_count: u64,
+    last_message_at: Option<String>,
     created_at: String,
+    /// When it last went on.
     updated_at: String,
 }
 
 impl View {
-    fn of(workspace_id: Uuid, session: Session) -> Self {
+    pub fn of(workspace_id: Uuid, listed: Listed) -> Self {
+        let Listed { session, message_count, last_message_at } = listed;
         View {
             id: session.id,
             session_id: session.id,
@@ -39,6 +47,8 @@ impl View {
             user_id: session.user_id,
             title: session.title,
             metadata: session.metadata,
+            message_count,
+            last_message_at,
             created_at: session.created_at,
             updated_at: session.updated_at,
         }
@@ -46,7 +56,7 @@ impl View {
 }
 
 #[derive(Serialize)]
-struct MessageView {
+pub struct MessageView {
     id: Uuid,
     role: String,
     content: String,
@@ -71,18 +81,36 @@ impl From<Message> for MessageView {
     }
 }
 
+/// Which sessions a list is asked for.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Feedback {
-    rating: i64,
-    comment: Option<String>,
+pub struct Wanted {
+    q: Option<String>,
+    agent_id: Option<Uuid>,
+    user_id: Option<String>,
 }
 
-/// `GET /workspaces/{workspace_id}/sessions`
-pub async fn list(entered: In<ReadSessions>, page: Page) -> Answer<Response> {
+/// What is changed of a session.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    title: Option<String>,
+    /// Keys with their new values; null takes a key away.
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+/// `GET /workspaces/{workspace_id}/sessions?q=&agent_id=&user_id=`
+pub async fn list(entered: In<ReadSessions>, Params(wanted): Params<Wanted>, page: Page) -> Answer<Response> {
+    let mut checks = Checks::default();
+    let words: Vec<String> = wanted.q.iter().flat_map(|q| q.split_whitespace()).map(str::to_owned).collect();
+    checks.require(words.len() <= MOST_WORDS, "q", &format!("must have at most {MOST_WORDS} words"));
+    wanted.q.iter().for_each(|q| checks.text("q", q, LONGEST_WANTED));
+    wanted.user_id.iter().for_each(|user| checks.text("user_id", user, LONGEST_WANTED));
+    checks.done()?;
     let workspace = entered.access.workspace;
     let (limit, offset, id) = (page.limit, page.offset, workspace.id());
-    let (sessions, total) = blocking(move || workspace.sessions(limit, offset)).await?;
+    let listing = Listing { words, agent_id: wanted.agent_id, user_id: wanted.user_id, limit, offset };
+    let (sessions, total) = blocking(move || workspace.sessions(&listing)).await?;
     Ok(page.answer(sessions.into_iter().map(|session| View::of(id, session)).collect(), total))
 }
 
@@ -93,8 +121,35 @@ pub async fn show(entered: In<ReadSessions>, ids: Ids) -> Answer<Response> {
 
 /// A session of a workspace that the caller was let into.
 pub async fn one(access: Access, id: Uuid) -> Answer<Response> {
-    let view = blocking(move || Ok(View::of(access.record.id, access.workspace.session(id)?))).await?;
+    let view = blocking(move || Ok(View::of(access.record.id, access.workspace.listed_session(id)?))).await?;
     Ok(Json(view).into_response())
+}
+
+/// `PATCH /workspaces/{workspace_id}/sessions/{session_id}`
+pub async fn update(entered: In<Chat>, ids: Ids, JsonBody(body): JsonBody<Update>) -> Answer<Json<View>> {
+    let mut checks = Checks::default();
+    if let Some(title) = &body.title {
+        checks.name("title", title);
+        checks.require(!title.contains(['\u{2028}', '\u{2029}']), "title", "must be one line");
+    }
+    checks.done()?;
+    let (workspace, id) = (entered.access.workspace, ids.get("session_id", "session")?);
+    let view = blocking(move || {
+        workspace.update_session(id, |session| {
+            set(&mut session.title, body.title);
+            for (key, value) in body.metadata {
+                match value {
+                    Value::Null => drop(session.metadata.remove(&key)),
+                    value => drop(session.metadata.insert(key, value)),
+                }
+            }
+            let mut checks = Checks::default();
+            checks.object("metadata", &session.metadata);
+            checks.done()
+        })?;
+        Ok(View::of(workspace.id(), workspace.listed_session(id)?))
+    });
+    Ok(Json(view.await?))
 }
 
 /// `DELETE /workspaces/{workspace_id}/sessions/{session_id}`
@@ -116,17 +171,4 @@ pub async fn said(access: Access, id: Uuid, page: Page) -> Answer<Response> {
     let messages: Vec<MessageView> = messages.into_iter().map(MessageView::from).collect();
     let body = json!({"session_id": id, "messages": messages, "total": total});
     Ok(page.shaped(&body, messages.len(), total))
-}
-
-/// `POST /workspaces/{workspace_id}/messages/{message_id}/feedback`
-pub async fn feedback(entered: In<Chat>, ids: Ids, JsonBody(body): JsonBody<Feedback>) -> Answer<Response> {
-    let mut checks = Checks::default();
-    checks.require(matches!(body.rating, 1 | -1), "rating", "must be 1 or -1");
-    body.comment.iter().for_each(|comment| checks.text("comment", comment, 10_000));
-    checks.done()?;
-    let (workspace, id) = (entered.access.workspace, ids.get("message_id", "message")?);
-    let rating = if body.rating == 1 { 1 } else { -1 };
-    let rated = blocking(move || workspace.rate_message(id, rating, body.comment.as_deref())).await?;
-    let answer = json!({"status": "success", "message_id": rated.id, "rating": rated.rating, "comment": rated.comment});
-    Ok(Json(answer).into_response())
 }

@@ -19,6 +19,7 @@ use crate::app::{App, DEFAULT_LANGUAGE, identity};
 use crate::auth::Permission;
 use crate::clock;
 use crate::error::Result;
+use crate::tenancy::SESSION_DAYS;
 use crate::tenancy::workspaces::Workspace;
 use crate::text::Analyzer;
 
@@ -93,6 +94,15 @@ const DESCRIPTION: usize = 10_000;
 /// Settings that shape the directory when it is made and hold for its life.
 const FIXED: [&str; 2] = ["language", "embedding_model"];
 
+/// Days that a workspace may say its sessions are kept.
+const MOST_DAYS: u64 = 36_500;
+
+fn check_session_days(checks: &mut Checks, settings: &Map<String, Value>) {
+    let days = settings.get(SESSION_DAYS);
+    let right = days.is_none_or(|days| days.as_u64().is_some_and(|days| days <= MOST_DAYS));
+    checks.require(right, "settings.session_days", &format!("must be a whole number of days, 0 to {MOST_DAYS}"));
+}
+
 /// `POST /organizations/{organization_id}/workspaces`
 pub async fn create(
     _: May<ManageWorkspaces>,
@@ -112,6 +122,7 @@ pub async fn create(
     let model = setting("embedding_model").transpose();
     checks.require(model.is_ok(), "settings.embedding_model", "must be a string");
     let language = language.ok().flatten().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned());
+    check_session_days(&mut checks, &body.settings);
     let plausible = Analyzer::knows(&language) || (2..=3).contains(&language.len());
     checks.require(plausible, "settings.language", "must be a language's ISO 639 code or English name");
     checks.done()?;
@@ -171,6 +182,7 @@ pub async fn update(
     body.description.iter().flatten().for_each(|text| checks.text("description", text, DESCRIPTION));
     if let Some(settings) = &body.settings {
         checks.object("settings", settings);
+        check_session_days(&mut checks, settings);
         for name in FIXED {
             let changed = settings.contains_key(name) && settings.get(name) != record.settings.get(name);
             checks.require(!changed, &format!("settings.{name}"), "is chosen when the workspace is made");

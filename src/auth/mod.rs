@@ -5,6 +5,7 @@
 //! its workspace away also clears that workspace's part of the cache.
 
 mod api_key;
+mod listed_origins;
 mod password;
 mod permission;
 mod principal;
@@ -23,6 +24,8 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::tenancy::{Tenancy, api_keys, workspaces};
 use crate::workspace::{Report, Workspace};
+
+use listed_origins::ListedOrigins;
 
 pub use api_key::Kind;
 pub use permission::{Permission, Role};
@@ -45,6 +48,8 @@ pub struct Auth {
     verified: Mutex<LruCache<TokenDigest, Verified>>,
     /// Raised by each change of a key, so that a verification that it overtook is not remembered.
     epoch: AtomicU64,
+    /// Where browsers may use some key.
+    origins: ListedOrigins,
 }
 
 #[derive(Clone)]
@@ -86,7 +91,8 @@ impl Auth {
             admin_key = Some(key);
         }
         let verified = Mutex::new(LruCache::new(REMEMBERED));
-        Ok(Opened { auth: Auth { tenancy, admins, verified, epoch: AtomicU64::new(0) }, admin_key, local_token })
+        let (epoch, origins) = (AtomicU64::new(0), ListedOrigins::default());
+        Ok(Opened { auth: Auth { tenancy, admins, verified, epoch, origins }, admin_key, local_token })
     }
 
     fn remembered(&self) -> MutexGuard<'_, LruCache<TokenDigest, Verified>> {
@@ -174,8 +180,19 @@ impl Auth {
         }
     }
 
+    /// Whether some living key lists `origin`, where that is known without blocking.
+    pub fn knows_origin(&self, origin: &str) -> Option<bool> {
+        self.origins.known(origin)
+    }
+
+    /// Whether some living key lists `origin`. Blocks where a key has changed.
+    pub fn lists_origin(&self, origin: &str) -> Result<bool> {
+        self.origins.contains(&self.tenancy, origin)
+    }
+
     /// Forgets the verified keys of a workspace, so that a change in one holds at once.
     pub fn forget(&self, workspace: Uuid) {
+        self.origins.forget();
         let mut remembered = self.remembered();
         self.epoch.fetch_add(1, Ordering::SeqCst);
         let of_it = |verified: &Verified| match &verified.principal {
@@ -218,7 +235,7 @@ impl Auth {
     /// [`Error::NotFound`] for those who could.
     pub fn enter(&self, principal: &Principal, permission: Permission, workspace: Uuid) -> Result<Access> {
         let record = self.admit(principal, permission, workspace)?;
-        let workspace = self.tenancy.open_workspace(workspace)?;
+        let workspace = self.tenancy.open_workspace(&record)?;
         Ok(Access { principal: principal.clone(), record, workspace })
     }
 
@@ -233,8 +250,7 @@ impl Auth {
 
     /// The workspace of a job that was accepted before: who filed it was authorized then.
     pub fn resume(&self, workspace: Uuid) -> Result<Arc<Workspace>> {
-        self.tenancy.workspace(workspace)?;
-        self.tenancy.open_workspace(workspace)
+        self.tenancy.open_workspace(&self.tenancy.workspace(workspace)?)
     }
 
     /// A new key and the row that stands for it; the key itself is in no row.
@@ -243,6 +259,7 @@ impl Auth {
         row.prefix = generated.prefix;
         row.hash = password::hash(&generated.key)?;
         self.tenancy.put_api_key(&row)?;
+        self.origins.forget();
         Ok((generated.key, row))
     }
 }

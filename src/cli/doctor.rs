@@ -58,6 +58,8 @@ async fn examine(options: &Options, offline: bool) -> Outcome<Vec<Finding>> {
     findings.push(("reranking", reranks(&config)));
     findings.push(("reading documents", reads(&config)));
     findings.push(("text recognition", recognizes(&config)));
+    #[cfg(feature = "llama")]
+    findings.extend(speaks(&config));
     let place = config.data.display().to_string();
     if !config.data.join("control.db").exists() {
         findings.push(("embedding", embeds(&config)));
@@ -136,6 +138,17 @@ fn reads(config: &Config) -> Result<String, String> {
     Ok(match lacks.is_empty() {
         true => holds,
         false => format!("{holds}; this system cannot see to it that {lacks}"),
+    })
+}
+
+/// The language models that run in the process, for each provider of such.
+#[cfg(feature = "llama")]
+fn speaks(config: &Config) -> impl Iterator<Item = Finding> {
+    let inside = config.providers.iter().filter(|(_, provider)| provider.kind == crate::config::ProviderKind::Llama);
+    inside.map(|(name, provider)| {
+        let found = crate::llm::models_inside(&config.models, provider);
+        let found = found.map(|models| format!("{name} runs {}", models.join(", ")));
+        ("language models", found.map_err(|why| format!("{name}: {why}")))
     })
 }
 

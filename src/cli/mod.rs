@@ -9,9 +9,11 @@ mod client;
 mod doctor;
 mod document;
 mod eval;
+mod feedback;
 mod graph;
 mod ingest;
 mod multipart;
+mod output;
 mod place;
 mod questions;
 mod quickstart;
@@ -19,6 +21,7 @@ mod read;
 mod resource;
 mod search;
 mod serve;
+mod session;
 mod workspace;
 
 use std::fmt;
@@ -107,6 +110,12 @@ enum Verb {
     Eval(eval::Eval),
     /// Talk to an agent
     Chat(chat::Chat),
+    /// Conversations of a workspace
+    #[command(subcommand)]
+    Session(session::Session),
+    /// What readers judged, and the questions for `eval` that come of it
+    #[command(subcommand)]
+    Feedback(feedback::Feedback),
     /// Organizations
     #[command(subcommand)]
     Org(resource::Organization),
@@ -240,6 +249,8 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Graph(verb) => graph::run(&options, verb).await,
             Verb::Eval(verb) => eval::run(&options, verb).await,
             Verb::Chat(verb) => chat::run(&options, verb).await,
+            Verb::Session(verb) => session::run(&options, verb).await,
+            Verb::Feedback(verb) => feedback::run(&options, verb).await,
             Verb::Org(verb) => verb.run(&options).await,
             Verb::Workspace(verb) => verb.run(&options).await,
             Verb::Agent(verb) => verb.run(&options).await,

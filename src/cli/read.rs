@@ -1,10 +1,12 @@
-//! `carrel read-documents` and `carrel recognize-text`: what this program starts itself as, to read documents apart
-//! from everything else.
+//! `carrel read-documents`, `carrel recognize-text` and `carrel try-model`: what this program starts itself as, to do apart
+//! from everything else what may end the process.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+#[cfg(feature = "llama")]
+use super::Failure;
 use super::{DONE, Outcome};
 use crate::sandbox::{self, Bounds, Task};
 
@@ -17,6 +19,13 @@ pub enum Apart {
     /// Recognize the text of a picture for another process of this program, confined
     #[command(hide = true)]
     RecognizeText(RecognizeText),
+    /// See whether a language model can be run, for another process of this program
+    #[cfg(feature = "llama")]
+    #[command(hide = true, name = crate::llm::TRIAL)]
+    TryModel {
+        /// The model's file
+        file: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -68,5 +77,10 @@ pub fn run(apart: Apart) -> Outcome {
         Apart::RecognizeText(verb) => {
             Err(sandbox::become_confined(&verb.program, &verb.languages, verb.bounds.bounds()).into())
         }
+        #[cfg(feature = "llama")]
+        Apart::TryModel { file } => match crate::llm::try_model(&file) {
+            Ok(()) => Ok(DONE),
+            Err(failure) => Err(Failure::Failed(failure.to_string())),
+        },
     }
 }

@@ -285,6 +285,9 @@ pub struct KeyFields {
     scopes: Option<Vec<String>>,
     #[arg(long)]
     rate_limit_per_minute: Option<u32>,
+    /// Where its pages are, as in `https://www.example.org`; give it again for more. Without any, the key is for programs
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    allowed_origins: Option<Vec<String>>,
     /// A time as in 2027-01-31T00:00:00Z
     #[arg(long)]
     expires_at: Option<String>,

@@ -68,6 +68,8 @@ pub struct Limits {
     pub trash_days: u32,
     /// Days within which every workspace is read through and what rotted is found; 0 is never.
     pub check_days: u32,
+    /// Days that a conversation is kept after it last went on; 0 is for ever. A workspace may say fewer.
+    pub session_days: u32,
     /// Documents in one ingestion job.
     pub job_documents: usize,
     /// Requests under way at once; beyond them 503.
@@ -178,6 +180,7 @@ impl Default for Limits {
             import_bytes: 256 << 30,
             trash_days: 30,
             check_days: 7,
+            session_days: 0,
             job_documents: 100_000,
             requests: 1024,
             request_seconds: 300,

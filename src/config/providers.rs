@@ -22,9 +22,16 @@ pub struct Provider {
     pub api_key_file: String,
     #[serde(default)]
     pub api_key_env: String,
-    /// The models that agents may use; the first where they name none. Empty: any that the provider has.
+    /// The models that agents may use; the first where they name none. Empty: any that the provider has. Of `llama`, files
+    /// in the folder of models (`NAME.gguf`, which agents call `NAME`); empty: all that lie there at the start.
     #[serde(default)]
     pub models: Vec<String>,
+    /// Of `llama` alone: tokens that a question and its answer may have together, and never more than the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
+    /// Of `llama` alone: threads that compute; 0 is one for each core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u16>,
     /// Seconds that an answer may take, tries included.
     #[serde(default = "timeout_seconds")]
     pub timeout_seconds: u64,
@@ -52,10 +59,18 @@ pub enum ProviderKind {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+    /// Models in GGUF files, run in this process by llama.cpp; in builds with the feature `llama`.
+    Llama,
 }
 
 /// Where Anthropic's own API is.
 const ANTHROPIC: &str = "https://api.anthropic.com/v1";
+
+/// Fewer tokens hold no question with an answer.
+const LEAST_CONTEXT: u32 = 256;
+
+/// As many as llama.cpp has room for.
+const MOST_THREADS: u16 = 512;
 
 fn timeout_seconds() -> u64 {
     120
@@ -75,6 +90,8 @@ impl Provider {
             api_key_file: String::new(),
             api_key_env: String::new(),
             models: Vec::new(),
+            context_tokens: None,
+            threads: None,
             timeout_seconds: timeout_seconds(),
             silence_seconds: silence_seconds(),
             prices: BTreeMap::new(),
@@ -94,10 +111,9 @@ impl Provider {
             let message = "a provider's name has letters, digits, `-`, `_` and `.`, and is not `extractive`";
             return Err(Error::invalid(format!("providers.{name}"), message));
         }
-        let is_web = ["http://", "https://"].iter().any(|scheme| self.base_url().starts_with(scheme));
-        if !is_web || self.base_url.contains(['@', '?', '#']) {
-            let message = "must begin with http:// or https://, and have no user, query or fragment";
-            return Err(Error::invalid(field("base_url"), message));
+        match self.kind {
+            ProviderKind::Llama => self.check_inside(field)?,
+            ProviderKind::OpenAi | ProviderKind::Anthropic => self.check_outside(field)?,
         }
         if self.timeout_seconds == 0 {
             return Err(Error::invalid(field("timeout_seconds"), "must be at least 1"));
@@ -112,14 +128,65 @@ impl Provider {
         if !self.prices.values().all(|price| is_price(&price.prompt) && is_price(&price.completion)) {
             return Err(Error::invalid(field("prices"), "a price is 0 or more"));
         }
-        let keys = [&self.api_key, &self.api_key_file, &self.api_key_env];
-        if keys.iter().filter(|key| !key.is_empty()).count() > 1 {
+        Ok(())
+    }
+
+    /// What is asked over the network.
+    fn check_outside(&self, field: impl Fn(&str) -> String) -> Result<()> {
+        let is_web = ["http://", "https://"].iter().any(|scheme| self.base_url().starts_with(scheme));
+        if !is_web || self.base_url.contains(['@', '?', '#']) {
+            let message = "must begin with http:// or https://, and have no user, query or fragment";
+            return Err(Error::invalid(field("base_url"), message));
+        }
+        if self.keys().filter(|key| !key.is_empty()).count() > 1 {
             return Err(Error::invalid(
                 field("api_key"),
                 "only one of api_key, api_key_file and api_key_env may be set",
             ));
         }
+        let inside = [("context_tokens", self.context_tokens.is_some()), ("threads", self.threads.is_some())];
+        match inside.iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) => Err(Error::invalid(field(name), "belongs to providers of kind `llama`")),
+            None => Ok(()),
+        }
+    }
+
+    /// What runs in this process.
+    fn check_inside(&self, field: impl Fn(&str) -> String) -> Result<()> {
+        if !cfg!(feature = "llama") {
+            let message = "this build runs no models itself; one that does is made with `cargo build --features llama`";
+            return Err(Error::invalid(field("kind"), message));
+        }
+        if !self.base_url.is_empty() {
+            return Err(Error::invalid(field("base_url"), "a model in this process has no address"));
+        }
+        if self.keys().any(|key| !key.is_empty()) {
+            return Err(Error::invalid(field("api_key"), "a model in this process has no key"));
+        }
+        let is_file = |name: &String| {
+            name.len() > ".gguf".len()
+                && name.ends_with(".gguf")
+                && !name.starts_with('.')
+                && !name.contains(['/', '\\'])
+        };
+        if !self.models.iter().all(is_file) {
+            return Err(Error::invalid(
+                field("models"),
+                "a model is a file `NAME.gguf` directly in the folder of models",
+            ));
+        }
+        if self.context_tokens.is_some_and(|tokens| tokens < LEAST_CONTEXT) {
+            return Err(Error::invalid(field("context_tokens"), format!("must be at least {LEAST_CONTEXT}")));
+        }
+        if self.threads.is_some_and(|threads| threads > MOST_THREADS) {
+            return Err(Error::invalid(field("threads"), format!("must be at most {MOST_THREADS}")));
+        }
         Ok(())
+    }
+
+    /// Its key, and the places where it may be.
+    fn keys(&self) -> impl Iterator<Item = &String> {
+        [&self.api_key, &self.api_key_file, &self.api_key_env].into_iter()
     }
 
     /// Where it is.
@@ -189,6 +256,32 @@ mod tests {
         assert_eq!(load(LOCAL).unwrap().providers["local"].key().unwrap(), None);
     }
 
+    #[cfg(not(feature = "llama"))]
+    #[test]
+    fn a_build_without_llama_says_so() {
+        let error = load("[providers.local]\nkind = \"llama\"\n").unwrap_err().to_string();
+        assert!(error.contains("providers.local.kind") && error.contains("--features llama"), "{error}");
+    }
+
+    #[cfg(feature = "llama")]
+    #[test]
+    fn a_model_in_the_process_has_files_and_no_address() {
+        let inside = "[providers.local]\nkind = \"llama\"\n";
+        let config = load(&format!("{inside}models = [\"small.gguf\"]\ncontext_tokens = 4096\nthreads = 2\n")).unwrap();
+        assert_eq!(config.providers["local"].context_tokens, Some(4096));
+        for (text, field) in [
+            ("base_url = \"http://127.0.0.1\"", "base_url"),
+            ("api_key_env = \"KEY\"", "api_key"),
+            ("models = [\"../small.gguf\"]", "models"),
+            ("models = [\"small\"]", "models"),
+            ("context_tokens = 1", "context_tokens"),
+            ("threads = 513", "threads"),
+        ] {
+            let error = load(&format!("{inside}{text}\n")).unwrap_err().to_string();
+            assert!(error.contains(&format!("providers.local.{field}")), "{text}: {error}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_meant_is_named() {
         let refusals = [
@@ -196,6 +289,7 @@ mod tests {
             ("[graph]\nprovider = \"local\"", "graph.model"),
             ("api_key = \"a\"\napi_key_env = \"B\"", "providers.local.api_key"),
             ("timeout_seconds = 0", "providers.local.timeout_seconds"),
+            ("threads = 2", "providers.local.threads"),
             ("flavour = \"mild\"", "flavour"),
         ];
         for (text, field) in refusals {

@@ -4,6 +4,7 @@
 //! Asks the same search that everybody asks, one question after another, so that whoever asks may give others their
 //! turn between two. Knows nothing of who wants to know.
 
+mod approved;
 mod comparison;
 mod judge;
 pub mod metrics;
@@ -23,6 +24,7 @@ use crate::workspace::evaluation_runs::{Answered, Conditions, Run};
 use crate::workspace::evaluations::Question;
 use crate::workspace::{Stats, Workspace};
 
+pub use approved::Approved;
 pub use comparison::{Comparison, Moved, compare};
 pub use judge::has_words;
 pub use running::{Running, Slot};

@@ -14,7 +14,7 @@ mod delimited;
 mod docx;
 mod encoding;
 mod epub;
-mod escape;
+pub mod escape;
 mod fault;
 mod format;
 mod front_matter;

@@ -4,15 +4,22 @@
 //! provider speaks. Knows questions and evidence as text; no workspace, no session.
 
 mod anthropic;
+mod asked;
 mod endpoint;
+mod evidence;
 mod extractive;
+#[cfg(feature = "llama")]
+mod llama;
 mod model;
 mod openai;
 mod providers;
 mod request;
 mod speech;
 
+pub use evidence::row_as_prose;
 pub use extractive::{Answer, Passage, Quote, answer};
+#[cfg(feature = "llama")]
+pub use llama::{TRIAL, models_inside, try_model};
 pub use model::ChatModel;
 pub use providers::{Provider, Providers};
 pub use request::{Message, Request, Shape, Tool, ToolCall};

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::anthropic::Anthropic;
+#[cfg(feature = "llama")]
+use super::llama::Llama;
 use super::openai::OpenAi;
 use super::request::Request;
 use super::speech::{Completion, Failure, Source, Speech};
@@ -13,6 +15,9 @@ use super::speech::{Completion, Failure, Source, Speech};
 pub enum ChatModel {
     OpenAi(OpenAi),
     Anthropic(Anthropic),
+    /// Models in this process.
+    #[cfg(feature = "llama")]
+    Llama(Llama),
 }
 
 impl ChatModel {
@@ -25,6 +30,8 @@ impl ChatModel {
         let source = match self {
             ChatModel::OpenAi(provider) => Source::OpenAi(provider.stream(request).await?),
             ChatModel::Anthropic(provider) => Source::Anthropic(provider.stream(request).await?),
+            #[cfg(feature = "llama")]
+            ChatModel::Llama(provider) => Source::Llama(provider.stream(request)?),
         };
         Ok(Speech { source, deadline, silence, begun: false })
     }
@@ -37,6 +44,8 @@ impl ChatModel {
         match self {
             ChatModel::OpenAi(provider) => provider.complete(request).await,
             ChatModel::Anthropic(provider) => provider.complete(request).await,
+            #[cfg(feature = "llama")]
+            ChatModel::Llama(provider) => provider.complete(request).await,
         }
     }
 
@@ -44,6 +53,8 @@ impl ChatModel {
         match self {
             ChatModel::OpenAi(provider) => provider.endpoint().deadline(),
             ChatModel::Anthropic(provider) => provider.endpoint().deadline(),
+            #[cfg(feature = "llama")]
+            ChatModel::Llama(provider) => provider.deadline(),
         }
     }
 }

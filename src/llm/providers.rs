@@ -1,14 +1,19 @@
 //! The providers that the operator configured, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::anthropic::Anthropic;
+#[cfg(feature = "llama")]
+use super::llama::Llama;
 use super::model::ChatModel;
 use super::openai::OpenAi;
 use super::speech::Tokens;
 use crate::config::{self, Price, ProviderKind};
+#[cfg(not(feature = "llama"))]
+use crate::error::Error;
 use crate::error::Result;
 
 /// A provider that is ready to be asked.
@@ -28,15 +33,26 @@ pub struct Provider {
 pub struct Providers(BTreeMap<String, Arc<Provider>>);
 
 impl Provider {
-    fn new(config: &config::Provider) -> Result<Self> {
+    /// `directory` is where models lie that run in this process.
+    #[cfg_attr(not(feature = "llama"), expect(unused_variables, reason = "no model runs in this process"))]
+    fn new(config: &config::Provider, directory: &Path) -> Result<Self> {
         let (base_url, key) = (config.base_url(), config.key()?);
         let timeout = Duration::from_secs(config.timeout_seconds);
         let model = match config.kind {
             ProviderKind::OpenAi => ChatModel::OpenAi(OpenAi::new(base_url, key.as_deref(), timeout)?),
             ProviderKind::Anthropic => ChatModel::Anthropic(Anthropic::new(base_url, key.as_deref(), timeout)?),
+            #[cfg(feature = "llama")]
+            ProviderKind::Llama => ChatModel::Llama(Llama::new(directory, config)?),
+            #[cfg(not(feature = "llama"))]
+            ProviderKind::Llama => return Err(Error::invalid("kind", "this build runs no models itself")),
+        };
+        let models = match config.kind {
+            #[cfg(feature = "llama")]
+            ProviderKind::Llama => Llama::models(directory, config),
+            _ => config.models.clone(),
         };
         let silence = Duration::from_secs(config.silence_seconds);
-        let (models, prices) = (config.models.clone(), config.prices.clone());
+        let prices = config.prices.clone();
         Ok(Provider { model, models, silence, prices, toolless: Mutex::default() })
     }
 
@@ -58,10 +74,12 @@ impl Provider {
 }
 
 impl Providers {
+    /// `directory` is where models lie that run in this process.
+    ///
     /// # Errors
     /// Where a key cannot be read, or an address or key is none.
-    pub fn new(config: &BTreeMap<String, config::Provider>) -> Result<Self> {
-        let ready = |(name, provider): (&String, _)| Ok((name.clone(), Arc::new(Provider::new(provider)?)));
+    pub fn new(config: &BTreeMap<String, config::Provider>, directory: &Path) -> Result<Self> {
+        let ready = |(name, provider): (&String, _)| Ok((name.clone(), Arc::new(Provider::new(provider, directory)?)));
         config.iter().map(ready).collect::<Result<_>>().map(Providers)
     }
 

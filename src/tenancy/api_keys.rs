@@ -34,6 +34,8 @@ pub struct ApiKey {
     pub hash: String,
     pub scopes: Vec<Scope>,
     pub rate_limit_per_minute: u32,
+    /// The origins of the pages that it may be used from; where there are none, it may be used from anywhere.
+    pub allowed_origins: Vec<String>,
     pub expires_at: Option<String>,
     pub is_active: bool,
     pub last_used_at: Option<String>,
@@ -46,6 +48,21 @@ impl ApiKey {
     pub fn is_valid(&self, now: &str) -> bool {
         self.is_active && self.revoked_at.is_none() && self.expires_at.as_deref().is_none_or(|end| now < end)
     }
+
+    /// Whether it may be used by a request with this `Origin`.
+    pub fn allows_origin(&self, origin: Option<&str>) -> bool {
+        self.allowed_origins.is_empty() || origin.is_some_and(|origin| self.lists_origin(origin))
+    }
+
+    /// Whether it is meant for pages of this origin.
+    pub fn lists_origin(&self, origin: &str) -> bool {
+        self.allowed_origins.iter().any(|listed| listed == origin)
+    }
+
+    /// Whether it may be shown to everybody: it does nothing but chat, on pages that it lists.
+    pub fn is_for_pages(&self) -> bool {
+        self.scopes == [Scope::Chat] && !self.allowed_origins.is_empty()
+    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
@@ -57,6 +74,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
         hash: row.get("hash")?,
         scopes: json(row, "scopes")?,
         rate_limit_per_minute: row.get("rate_limit_per_minute")?,
+        allowed_origins: json(row, "allowed_origins")?,
         expires_at: row.get("expires_at")?,
         is_active: row.get("is_active")?,
         last_used_at: row.get("last_used_at")?,
@@ -73,11 +91,13 @@ fn find(db: &Connection, workspace: Uuid, key: Uuid) -> Result<ApiKey> {
 
 fn put(db: &Connection, key: &ApiKey) -> Result<()> {
     let scopes = serde_json::to_string(&key.scopes).map_err(|e| Error::internal("scopes", e))?;
+    let origins = serde_json::to_string(&key.allowed_origins).map_err(|e| Error::internal("origins", e))?;
     db.execute(
         "INSERT INTO api_keys (id, workspace_id, name, prefix, hash, scopes, rate_limit_per_minute, expires_at,
-                                       is_active, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-                 ON CONFLICT (id) DO UPDATE SET name = ?3, scopes = ?6, rate_limit_per_minute = ?7, expires_at = ?8,
-                    is_active = ?9",
+                               is_active, created_at, allowed_origins)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (id) DO UPDATE SET name = ?3, scopes = ?6, rate_limit_per_minute = ?7, expires_at = ?8,
+            is_active = ?9, allowed_origins = ?11",
         rusqlite::params![
             key.id.to_string(),
             key.workspace_id.to_string(),
@@ -89,6 +109,7 @@ fn put(db: &Connection, key: &ApiKey) -> Result<()> {
             key.expires_at,
             key.is_active,
             key.created_at,
+            origins,
         ],
     )?;
     Ok(())
@@ -129,6 +150,19 @@ impl Tenancy {
                  WHERE k.prefix = ?1 AND w.deleted_at IS NULL AND o.deleted_at IS NULL",
             )?;
             Ok(query.query_row([prefix], read).optional()?)
+        })
+    }
+
+    /// The origins that keys of workspaces that live list, and when each such key ends, if ever.
+    pub fn listed_origins(&self) -> Result<Vec<(String, Option<String>)>> {
+        self.db.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT o.value, k.expires_at FROM api_keys k, json_each(k.allowed_origins) o
+                 JOIN workspaces w ON w.id = k.workspace_id JOIN organizations g ON g.id = w.organization_id
+                 WHERE k.is_active AND k.revoked_at IS NULL AND w.deleted_at IS NULL AND g.deleted_at IS NULL",
+            )?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -9,6 +9,7 @@ mod capacity;
 mod inspection;
 pub mod organizations;
 mod registry;
+mod retention;
 pub mod trash;
 pub mod workspaces;
 
@@ -23,9 +24,11 @@ use crate::error::Result;
 use crate::sqlite::{Access, Database};
 
 pub use registry::Registry;
+pub use retention::SESSION_DAYS;
 
 /// The tables of `control.db`. New entries go to the end; none is ever changed.
-const MIGRATIONS: &[&str] = &[r#"
+const MIGRATIONS: &[&str] = &[
+    r#"
 CREATE TABLE instance (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE organizations (
@@ -75,22 +78,28 @@ CREATE TABLE api_keys (
     created_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX api_keys_of_workspace ON api_keys (workspace_id);
-"#];
+"#,
+    // The pages that a key may be used from.
+    "ALTER TABLE api_keys ADD COLUMN allowed_origins TEXT NOT NULL DEFAULT '[]';",
+];
 
 /// The instance's register of tenants.
 pub struct Tenancy {
     db: Database,
     directory: Arc<DataDir>,
     registry: Registry,
+    /// Days that sessions are kept, where their workspace does not say fewer; 0 is for ever.
+    session_days: u32,
     damaged: Mutex<BTreeSet<Uuid>>,
 }
 
 impl Tenancy {
-    /// Opens `control.db`; holds at most `open_workspaces` workspaces open, or with 0 as many as the machine allows.
-    pub fn open(directory: Arc<DataDir>, open_workspaces: usize) -> Result<Self> {
+    /// Opens `control.db`; holds at most `open_workspaces` workspaces open, or with 0 as many as the machine allows, and
+    /// keeps sessions for `session_days`, or with 0 for ever.
+    pub fn open(directory: Arc<DataDir>, open_workspaces: usize, session_days: u32) -> Result<Self> {
         let db = Database::open(&directory.control(), MIGRATIONS, directory.access())?;
         let limit = if open_workspaces == 0 { capacity::open_workspaces() } else { open_workspaces };
-        Ok(Tenancy { db, directory, registry: Registry::new(limit), damaged: Mutex::default() })
+        Ok(Tenancy { db, directory, registry: Registry::new(limit), session_days, damaged: Mutex::default() })
     }
 
     /// The open workspaces.

@@ -168,6 +168,17 @@ impl Tenancy {
         })
     }
 
+    /// The live workspace after `last` in the order of ids; unless `any`, one whose setting `name` is a number above 0.
+    pub(super) fn next_with_setting(&self, last: Uuid, name: &str, any: bool) -> Result<Option<Workspace>> {
+        self.db.read(|db| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM {LIVE} AND w.id > ?1 AND (?2 OR json_extract(w.settings, '$.' || ?3) > 0)
+                 ORDER BY w.id LIMIT 1"
+            );
+            Ok(db.prepare_cached(&sql)?.query_row((last.to_string(), any, name), read).optional()?)
+        })
+    }
+
     /// Notes the name of the model whose vectors a workspace's searches use.
     pub fn note_model(&self, workspace: Uuid, model: &str) -> Result<()> {
         self.db.write(|tx| {
@@ -183,14 +194,16 @@ impl Tenancy {
     }
 
     /// The open workspace. For the authorization step alone.
-    pub fn open_workspace(&self, workspace: Uuid) -> Result<Arc<workspace::Workspace>> {
-        self.registry.open(workspace, &self.directory_of(workspace), self.directory.access())
+    pub fn open_workspace(&self, record: &Workspace) -> Result<Arc<workspace::Workspace>> {
+        let opened = self.registry.open(record.id, &self.directory_of(record.id), self.directory.access())?;
+        opened.keep_sessions(self.session_days(record));
+        Ok(opened)
     }
 
     /// Whether a workspace is whole; one that cannot be opened is looked at as it lies. For the authorization step
     /// alone.
     pub fn check_workspace(&self, workspace: Uuid, repair: bool) -> Result<workspace::Report> {
-        let report = match self.open_workspace(workspace) {
+        let report = match self.open_workspace(&self.workspace(workspace)?) {
             Ok(open) => open.check(repair),
             Err(Error::Unavailable(why)) => workspace::check_directory(&self.directory_of(workspace), why),
             Err(error) => Err(error),

@@ -54,7 +54,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Agent> {
     })
 }
 
-fn find(db: &Connection, agent: Uuid) -> Result<Agent> {
+pub(super) fn find(db: &Connection, agent: Uuid) -> Result<Agent> {
     let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM agents WHERE id = ?1"))?;
     query.query_row([agent.to_string()], read).optional()?.ok_or(Error::NotFound("agent"))
 }

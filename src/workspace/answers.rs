@@ -95,9 +95,11 @@ impl Workspace {
     pub fn rested(&self, message: Uuid) -> Result<Rested> {
         let message = message.to_string();
         self.read(|db| {
-            let mut find =
-                db.prepare_cached("SELECT generation, provider, model, record FROM answers WHERE message = ?1")?;
-            let found = find.query_row([&message], |row| {
+            let mut find = db.prepare_cached(
+                "SELECT generation, provider, model, record FROM answers JOIN messages ON messages.id = answers.message
+                 JOIN sessions ON sessions.id = session_id WHERE answers.message = ?1 AND sessions.updated_at >= ?2",
+            )?;
+            let found = find.query_row((&message, self.kept_since()?), |row| {
                 Ok(Rested {
                     generation: row.get(0)?,
                     provider: row.get(1)?,

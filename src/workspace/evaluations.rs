@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// Questions of a set at most: a run asks each of them several times.
 pub const MOST_QUESTIONS: usize = 2000;
 /// Bytes of the questions of a set at most, with what they expect: a run holds all of it.
-const LARGEST: usize = 8 << 20;
+pub const LARGEST: usize = 8 << 20;
 /// Sets of a workspace at most.
 const MOST_SETS: usize = 100;
 

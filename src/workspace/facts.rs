@@ -152,7 +152,7 @@ pub(super) fn read_again(db: &Connection, number: i64) -> Result<()> {
 }
 
 /// The day that a document is of, as its metadata says.
-pub(super) fn date_of(metadata: &Map<String, Value>) -> Option<Date> {
+pub fn date_of(metadata: &Map<String, Value>) -> Option<Date> {
     let days = ["date", "published", "created", "modified"].into_iter().filter_map(|name| metadata.get(name)?.as_str());
     days.filter_map(day).next()
 }

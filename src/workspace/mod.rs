@@ -17,6 +17,7 @@ pub mod evaluation_runs;
 pub mod evaluations;
 pub mod evidence;
 pub mod facts;
+pub mod feedback;
 mod filter;
 mod follow;
 pub mod job_items;
@@ -31,7 +32,9 @@ mod pace;
 pub mod proposals;
 mod rebuild;
 pub mod reindex;
+mod retention;
 mod schema;
+pub mod session_list;
 pub mod sessions;
 mod snapshot;
 mod vectors;
@@ -69,6 +72,7 @@ pub struct Workspace {
     loaded: network::Loaded,
     commits: commit::Queue,
     activity: Arc<checkpoint::Activity>,
+    retention: retention::Retention,
     /// What was found wrong with the database, where something was: then nothing of it is told any more.
     damage: OnceLock<String>,
 }
@@ -156,6 +160,7 @@ impl Workspace {
             loaded: network::Loaded::default(),
             commits: commit::Queue::default(),
             activity: Arc::new(checkpoint::Activity::new(clean, as_left)),
+            retention: retention::Retention::default(),
             damage: OnceLock::new(),
         });
         workspace.bring_up(as_left)?;

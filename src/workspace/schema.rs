@@ -409,6 +409,12 @@ INSERT INTO tallies VALUES ('answer_evidence', 0);
 CREATE TRIGGER answer_evidence_added AFTER INSERT ON answer_evidence BEGIN UPDATE tallies SET rows = rows + 1 WHERE name = 'answer_evidence'; END;
 CREATE TRIGGER answer_evidence_removed AFTER DELETE ON answer_evidence BEGIN UPDATE tallies SET rows = rows - 1 WHERE name = 'answer_evidence'; END;
 "#,
+    // When a reader judged an answer; of older judgments no more is known than when it was given.
+    r#"
+ALTER TABLE messages ADD COLUMN rated_at TEXT;
+UPDATE messages SET rated_at = created_at WHERE rating IS NOT NULL;
+CREATE INDEX messages_by_judgment ON messages (rated_at, number) WHERE rated_at IS NOT NULL;
+"#,
 ];
 
 /// A table of vectors of all chunks, by the chunk's number; `dimension` numbers each.

@@ -49,7 +49,7 @@ pub struct Turn<'a> {
     pub transcript: Option<&'a str>,
 }
 
-fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
+pub(super) fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
         id: id(row, "id")?,
         agent_id: id(row, "agent_id")?,
@@ -61,7 +61,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
+pub(super) fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
     Ok(Message {
         id: id(row, "id")?,
         session_id: id(row, "session_id")?,
@@ -72,6 +72,13 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Message> {
         comment: row.get("comment")?,
         created_at: row.get("created_at")?,
     })
+}
+
+/// A session that went on at `kept_since` or later.
+pub(super) fn find_session(db: &Connection, session: Uuid, kept_since: &str) -> Result<Session> {
+    let mut query = db.prepare_cached("SELECT * FROM sessions WHERE id = ?1 AND updated_at >= ?2")?;
+    let found = query.query_row((session.to_string(), kept_since), read_session).optional()?;
+    found.ok_or(Error::NotFound("session"))
 }
 
 /// What stands in an answer for a quote of a document that is gone.
@@ -135,38 +142,38 @@ fn next_marker(text: &str) -> Option<(&str, u64, &str)> {
 }
 
 impl Workspace {
+    /// A conversation that is still kept.
     pub fn session(&self, session: Uuid) -> Result<Session> {
-        let found = self.read(|db| {
-            let mut query = db.prepare_cached("SELECT * FROM sessions WHERE id = ?1")?;
-            Ok(query.query_row([session.to_string()], read_session).optional()?)
-        })?;
-        found.ok_or(Error::NotFound("session"))
+        self.read(|db| find_session(db, session, &self.kept_since()?))
     }
 
-    /// The conversations, the one that went on last first, and how many there are.
-    pub fn sessions(&self, limit: usize, offset: usize) -> Result<(Vec<Session>, u64)> {
-        self.read(|db| {
-            let total = db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?;
-            let mut query =
-                db.prepare_cached("SELECT * FROM sessions ORDER BY updated_at DESC, id DESC LIMIT ?1 OFFSET ?2")?;
-            let rows = query.query_map((limit as i64, offset as i64), read_session)?;
-            Ok((rows.collect::<rusqlite::Result<_>>()?, total))
+    /// Changes the title and the metadata; a conversation has gone on no later for that.
+    pub fn update_session(&self, session: Uuid, change: impl FnOnce(&mut Session) -> Result<()>) -> Result<Session> {
+        self.write(|tx| {
+            let mut found = find_session(tx, session, &self.kept_since()?)?;
+            change(&mut found)?;
+            let sql = "UPDATE sessions SET title = ?2, metadata = ?3 WHERE id = ?1";
+            tx.execute(sql, (session.to_string(), &found.title, to_json(&found.metadata)?))?;
+            Ok(found)
         })
     }
 
     pub fn delete_session(&self, session: Uuid) -> Result<()> {
-        match self.write(|tx| Ok(tx.execute("DELETE FROM sessions WHERE id = ?1", [session.to_string()])?))? {
-            0 => Err(Error::NotFound("session")),
-            _ => Ok(()),
-        }
+        self.write(|tx| {
+            find_session(tx, session, &self.kept_since()?)?;
+            tx.execute("DELETE FROM sessions WHERE id = ?1", [session.to_string()])?;
+            Ok(())
+        })
     }
 
     /// The session of an agent in which all this was said, and nothing more, as the digest of it tells.
     pub fn session_of_transcript(&self, agent: Uuid, transcript: &str) -> Result<Option<Session>> {
         self.read(|db| {
-            let sql = "SELECT * FROM sessions WHERE transcript = ?1 AND agent_id = ?2 ORDER BY updated_at DESC LIMIT 1";
-            let mut query = db.prepare_cached(sql)?;
-            Ok(query.query_row((transcript, agent.to_string()), read_session).optional()?)
+            let mut query = db.prepare_cached(
+                "SELECT * FROM sessions WHERE transcript = ?1 AND agent_id = ?2 AND updated_at >= ?3
+                 ORDER BY updated_at DESC LIMIT 1",
+            )?;
+            Ok(query.query_row((transcript, agent.to_string(), self.kept_since()?), read_session).optional()?)
         })
     }
 
@@ -245,6 +252,7 @@ impl Workspace {
             let found =
                 find.query_row([message.to_string()], |row| Ok((row.get::<_, i64>("number")?, read_message(row)?)));
             let (number, message) = found.optional()?.ok_or(Error::NotFound("message"))?;
+            find_session(db, message.session_id, &self.kept_since()?)?;
             let mut query = db.prepare_cached(
                 "SELECT * FROM messages WHERE session_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3",
             )?;
@@ -258,10 +266,12 @@ impl Workspace {
     /// Keeps a reader's judgment of an answer in place of an earlier one.
     pub fn rate_message(&self, message: Uuid, rating: i8, comment: Option<&str>) -> Result<Message> {
         self.write(|tx| {
-            let sql = "UPDATE messages SET rating = ?2, comment = ?3 WHERE id = ?1 AND role = 'assistant'";
-            tx.execute(sql, (message.to_string(), rating, comment))?;
-            let rated = tx.query_row("SELECT * FROM messages WHERE id = ?1", [message.to_string()], read_message);
-            rated.optional()?.filter(|m| m.role == "assistant").ok_or(Error::NotFound("message"))
+            let found = tx.query_row("SELECT * FROM messages WHERE id = ?1", [message.to_string()], read_message);
+            let found = found.optional()?.filter(|m| m.role == "assistant").ok_or(Error::NotFound("message"))?;
+            find_session(tx, found.session_id, &self.kept_since()?).map_err(|_| Error::NotFound("message"))?;
+            let sql = "UPDATE messages SET rating = ?2, comment = ?3, rated_at = ?4 WHERE id = ?1";
+            tx.execute(sql, (message.to_string(), rating, comment, clock::now()))?;
+            Ok(Message { rating: Some(rating), comment: comment.map(str::to_owned), ..found })
         })
     }
 }

@@ -590,7 +590,8 @@ pub fn downgrade(directory: &Path) {
         db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     }
     db.execute_batch(
-        "DROP TABLE answer_evidence; DROP TABLE answers; DROP INDEX sessions_by_transcript; DROP INDEX sessions_by_time;
+        "DROP INDEX messages_by_judgment; ALTER TABLE messages DROP COLUMN rated_at;
+         DROP TABLE answer_evidence; DROP TABLE answers; DROP INDEX sessions_by_transcript; DROP INDEX sessions_by_time;
          ALTER TABLE sessions DROP COLUMN transcript;
          DROP TABLE recorded_facts; DROP TABLE evidence; DROP TABLE facts; DROP TABLE mentions; DROP TABLE entity_names;
          DROP TABLE entities; DELETE FROM meta WHERE key LIKE 'graph%'; DROP INDEX documents_by_subject;

@@ -2,9 +2,11 @@
 //!
 //! `server` starts it in a directory of its own and ends it with a check of its log; `client` speaks to it; `tenant`
 //! is a workspace with a key; `routes` is the table of all routes; `handbook` is what the documents say,
-//! `originals` writes them in other formats, `provider` and `model` answer for a language model. All other
+//! `originals` writes them in other formats, `provider` and `model` answer for a language model, `browser` is a real one. All other
 //! modules are subjects. Nothing here sleeps: tests wait on a job's events or on what the program prints.
 
+#[cfg(unix)]
+mod browser;
 mod client;
 mod handbook;
 mod model;
@@ -31,6 +33,7 @@ mod failpoints;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faulty;
+mod feedback;
 mod folders;
 mod formats;
 mod graph;
@@ -38,10 +41,13 @@ mod hits;
 mod ingest_jobs;
 mod isolation;
 mod legacy;
+#[cfg(feature = "llama")]
+mod llama;
 #[cfg(target_os = "linux")]
 mod machine;
 mod model_facts;
 mod models;
+mod n8n;
 mod nearest;
 mod openai;
 mod openai_clients;
@@ -56,5 +62,11 @@ mod reranking;
 #[cfg(target_os = "linux")]
 mod rot;
 mod search;
+mod sessions;
+mod widget;
+#[cfg(unix)]
+mod widget_in_a_browser;
+#[cfg(unix)]
+mod widget_streams;
 mod wire;
 mod workspaces;

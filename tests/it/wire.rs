@@ -148,6 +148,7 @@ async fn an_api_key_created_and_listed() {
     let created = tenant.client.post(&tenant.path("/api-keys"), &json!({"name": "Bot"})).await.is(201).json();
     assert_json_snapshot!(redacted(&created), @r#"
     {
+      "allowed_origins": [],
       "created_at": "[time]",
       "expires_at": null,
       "id": "[id]",
@@ -169,6 +170,7 @@ async fn an_api_key_created_and_listed() {
     let listed = listed.iter().find(|row| row["id"] == created["id"]).unwrap();
     assert_json_snapshot!(redacted(listed), @r#"
     {
+      "allowed_origins": [],
       "created_at": "[time]",
       "expires_at": null,
       "id": "[id]",
@@ -473,7 +475,8 @@ async fn a_chat_answer() {
         "grounded": true,
         "model_name": "[model]",
         "model_provider": "extractive",
-        "search_type": "hybrid"
+        "search_type": "hybrid",
+        "unsupported": []
       },
       "session_id": "[id]",
       "sources": [
