@@ -144,7 +144,7 @@ pub(super) async fn answer(desk: &Desk, ask: Arc<Ask>, listener: &Listener) -> R
 pub const FALLBACK: &str = "fallback";
 
 /// What the tools find that are used before anybody speaks.
-async fn retrieve(desk: &Desk, ask: &Arc<Ask>, listener: &Listener) -> Result<Answer> {
+pub(super) async fn retrieve(desk: &Desk, ask: &Arc<Ask>, listener: &Listener) -> Result<Answer> {
     let mut found = Answer::default();
     if let Some((tool, search_type)) = tools::search_tool(&ask.agent, ask.search_type) {
         let call = ToolUse::new(tool, first_search(&ask.agent, tool, search_type, &ask.question));

@@ -153,24 +153,7 @@ fn sub_ask(agent: Agent, query: String, chain: Vec<Uuid>, ask: &Ask) -> Ask {
 fn taken_in(told: Told, answer: &mut Answer, fence: &Fence) -> (String, Vec<Part>) {
     match told {
         Told::Nothing(why) => (why.clone(), vec![Part::Text(why)]),
-        Told::Found(outcome) => {
-            let Outcome { mut hits, facts, text, summary } = outcome;
-            let wanted = hits.len();
-            hits.truncate(MOST_EVIDENCE.saturating_sub(answer.evidence.hits().len()));
-            let left_out = wanted - hits.len();
-            let numbers = answer.evidence.add(hits);
-            let mut notes = text;
-            for fact in &facts {
-                notes += &format!("\n{}", answer.evidence.tell(fact));
-            }
-            if left_out > 0 {
-                notes += &format!("\n{left_out} passages are left out: there are enough already.");
-            }
-            if notes.is_empty() && numbers.is_empty() {
-                notes = "nothing was found".into();
-            }
-            (summary, prompt::passages(&answer.evidence, &numbers, notes.trim(), fence))
-        }
+        Told::Found(outcome) => (outcome.summary.clone(), found(outcome, &mut answer.evidence, fence)),
         Told::Answer { agent, answer: sub } => {
             let (numbers, said) = adopted(&sub, &mut answer.evidence);
             answer.usage.prompt_tokens += sub.usage.prompt_tokens;
@@ -187,6 +170,26 @@ fn taken_in(told: Told, answer: &mut Answer, fence: &Fence) -> (String, Vec<Part
             (summary, prompt::passages(&answer.evidence, &numbers, &notes, fence))
         }
     }
+}
+
+/// Takes what a tool found into the evidence, and gives what a model is told of it.
+pub(super) fn found(outcome: Outcome, evidence: &mut Evidence, fence: &Fence) -> Vec<Part> {
+    let Outcome { mut hits, facts, text, .. } = outcome;
+    let wanted = hits.len();
+    hits.truncate(MOST_EVIDENCE.saturating_sub(evidence.hits().len()));
+    let left_out = wanted - hits.len();
+    let numbers = evidence.add(hits);
+    let mut notes = text;
+    for fact in &facts {
+        notes += &format!("\n{}", evidence.tell(fact));
+    }
+    if left_out > 0 {
+        notes += &format!("\n{left_out} passages are left out: there are enough already.");
+    }
+    if notes.is_empty() && numbers.is_empty() {
+        notes = "nothing was found".into();
+    }
+    prompt::passages(evidence, &numbers, notes.trim(), fence)
 }
 
 /// What another agent cited, with the numbers that it has here, and its words with those in the place of its own.

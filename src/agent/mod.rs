@@ -4,6 +4,7 @@
 //! unless its quote stands at its offsets in its document.
 
 mod answering;
+mod briefing;
 mod calling;
 mod citations;
 mod event;
@@ -22,6 +23,7 @@ mod tools;
 mod turn;
 
 pub use answering::{Desk, FALLBACK};
+pub use briefing::{brief, told};
 pub use citations::Citation;
 pub use event::{Event, Listener, ToolUse, Usage};
 pub use gate::markers;

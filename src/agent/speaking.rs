@@ -60,7 +60,7 @@ pub(super) async fn speak(
     listener: &Listener,
     begun: Instant,
 ) -> Result<Answer, Silence> {
-    let fence = Fence::new(&uuid::Uuid::new_v4().simple().to_string());
+    let fence = fence();
     let mut speaking = Speaking {
         desk,
         ask,
@@ -75,6 +75,26 @@ pub(super) async fn speak(
     let in_time = tokio::time::timeout_at(ask.deadline, speaking.steps()).await;
     in_time.unwrap_or_else(|_| Err(speaking.fell_silent("it took too long".into())))?;
     speaking.finished().await
+}
+
+/// A fence that nobody knows yet.
+pub(super) fn fence() -> Fence {
+    Fence::new(&uuid::Uuid::new_v4().simple().to_string())
+}
+
+/// What a model is told before it speaks: who it is, what was said before, and the question with what was `found`.
+pub(super) fn opening(desk: &Desk, ask: &Ask, found: &Answer, fence: &Fence) -> Vec<Said> {
+    let place =
+        Place { workspace: &desk.name, description: desk.description.as_deref(), today: clock::today().to_string() };
+    let mut said = vec![prompt::instructions(&ask.agent.system_prompt, &ask.instructions, &place, fence)];
+    said.extend(ask.history.iter().cloned());
+    let numbers: Vec<usize> = (1..=found.evidence.hits().len()).collect();
+    let passages = match found.tools_used.is_empty() {
+        true => Vec::new(),
+        false => prompt::passages(&found.evidence, &numbers, "", fence),
+    };
+    said.push(prompt::question(&ask.query, passages));
+    said
 }
 
 impl Speaking<'_> {
@@ -126,23 +146,7 @@ impl Speaking<'_> {
 
     /// What the model is told before it speaks.
     fn begin(&mut self) {
-        let ask = self.ask;
-        let place = Place {
-            workspace: &self.desk.name,
-            description: self.desk.description.as_deref(),
-            today: clock::today().to_string(),
-        };
-        let agent = &ask.agent;
-        let mut said = vec![prompt::instructions(&agent.system_prompt, &ask.instructions, &place, &self.fence)];
-        said.extend(ask.history.iter().cloned());
-        let evidence = &self.answer.evidence;
-        let numbers: Vec<usize> = (1..=evidence.hits().len()).collect();
-        let found = match self.answer.tools_used.is_empty() {
-            true => Vec::new(),
-            false => prompt::passages(evidence, &numbers, "", &self.fence),
-        };
-        said.push(prompt::question(&ask.query, found));
-        self.answer.prompt = said;
+        self.answer.prompt = opening(self.desk, self.ask, &self.answer, &self.fence);
     }
 
     /// One step of the model: its words as they came, and how it ended.

@@ -51,6 +51,7 @@ permissions!(
     ReadJobs,
     Search,
     Chat,
+    UseTools,
     ReadSessions,
     ReadEvaluations,
     KeepEvaluations,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
@@ -44,7 +45,12 @@ impl<T: Default + DeserializeOwned> FromRequest<Arc<App>> for OptionalBody<T> {
 
 /// The media type of a request's body, without parameters.
 pub fn content_type(request: &Request) -> Option<String> {
-    let value = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    content_type_of(request.headers())
+}
+
+/// The media type that headers name, without parameters.
+pub fn content_type_of(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
 }
 

@@ -23,6 +23,7 @@ mod ledger;
 mod legacy;
 mod listing;
 mod maintenance;
+mod mcp;
 mod middleware;
 mod multipart;
 mod n8n;
@@ -74,6 +75,7 @@ fn open_routes() -> Router<Arc<App>> {
 fn resources() -> Router<Arc<App>> {
     Router::new()
         .route("/auth/me", get(access::me))
+        .route("/mcp", post(mcp::own))
         .route("/agent-templates", get(agents::templates))
         .route("/providers", get(agents::providers))
         .route("/organizations", get(organizations::list).post(organizations::create))
@@ -129,6 +131,7 @@ fn resources() -> Router<Arc<App>> {
         )
         .route("/workspaces/{workspace_id}/evaluations/{evaluation_id}/runs/{run_id}", get(evaluation_runs::show))
         .route("/workspaces/{workspace_id}/chat", post(chat::chat))
+        .route("/workspaces/{workspace_id}/mcp", post(mcp::within))
         .route("/workspaces/{workspace_id}/sessions", get(sessions::list))
         .route(
             "/workspaces/{workspace_id}/sessions/{session_id}",

@@ -79,13 +79,18 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The mark of a failed answer that has a body of another protocol's shape, which stays as it is.
+#[derive(Clone)]
+pub struct OwnShape;
+
 /// Writes the body of a failed answer.
 pub async fn finish(request: Request, next: Next) -> Response {
     let instance = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut response = next.run(request).await;
     let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
+    let has_failed = status.is_client_error() || status.is_server_error();
+    if !has_failed || response.extensions().get::<OwnShape>().is_some() {
         return response;
     }
     let mut problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::bare(status));

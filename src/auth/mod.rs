@@ -67,6 +67,13 @@ pub struct Access {
     pub workspace: Arc<Workspace>,
 }
 
+impl Access {
+    /// Whether its holder may also do what `permission` names here.
+    pub fn may(&self, permission: Permission) -> bool {
+        permission::allows(&self.principal, permission, Some(self.record.organization_id), Some(self.record.id))
+    }
+}
+
 /// The authorization step and the keys that its making brought about.
 pub struct Opened {
     pub auth: Auth,

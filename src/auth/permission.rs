@@ -30,6 +30,8 @@ pub enum Permission {
     ReadJobs,
     Search,
     Chat,
+    /// Reach tools, documents and agents through the Model Context Protocol, each as far as its own permission goes.
+    UseTools,
     ReadSessions,
     /// See evaluation sets and their runs.
     ReadEvaluations,
@@ -55,7 +57,7 @@ struct Needs {
 
 impl Permission {
     /// Every permission there is.
-    pub const ALL: [Permission; 18] = [
+    pub const ALL: [Permission; 19] = [
         Permission::ManageInstance,
         Permission::ReadOrganization,
         Permission::ManageOrganization,
@@ -71,6 +73,7 @@ impl Permission {
         Permission::ReadJobs,
         Permission::Search,
         Permission::Chat,
+        Permission::UseTools,
         Permission::ReadSessions,
         Permission::ReadEvaluations,
         Permission::KeepEvaluations,
@@ -94,6 +97,7 @@ impl Permission {
             Permission::ReadJobs => (&[Read, Ingest], Some(Role::Viewer)),
             Permission::Search => (&[Search], Some(Role::Viewer)),
             Permission::Chat => (&[Chat], Some(Role::Viewer)),
+            Permission::UseTools => (&[Chat, Search, Read], Some(Role::Viewer)),
             Permission::ReadSessions => (&[Read], Some(Role::Viewer)),
             Permission::ReadEvaluations => (&[Read], Some(Role::Viewer)),
             Permission::KeepEvaluations => (&[Ingest], Some(Role::Member)),
@@ -119,6 +123,7 @@ impl Permission {
             Permission::ReadJobs => "read the jobs of this workspace",
             Permission::Search => "search this workspace",
             Permission::Chat => "chat in this workspace",
+            Permission::UseTools => "use the tools of this workspace",
             Permission::ReadSessions => "read the sessions of this workspace",
             Permission::ReadEvaluations => "read the evaluation sets of this workspace",
             Permission::KeepEvaluations => "keep evaluation sets in this workspace",

@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -120,7 +120,16 @@ impl Client {
             Transport::Remote { .. } => Sent::Remote(body.into()),
             Transport::Local { .. } => Sent::Local(body.into()),
         };
-        self.dispatch(method, path, kind, body).await
+        self.dispatch(method, path, kind, HeaderMap::new(), body).await
+    }
+
+    /// Posts a JSON body with more headers.
+    pub async fn send_with(&self, path: &str, headers: HeaderMap, body: Bytes) -> Outcome<Reply> {
+        let body = match &self.transport {
+            Transport::Remote { .. } => Sent::Remote(body.into()),
+            Transport::Local { .. } => Sent::Local(body.into()),
+        };
+        self.dispatch(Method::POST, path, "application/json", headers, body).await
     }
 
     /// Sends a request with a body of type `kind` as it comes.
@@ -135,15 +144,17 @@ impl Client {
             Transport::Remote { .. } => Sent::Remote(reqwest::Body::wrap_stream(body)),
             Transport::Local { .. } => Sent::Local(Body::from_stream(body)),
         };
-        self.dispatch(method, path, kind, body).await
+        self.dispatch(method, path, kind, HeaderMap::new(), body).await
     }
 
-    async fn dispatch(&self, method: Method, path: &str, kind: &str, body: Sent) -> Outcome<Reply> {
+    async fn dispatch(&self, method: Method, path: &str, kind: &str, headers: HeaderMap, body: Sent) -> Outcome<Reply> {
         let failed = |e: &dyn std::fmt::Display| Failure::Failed(e.to_string());
         let request = |uri: String| {
-            Request::builder()
-                .method(method.clone())
-                .uri(uri)
+            let mut request = Request::builder().method(method.clone()).uri(uri);
+            if let Some(all) = request.headers_mut() {
+                all.extend(headers.clone());
+            }
+            request
                 .header(AUTHORIZATION, format!("Bearer {}", self.token))
                 .header(ACCEPT, "application/json, text/event-stream")
                 .header(CONTENT_TYPE, kind)
@@ -214,7 +225,7 @@ impl Reply {
     }
 
     /// The whole body.
-    async fn bytes(self) -> Outcome<Vec<u8>> {
+    pub async fn bytes(self) -> Outcome<Vec<u8>> {
         let pieces: Vec<Bytes> = self.body.try_collect().await.map_err(broken_off)?;
         Ok(pieces.concat())
     }

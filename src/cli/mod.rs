@@ -12,6 +12,7 @@ mod eval;
 mod feedback;
 mod graph;
 mod ingest;
+mod mcp;
 mod multipart;
 mod output;
 mod place;
@@ -116,6 +117,8 @@ enum Verb {
     /// What readers judged, and the questions for `eval` that come of it
     #[command(subcommand)]
     Feedback(feedback::Feedback),
+    /// Speak the Model Context Protocol on standard input and output
+    Mcp(mcp::Mcp),
     /// Organizations
     #[command(subcommand)]
     Org(resource::Organization),
@@ -251,6 +254,7 @@ pub fn run(cli: Cli) -> Outcome {
             Verb::Chat(verb) => chat::run(&options, verb).await,
             Verb::Session(verb) => session::run(&options, verb).await,
             Verb::Feedback(verb) => feedback::run(&options, verb).await,
+            Verb::Mcp(verb) => mcp::run(&options, verb).await,
             Verb::Org(verb) => verb.run(&options).await,
             Verb::Workspace(verb) => verb.run(&options).await,
             Verb::Agent(verb) => verb.run(&options).await,

@@ -66,6 +66,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("llama_cpp_2", &["llm"]),
     ("minijinja", &["llm"]),
     ("zip", &["extract", "sandbox"]),
+    ("rmcp", &["api"]),
     ("tar", &["sandbox", "workspace"]),
     ("landlock", &["sandbox"]),
     ("seccompiler", &["sandbox"]),

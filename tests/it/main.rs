@@ -45,6 +45,7 @@ mod legacy;
 mod llama;
 #[cfg(target_os = "linux")]
 mod machine;
+mod mcp;
 mod model_facts;
 mod models;
 mod n8n;

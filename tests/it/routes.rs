@@ -77,6 +77,8 @@ pub const ROUTES: &[Route] = &[
     route("POST",   "/workspaces/{workspace}/chat", r#"{"agent_id": "{agent}", "query": "Who repairs kettles?"}"#, 200, "+----"),
     route("POST",   "/workspaces/{workspace}/chat",
         r#"{"agent_id": "{agent}", "query": "Who repairs kettles?", "stream": true}"#, 200, "+----"),
+    // `mcp.rs` asks what each scope finds there.
+    route("POST",   "/workspaces/{workspace}/mcp", r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}"#, 200, "+++--"),
     route("GET",    "/workspaces/{workspace}/sessions",                "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/sessions/{session}",      "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/sessions/{session}/messages", "", 200, "--+--"),
@@ -112,6 +114,7 @@ pub const ROUTES: &[Route] = &[
     route("POST",   "/chat/stream",       r#"{"message": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
     route("POST",   "/n8n/chat",          r#"{"chatInput": "Who repairs kettles?", "agentId": "{agent}"}"#, 200, "+----"),
     route("POST",   "/n8n/simple",        r#"{"question": "Who repairs kettles?", "agent_id": "{agent}"}"#, 200, "+----"),
+    route("POST",   "/mcp",               r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}"#, 200, "+++--"),
     route("POST",   "/search/vector",     r#"{"query": "kettles"}"#, 200, "-+---"),
     route("POST",   "/search/hybrid",     r#"{"query": "kettles"}"#, 200, "-+---"),
     route("POST",   "/search/graph",      r#"{"query": "kettles"}"#, 200, "-+---"),

@@ -51,5 +51,5 @@ pub(super) fn list(workspace: &Workspace, args: &Arguments<'_>) -> Result<Outcom
     });
     let text = format!("{total} documents in all. Id, title, source, day:\n{}", lines.collect::<Vec<_>>().join("\n"));
     let summary = format!("{} of {total} documents", documents.len());
-    Ok(Outcome { text, summary, ..Outcome::default() })
+    Ok(Outcome { documents, total, text, summary, ..Outcome::default() })
 }

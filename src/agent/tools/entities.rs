@@ -142,5 +142,5 @@ fn told(workspace: &Workspace, facts: Vec<Fact>) -> Result<Outcome> {
         }
     }
     let summary = format!("{} facts found", facts.len());
-    Ok(Outcome { hits, facts, text: String::new(), summary })
+    Ok(Outcome { hits, facts, summary, ..Outcome::default() })
 }

@@ -16,6 +16,7 @@ use crate::knowledge::Fact;
 use crate::llm::Tool;
 use crate::search::Hit;
 use crate::workspace::Workspace;
+use crate::workspace::documents::Document;
 
 use arguments::Arguments;
 
@@ -45,7 +46,10 @@ pub struct Outcome {
     pub hits: Vec<Hit>,
     /// Facts, each with the passages that state it.
     pub facts: Vec<Fact>,
-    /// What is neither: lists, notes.
+    /// Documents of a list, and how many there are in all.
+    pub documents: Vec<Document>,
+    pub total: u64,
+    /// What is none of these, in words: lists, notes.
     pub text: String,
     /// What came of it, in a few words.
     pub summary: String,

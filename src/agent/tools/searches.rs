@@ -56,5 +56,5 @@ pub(super) fn run(
         0 => format!("{} passages found", found.hits.len()),
         count => format!("{count} facts and {} passages found", found.hits.len()),
     };
-    Ok(Outcome { hits: found.hits, facts, text: String::new(), summary })
+    Ok(Outcome { hits: found.hits, facts, summary, ..Outcome::default() })
 }
