@@ -125,7 +125,8 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
         move || begin(&workspace, &chat, meant)
     })
     .await?;
-    listener.tell(Event::Session { session_id: begun.session.id }).await?;
+    let (session_id, message_id) = (begun.session.id, Uuid::now_v7());
+    listener.tell(Event::Session { session_id, message_id }).await?;
     let asked = Asked::of(&chat);
     let overrides = asked.overrides;
     let ask = Arc::new(understand(desk, &begun.agent, &begun.before, asked, started).await?);
@@ -136,9 +137,8 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
     .await?;
     let answer = answering::answer(desk, ask.clone(), listener).await?;
     let reply = blocking({
-        let (workspace, ask, session) = (desk.workspace.clone(), ask.clone(), begun.session.id);
-        let answer = answer.clone();
-        move || reply(&workspace, &ask, &answer, session)
+        let (workspace, ask, answer) = (desk.workspace.clone(), ask.clone(), answer.clone());
+        move || reply(&workspace, &ask, &answer, session_id, message_id)
     })
     .await?;
     listener.tell(Event::Citations(reply.citations.clone())).await?;
@@ -149,7 +149,7 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
         let (workspace, reply) = (desk.workspace.clone(), reply.clone());
         blocking(move || store(&workspace, &begun, &chat, &ask.question, &answer, &reply, &rested)).await?;
     }
-    listener.tell(Event::End { message_id: reply.message_id }).await?;
+    listener.tell(Event::End { message_id, metadata: reply.metadata.clone(), finish: reply.finish }).await?;
     Ok(reply)
 }
 
@@ -324,7 +324,7 @@ async fn rewritten(desk: &Desk, agent: &Agent, query: &str, before: &[Said], dea
     }
 }
 
-fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session: Uuid) -> Result<Reply> {
+fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session_id: Uuid, message_id: Uuid) -> Result<Reply> {
     let mut sources: Vec<Document> = Vec::new();
     let mut citations = Vec::new();
     for citation in &answer.citations {
@@ -359,8 +359,8 @@ fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session: Uuid) -> Re
         metadata.insert("usage_estimated".into(), json!(true));
     }
     Ok(Reply {
-        message_id: Uuid::now_v7(),
-        session_id: session,
+        message_id,
+        session_id,
         message: marked(answer, &citations),
         sources,
         tools_used: answer.tools_used.clone(),
