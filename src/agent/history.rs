@@ -3,10 +3,7 @@
 use super::gate;
 use super::prompt::{Role, Said};
 use crate::text::Analyzer;
-use crate::workspace::sessions::Message;
-
-/// Key of a message's details under which the question is kept as it was understood.
-pub const UNDERSTOOD: &str = "search_query";
+use crate::workspace::sessions::{Message, UNDERSTOOD};
 
 /// Words that point back at something said before: English, German, Spanish, French.
 const POINTERS: &[&str] = &[

@@ -4,12 +4,21 @@ use serde_json::{Map, Value, json};
 
 use super::answering::{Answer, Ask};
 use super::evidence::Evidence;
+use super::turn::Overrides;
 use crate::error::{Error, Result};
 use crate::search::Hit;
 use crate::workspace::answers::{self, PROMPT, Rested};
+use crate::workspace::sessions::UNDERSTOOD;
 
-/// What `answer` to `ask` rested on, on knowledge of this generation; it took so many milliseconds.
-pub(super) fn rested(ask: &Ask, answer: &Answer, generation: u64, total_ms: u64) -> Result<Rested> {
+/// What `answer` to `ask` rested on, on knowledge of this generation; it took so many milliseconds. `overrides` is what the
+/// caller asked for, of which the agent may have given less.
+pub(super) fn rested(
+    ask: &Ask,
+    overrides: Overrides,
+    answer: &Answer,
+    generation: u64,
+    total_ms: u64,
+) -> Result<Rested> {
     let agent = &ask.agent;
     let parameters = json!({
         "temperature": ask.temperature,
@@ -21,10 +30,11 @@ pub(super) fn rested(ask: &Ask, answer: &Answer, generation: u64, total_ms: u64)
     });
     let record = json!({
         "query": ask.query,
-        "search_query": ask.question,
+        UNDERSTOOD: ask.question,
         "agent_id": agent.id,
         "agent_updated_at": agent.updated_at,
         "parameters": parameters,
+        "overrides": overrides,
         "tools_used": answer.tools_used,
         "cited": answer.cited,
         "evidence_count": answer.evidence.hits().len(),

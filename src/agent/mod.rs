@@ -31,3 +31,6 @@ pub use queue::Queue;
 pub use replay::{Gone, Moved, Replayed, Seen, replay};
 pub use tools::{ASK_AGENT, Outcome, TOOLS, Tools, check_tools, described};
 pub use turn::{Chat, HISTORY, Line, Reply, Thread, take_turn};
+
+#[cfg(test)]
+mod tests;

@@ -97,12 +97,12 @@ pub async fn replay(desk: &Desk, message: Uuid) -> Result<Replayed> {
     })
     .await?;
     let parameters = &past.rested.record["parameters"];
+    let overrides = serde_json::from_value(past.rested.record["overrides"].clone()).unwrap_or_default();
     let asked = Asked {
         query: past.rested.record["query"].as_str().unwrap_or_default().to_owned(),
         instructions: serde_json::from_value(parameters["instructions"].clone()).unwrap_or_default(),
         search_type: serde_json::from_value(parameters["search_type"].clone()).unwrap_or_default(),
-        temperature: past.agent.temperature,
-        max_tokens: past.agent.max_tokens,
+        overrides,
     };
     let ask = Arc::new(understand(desk, &past.agent, &past.before, asked, started).await?);
     let generation = blocking({
@@ -113,7 +113,7 @@ pub async fn replay(desk: &Desk, message: Uuid) -> Result<Replayed> {
     let answer = answering::answer(desk, ask.clone(), &Listener::default()).await?;
     let workspace = desk.workspace.clone();
     blocking(move || {
-        let now = ledger::rested(&ask, &answer, generation, 0)?;
+        let now = ledger::rested(&ask, overrides, &answer, generation, 0)?;
         compared(&workspace, past, answer, now, &ask.question)
     })
     .await

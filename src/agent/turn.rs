@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::answering::{self, Answer, Ask, Desk, blocking, millis};
 use super::event::{Event, Listener, ToolUse, Usage};
-use super::history::{self, UNDERSTOOD};
+use super::history;
 use super::prompt::{self, Said};
-use super::{Citation, ledger};
+use super::{Citation, gate, ledger};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::workspace::Workspace;
 use crate::workspace::agents::Agent;
 use crate::workspace::answers::Rested;
 use crate::workspace::documents::Document;
-use crate::workspace::sessions::{self, Message, Session};
+use crate::workspace::sessions::{self, Message, Session, UNDERSTOOD};
 
 /// Messages of a session that are looked back at.
 pub(super) const LOOK_BACK: usize = 100;
@@ -37,6 +38,8 @@ const TITLE: usize = 80;
 #[derive(Debug, Clone)]
 pub struct Chat {
     pub agent_id: Uuid,
+    /// Who asks, by a name that nobody else has: nobody goes on in a conversation that another's client keeps.
+    pub owner: String,
     pub query: String,
     pub thread: Thread,
     pub user_id: Option<String>,
@@ -91,6 +94,8 @@ pub struct Reply {
 struct Begun {
     agent: Agent,
     session: Session,
+    /// Whether the session begins with this turn.
+    is_new: bool,
     before: Vec<Message>,
     /// Whether the turn is kept.
     is_kept: bool,
@@ -99,28 +104,31 @@ struct Begun {
 /// Takes one turn. `listener` hears of each step; where it has gone, the turn ends without a trace.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an agent or session that is not in this workspace, or a session of another agent;
+/// [`Error::NotFound`] for an agent or session that is not in this workspace, or not any more when the answer is there, or
+/// a session of another agent;
 /// [`Error::Conflict`] for an agent that is inactive; [`Error::Unavailable`] where its model gives no answer.
 pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<Reply> {
     let started = Instant::now();
     let _place = desk.queue.place()?;
     let chat = Arc::new(chat);
-    let id = match chat.thread {
-        Thread::Session(id) | Thread::Named(id) => Some(id),
-        Thread::New | Thread::Held { .. } => None,
-    };
-    let _turn = match id {
+    let meant = blocking({
+        let (workspace, chat) = (desk.workspace.clone(), chat.clone());
+        move || meant(&workspace, &chat)
+    })
+    .await?;
+    let _turn = match meant {
         Some(id) => Some(desk.queue.enter(desk.workspace.id(), id).await?),
         None => None,
     };
     let begun = blocking({
         let (workspace, chat) = (desk.workspace.clone(), chat.clone());
-        move || begin(&workspace, &chat)
+        move || begin(&workspace, &chat, meant)
     })
     .await?;
     let (session_id, message_id) = (begun.session.id, Uuid::now_v7());
     listener.tell(Event::Session { session_id, message_id }).await?;
-    let asked = Asked::of(&begun.agent, &chat);
+    let asked = Asked::of(&chat);
+    let overrides = asked.overrides;
     let ask = Arc::new(understand(desk, &begun.agent, &begun.before, asked, started).await?);
     let generation = blocking({
         let workspace = desk.workspace.clone();
@@ -137,15 +145,28 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
     listener.tell(Event::Tools(reply.tools_used.clone())).await?;
     listener.tell(Event::Usage(reply.usage)).await?;
     if begun.is_kept {
-        let rested = ledger::rested(&ask, &answer, generation, millis(started))?;
+        let rested = ledger::rested(&ask, overrides, &answer, generation, millis(started))?;
         let (workspace, reply) = (desk.workspace.clone(), reply.clone());
-        blocking(move || store(&workspace, &begun.session, &chat, &ask.question, &reply, &rested)).await?;
+        blocking(move || store(&workspace, &begun, &chat, &ask.question, &answer, &reply, &rested)).await?;
     }
     listener.tell(Event::End { message_id, metadata: reply.metadata.clone(), finish: reply.finish }).await?;
     Ok(reply)
 }
 
-fn begin(workspace: &Workspace, chat: &Chat) -> Result<Begun> {
+/// The session that the turn would go on in, if there is one: turns in it wait for each other.
+fn meant(workspace: &Workspace, chat: &Chat) -> Result<Option<Uuid>> {
+    match &chat.thread {
+        Thread::Session(id) | Thread::Named(id) => Ok(Some(*id)),
+        Thread::Held { before, is_kept: true } if !before.is_empty() => {
+            let digest = transcript(chat, before)?;
+            Ok(workspace.session_of_transcript(chat.agent_id, &digest)?.map(|session| session.id))
+        }
+        Thread::New | Thread::Held { .. } => Ok(None),
+    }
+}
+
+/// `meant` is the session in which it is this turn's turn.
+fn begin(workspace: &Workspace, chat: &Chat, meant: Option<Uuid>) -> Result<Begun> {
     let agent = workspace.agent(chat.agent_id)?;
     if !agent.is_active {
         return Err(Error::Conflict("this agent is not active".into()));
@@ -158,25 +179,36 @@ fn begin(workspace: &Workspace, chat: &Chat) -> Result<Begun> {
         }
     };
     let mut is_kept = true;
-    let (session, before) = match &chat.thread {
-        Thread::New => (new_session(Uuid::now_v7(), chat), Vec::new()),
-        Thread::Session(id) => (known(*id)?, workspace.newest_messages(*id, LOOK_BACK)?),
+    let known = match &chat.thread {
+        Thread::New => None,
+        Thread::Session(id) => Some(known(*id)?),
         Thread::Named(id) => match workspace.session(*id) {
-            Err(Error::NotFound(_)) => (new_session(*id, chat), Vec::new()),
+            Err(Error::NotFound(_)) => None,
             Err(error) => return Err(error),
-            Ok(_) => (known(*id)?, workspace.newest_messages(*id, LOOK_BACK)?),
+            Ok(_) => Some(known(*id)?),
         },
         Thread::Held { before, is_kept: wished } => {
             is_kept = *wished;
-            let kept = match before.is_empty() || !is_kept {
-                true => None,
-                false => workspace.session_of_transcript(chat.agent_id, &transcript(before)?)?,
-            };
-            let session = kept.unwrap_or_else(|| new_session(Uuid::now_v7(), chat));
-            (session, before.iter().map(message_of).collect())
+            match meant {
+                // Another turn may have gone on in it meanwhile: then this one begins another.
+                Some(id) => workspace
+                    .session_of_transcript(chat.agent_id, &transcript(chat, before)?)?
+                    .filter(|session| session.id == id),
+                None => None,
+            }
         }
     };
-    Ok(Begun { agent, session, before, is_kept })
+    let before = match (&chat.thread, &known) {
+        (Thread::Held { before, .. }, _) => before.iter().map(message_of).collect(),
+        (_, Some(session)) => workspace.newest_messages(session.id, LOOK_BACK)?,
+        (_, None) => Vec::new(),
+    };
+    let is_new = known.is_none();
+    let session = known.unwrap_or_else(|| {
+        let named = if let Thread::Named(id) = chat.thread { Some(id) } else { None };
+        new_session(named.unwrap_or_else(Uuid::now_v7), chat)
+    });
+    Ok(Begun { agent, session, is_new, before, is_kept })
 }
 
 fn new_session(id: Uuid, chat: &Chat) -> Session {
@@ -197,9 +229,10 @@ fn message_of(line: &Line) -> Message {
     message(Uuid::nil(), Uuid::nil(), role, &line.text, Map::new())
 }
 
-/// The digest of a conversation that its client keeps.
-fn transcript(lines: &[Line]) -> Result<String> {
-    let text = serde_json::to_vec(lines).map_err(|e| Error::internal("a transcript", e))?;
+/// The digest of a conversation that its client keeps, and of who talks there.
+fn transcript(chat: &Chat, lines: &[Line]) -> Result<String> {
+    let text =
+        serde_json::to_vec(&(&chat.owner, &chat.user_id, lines)).map_err(|e| Error::internal("a transcript", e))?;
     Ok(sha256(&text))
 }
 
@@ -208,18 +241,23 @@ pub(super) struct Asked {
     pub query: String,
     pub instructions: Vec<String>,
     pub search_type: Option<SearchType>,
-    pub temperature: f64,
-    pub max_tokens: u32,
+    pub overrides: Overrides,
+}
+
+/// What the caller would have instead of the agent's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Overrides {
+    pub temperature: Option<f64>,
+    pub max_tokens: Option<u32>,
 }
 
 impl Asked {
-    fn of(agent: &Agent, chat: &Chat) -> Self {
+    fn of(chat: &Chat) -> Self {
         Asked {
             query: chat.query.clone(),
             instructions: chat.instructions.clone(),
             search_type: chat.search_type,
-            temperature: chat.temperature.unwrap_or(agent.temperature),
-            max_tokens: chat.max_tokens.map_or(agent.max_tokens, |most| most.min(agent.max_tokens)),
+            overrides: Overrides { temperature: chat.temperature, max_tokens: chat.max_tokens },
         }
     }
 }
@@ -254,8 +292,8 @@ pub(super) async fn understand(
         history: told,
         instructions: asked.instructions,
         search_type: asked.search_type,
-        temperature: asked.temperature,
-        max_tokens: asked.max_tokens,
+        temperature: asked.overrides.temperature.unwrap_or(agent.temperature),
+        max_tokens: asked.overrides.max_tokens.map_or(agent.max_tokens, |most| most.min(agent.max_tokens)),
         chain: Vec::new(),
         deadline,
     })
@@ -288,10 +326,17 @@ async fn rewritten(desk: &Desk, agent: &Agent, query: &str, before: &[Said], dea
 
 fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session_id: Uuid, message_id: Uuid) -> Result<Reply> {
     let mut sources: Vec<Document> = Vec::new();
+    let mut citations = Vec::new();
     for citation in &answer.citations {
         if !sources.iter().any(|document| document.id == citation.document_id) {
-            sources.push(workspace.document(citation.document_id)?);
+            match workspace.document(citation.document_id) {
+                Ok(document) => sources.push(document),
+                // It was deleted while the answer was being given.
+                Err(Error::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            }
         }
+        citations.push(citation.clone());
     }
     let mut metadata = Map::new();
     metadata.insert("agent_id".into(), json!(ask.agent.id));
@@ -316,14 +361,25 @@ fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session_id: Uuid, me
     Ok(Reply {
         message_id,
         session_id,
-        message: answer.message.clone(),
+        message: marked(answer, &citations),
         sources,
         tools_used: answer.tools_used.clone(),
-        citations: answer.citations.clone(),
+        citations,
         usage: answer.usage,
         metadata,
         finish: answer.finish,
     })
+}
+
+/// What was answered, without the markers of citations that there are no more.
+fn marked(answer: &Answer, citations: &[Citation]) -> String {
+    let mut message = answer.message.clone();
+    for (range, marker) in gate::markers(&answer.message).into_iter().rev() {
+        if marker <= answer.cited.len() && !citations.iter().any(|citation| citation.marker == marker) {
+            message.replace_range(range, "");
+        }
+    }
+    message
 }
 
 fn message(id: Uuid, session_id: Uuid, role: &str, content: &str, details: Map<String, Value>) -> Message {
@@ -339,38 +395,43 @@ fn message(id: Uuid, session_id: Uuid, role: &str, content: &str, details: Map<S
     }
 }
 
+/// Stores the turn as it was answered; what of it rests on documents that are gone by then is forgotten at once.
 fn store(
     workspace: &Workspace,
-    session: &Session,
+    begun: &Begun,
     chat: &Chat,
     question: &str,
+    answer: &Answer,
     reply: &Reply,
     rested: &Rested,
 ) -> Result<()> {
+    let session = &begun.session;
     let understood = Map::from_iter([(UNDERSTOOD.to_owned(), json!(question))]);
     let asked = message(Uuid::now_v7(), session.id, "user", &chat.query, understood);
     let details = [
-        ("citations", json!(reply.citations)),
+        ("citations", json!(answer.citations)),
         ("tools_used", json!(reply.tools_used)),
         ("usage", json!(reply.usage)),
         ("metadata", json!(reply.metadata)),
     ];
     let details = details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let answered = message(reply.message_id, session.id, "assistant", &reply.message, details);
+    let answered = message(reply.message_id, session.id, "assistant", &answer.message, details);
     let transcript = match &chat.thread {
         Thread::Held { before, .. } => {
             let said = [(false, &chat.query), (true, &reply.message)];
             let said = said.map(|(by_agent, text)| Line { by_agent, text: text.clone() });
             let lines: Vec<Line> = before.iter().cloned().chain(said).collect();
-            Some(transcript(&lines)?)
+            Some(transcript(chat, &lines)?)
         }
         _ => None,
     };
     workspace.add_turn(&sessions::Turn {
         session,
+        is_new: begun.is_new,
         question: &asked,
         answer: &answered,
         rested,
+        told: &begun.before,
         transcript: transcript.as_deref(),
     })
 }

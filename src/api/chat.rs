@@ -51,6 +51,7 @@ pub async fn chat(
 ) -> Answer<Response> {
     let chat = Chat {
         agent_id: parse_id(&body.agent_id, "agent")?,
+        owner: entered.access.principal.name(),
         query: body.query,
         thread: thread(body.session_id.as_deref())?,
         user_id: body.user_id,

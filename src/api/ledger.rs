@@ -85,7 +85,14 @@ fn whole(said: &Said, texts: &HashMap<usize, &str>) -> Value {
 }
 
 /// `POST /workspaces/{workspace_id}/messages/{message_id}/replay`
-pub async fn replay(entered: In<Chat>, ids: Ids, State(app): State<Arc<App>>) -> Answer<Json<Value>> {
+///
+/// It asks, and tells what was answered before: for whoever may do both.
+pub async fn replay(
+    entered: In<Chat>,
+    _reads: In<ReadSessions>,
+    ids: Ids,
+    State(app): State<Arc<App>>,
+) -> Answer<Json<Value>> {
     let desk = app.desk(&entered.access)?;
     let replayed = agent::replay(&desk, ids.get("message_id", "message")?).await?;
     Ok(Json(compared(entered.access.record.id, replayed)))

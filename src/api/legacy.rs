@@ -76,6 +76,7 @@ async fn answer(app: Arc<App>, access: Access, body: ChatBody, stream: bool) -> 
     };
     let chat = Chat {
         agent_id,
+        owner: access.principal.name(),
         query: body.message,
         thread: session_id.map_or(Thread::New, Thread::Session),
         user_id: body.user_id,

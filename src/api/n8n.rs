@@ -118,6 +118,7 @@ async fn answer(app: Arc<App>, access: Access, body: Body) -> Answer<Reply> {
     let (agent_id, thread) = blocking(move || find(&workspace, owner, agent, session.as_deref())).await?;
     let chat = Chat {
         agent_id,
+        owner: access.principal.name(),
         query,
         thread,
         user_id: user,

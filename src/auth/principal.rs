@@ -19,6 +19,17 @@ pub enum Principal {
     User(Arc<User>),
 }
 
+impl Principal {
+    /// A name that nobody else has, for programs.
+    pub fn name(&self) -> String {
+        match self {
+            Principal::InstanceAdmin => "admin".to_owned(),
+            Principal::ApiKey(key) => format!("key {}", key.id),
+            Principal::User(user) => format!("user {}", user.id),
+        }
+    }
+}
+
 /// A person and the roles that organizations and workspaces gave them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {

@@ -2,11 +2,13 @@
 //!
 //! The text of evidence is kept by itself, so that it goes with its document and what remains tells that something was there.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Workspace, id, json, to_json};
+use super::{Workspace, forgetting, id, json, to_json};
 use crate::error::{Error, Result};
 
 /// What an answer rested on.
@@ -36,7 +38,7 @@ pub struct Evidence {
 /// The key of a record under which stands what the model was told and said until it answered.
 pub const PROMPT: &str = "prompt";
 
-/// Stores what the answer `message` rested on.
+/// Stores what the answer `message`, which is there, rested on.
 pub(super) fn put(db: &Connection, message: Uuid, rested: &Rested) -> Result<()> {
     let record = to_json(&rested.record)?;
     db.execute(
@@ -50,41 +52,19 @@ pub(super) fn put(db: &Connection, message: Uuid, rested: &Rested) -> Result<()>
         let ids = (one.document_id.to_string(), one.chunk_id.to_string());
         insert.execute((message.to_string(), one.number, ids.0, ids.1, &one.text, to_json(&one.hit)?))?;
     }
-    Ok(())
+    forget_deleted(db, rested)
 }
 
-/// Forgets what answers knew of a deleted document: its passages, and what a model said on the way that may repeat them.
-/// Gives the answers.
-pub(super) fn forget(db: &Connection, document: Uuid) -> Result<Vec<Uuid>> {
-    let document = document.to_string();
-    let mut of_it = db.prepare_cached("SELECT DISTINCT message FROM answer_evidence WHERE document = ?1")?;
-    let messages: Vec<Uuid> =
-        of_it.query_map([&document], |row| id(row, "message"))?.collect::<rusqlite::Result<_>>()?;
-    for message in &messages {
-        let message = message.to_string();
-        let mut find = db.prepare_cached("SELECT record FROM answers WHERE message = ?1")?;
-        let mut record: Map<String, Value> = find.query_row([&message], |row| json(row, "record"))?;
-        if let Some(Value::Array(prompt)) = record.get_mut(PROMPT) {
-            prompt.iter_mut().filter(|said| said["role"] == "assistant" || said["role"] == "tool").for_each(silence);
+/// Forgets the documents that were deleted while the answer was being given.
+fn forget_deleted(db: &Connection, rested: &Rested) -> Result<()> {
+    let documents: BTreeSet<Uuid> = rested.evidence.iter().map(|one| one.document_id).collect();
+    let mut is_there = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM documents WHERE id = ?1)")?;
+    for document in documents {
+        if !is_there.query_row([document.to_string()], |row| row.get(0))? {
+            forgetting::forget(db, document)?;
         }
-        db.prepare_cached("UPDATE answers SET record = ?2 WHERE message = ?1")?
-            .execute((&message, to_json(&record)?))?;
     }
-    db.prepare_cached("DELETE FROM answer_evidence WHERE document = ?1")?.execute([&document])?;
-    Ok(messages)
-}
-
-/// Takes the words out of something that was said, but not the places of passages.
-fn silence(said: &mut Value) {
-    if let Some(parts) = said["parts"].as_array_mut() {
-        parts
-            .iter_mut()
-            .filter(|part| part["text"].is_string())
-            .for_each(|part| part["text"] = super::sessions::FORGOTTEN.into());
-    }
-    if let Some(calls) = said["calls"].as_array_mut() {
-        calls.iter_mut().for_each(|call| call["arguments"] = "{}".into());
-    }
+    Ok(())
 }
 
 impl Workspace {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Change, Workspace, chunks, facts, id, json, sessions, to_json};
+use super::{Change, Workspace, chunks, facts, forgetting, id, json, to_json};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
@@ -146,7 +146,7 @@ pub fn delete(change: &Change<'_>, document: Uuid) -> Result<u64> {
     let (number, found) = find(change.db, document)?.ok_or(Error::NotFound("document"))?;
     delete_row(change, number, &found.content_hash)?;
     facts::forget_recorded(change.db, document)?;
-    sessions::forget_quotes(change.db, document)?;
+    forgetting::forget(change.db, document)?;
     Ok(found.chunk_count)
 }
 

@@ -4,11 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use serde_json::Value;
 
 use super::Workspace;
-use super::sessions::{Message, Session, read_message, read_session};
+use super::sessions::{Message, Session, UNDERSTOOD, read_message, read_session};
 use crate::error::Result;
-
-/// Key of a question's details under which it is kept as it was understood.
-const UNDERSTOOD: &str = "search_query";
 
 /// Which judgments are told.
 #[derive(Debug, Clone, Default)]

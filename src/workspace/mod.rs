@@ -20,6 +20,7 @@ pub mod facts;
 pub mod feedback;
 mod filter;
 mod follow;
+mod forgetting;
 pub mod job_items;
 pub mod job_results;
 pub mod jobs;

@@ -5,9 +5,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::answers::{self, Rested};
-use super::{Workspace, id, json, to_json};
+use super::{Workspace, forgetting, id, json, to_json};
 use crate::clock;
 use crate::error::{Error, Result};
+
+/// The key under which a question is kept as it was understood, in the details of a message and in the ledger.
+pub const UNDERSTOOD: &str = "search_query";
 
 /// A conversation with one agent.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,9 +45,13 @@ pub struct Message {
 /// A question and its answer, as they are stored.
 pub struct Turn<'a> {
     pub session: &'a Session,
+    /// Whether the session begins with it.
+    pub is_new: bool,
     pub question: &'a Message,
     pub answer: &'a Message,
     pub rested: &'a Rested,
+    /// What had been said before, as it was told.
+    pub told: &'a [Message],
     /// The digest of all that was said in the session, where its client keeps that.
     pub transcript: Option<&'a str>,
 }
@@ -81,63 +88,39 @@ pub(super) fn find_session(db: &Connection, session: Uuid, kept_since: &str) -> 
     found.ok_or(Error::NotFound("session"))
 }
 
-/// What stands in an answer for a quote of a document that is gone.
-pub(super) const FORGOTTEN: &str = "(deleted)";
-
-/// Takes the quotes of a deleted document out of the answers that cite it, and out of the ledger.
-pub(super) fn forget_quotes(db: &Connection, document: Uuid) -> Result<()> {
-    answers::forget(db, document)?;
-    let document = document.to_string();
-    let mut citing = db.prepare_cached("SELECT * FROM messages WHERE instr(details, ?1) > 0")?;
-    let citing: Vec<Message> = citing.query_map([&document], read_message)?.collect::<rusqlite::Result<_>>()?;
-    for mut message in citing {
-        let Some(Value::Array(citations)) = message.details.get_mut("citations") else { continue };
-        let of_it = |citation: &Value| citation["document_id"].as_str() == Some(&document);
-        let markers: Vec<u64> = citations.iter().filter(|c| of_it(c)).filter_map(|c| c["marker"].as_u64()).collect();
-        citations.retain(|citation| !of_it(citation));
-        let content = without_marked(&message.content, &markers);
-        // Sentences that are told of beside the answer go with it.
-        if let Some(Value::Array(unsupported)) =
-            message.details.get_mut("metadata").and_then(|m| m.get_mut("unsupported"))
-        {
-            unsupported.retain(|sentence| sentence.as_str().is_some_and(|sentence| content.contains(sentence)));
-        }
-        let (id, details) = (message.id.to_string(), to_json(&message.details)?);
-        db.prepare_cached("UPDATE messages SET content = ?2, details = ?3 WHERE id = ?1")?
-            .execute((id, content, details))?;
+/// Stores a new session. One of the same name that is kept no more goes, with all that was said in it.
+fn begin_session(db: &Connection, turn: &Turn<'_>, kept_since: &str) -> Result<()> {
+    let session = turn.session;
+    let agent = session.agent_id.to_string();
+    let has_agent = "SELECT EXISTS (SELECT 1 FROM agents WHERE id = ?1)";
+    if !db.query_row(has_agent, [&agent], |row| row.get(0))? {
+        return Err(Error::NotFound("agent"));
     }
+    let id = session.id.to_string();
+    db.execute("DELETE FROM sessions WHERE id = ?1 AND updated_at < ?2", (&id, kept_since))?;
+    db.execute(
+        "INSERT INTO sessions (id, agent_id, user_id, title, metadata, created_at, updated_at, transcript)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        (
+            id,
+            agent,
+            &session.user_id,
+            &session.title,
+            to_json(&session.metadata)?,
+            &session.created_at,
+            clock::now(),
+            turn.transcript,
+        ),
+    )?;
     Ok(())
 }
 
-/// `content` without the passages that end in one of these markers: each reaches back to the marker before it.
-fn without_marked(content: &str, markers: &[u64]) -> String {
-    let mut kept = String::new();
-    let mut rest = content;
-    while let Some((passage, number, after)) = next_marker(rest) {
-        match markers.contains(&number) {
-            true => {
-                if !kept.is_empty() {
-                    kept.push(' ');
-                }
-                kept.push_str(FORGOTTEN);
-            }
-            false => kept.push_str(passage),
-        }
-        rest = after;
-    }
-    kept + rest
-}
-
-/// The text up to and with the first `[number]`, the number, and what follows.
-fn next_marker(text: &str) -> Option<(&str, u64, &str)> {
-    let mut from = 0;
-    loop {
-        let open = from + text.get(from..)?.find('[')?;
-        let close = open + text.get(open..)?.find(']')?;
-        if let Some(number) = text.get(open + 1..close).and_then(|inside| inside.parse().ok()) {
-            return Some((text.get(..=close)?, number, text.get(close + 1..)?));
-        }
-        from = open + 1;
+/// Notes that a session went on.
+fn go_on(db: &Connection, turn: &Turn<'_>, kept_since: &str) -> Result<()> {
+    let sql = "UPDATE sessions SET updated_at = ?2, transcript = ?3 WHERE id = ?1 AND updated_at >= ?4";
+    match db.execute(sql, (turn.session.id.to_string(), clock::now(), turn.transcript, kept_since))? {
+        0 => Err(Error::NotFound("session")),
+        _ => Ok(()),
     }
 }
 
@@ -179,30 +162,22 @@ impl Workspace {
 
     /// Stores a question, its answer and what that rested on together, and the session where it is new. Where nothing can
     /// be written the conversation is not remembered.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a session or an agent that went meanwhile.
     pub fn add_turn(&self, turn: &Turn<'_>) -> Result<()> {
         if self.is_read_only() {
             return Ok(());
         }
         let session = turn.session;
-        let metadata = to_json(&session.metadata)?;
         let messages = [turn.question, turn.answer];
         let messages: Vec<_> =
             messages.into_iter().map(|said| Ok((said, to_json(&said.details)?))).collect::<Result<_>>()?;
         self.write(|tx| {
-            tx.execute(
-                "INSERT INTO sessions (id, agent_id, user_id, title, metadata, created_at, updated_at, transcript)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET updated_at = ?7, transcript = ?8",
-                (
-                    session.id.to_string(),
-                    session.agent_id.to_string(),
-                    &session.user_id,
-                    &session.title,
-                    metadata,
-                    &session.created_at,
-                    clock::now(),
-                    turn.transcript,
-                ),
-            )?;
+            match turn.is_new {
+                true => begin_session(tx, turn, &self.kept_since()?)?,
+                false => go_on(tx, turn, &self.kept_since()?)?,
+            }
             for (message, details) in messages {
                 tx.execute(
                     "INSERT INTO messages (id, session_id, role, content, details, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -216,7 +191,8 @@ impl Workspace {
                     ),
                 )?;
             }
-            answers::put(tx, turn.answer.id, turn.rested)
+            answers::put(tx, turn.answer.id, turn.rested)?;
+            forgetting::forget_told(tx, turn.answer.id, turn.told)
         })
     }
 
@@ -273,18 +249,5 @@ impl Workspace {
             tx.execute(sql, (message.to_string(), rating, comment, clock::now()))?;
             Ok(Message { rating: Some(rating), comment: comment.map(str::to_owned), ..found })
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_marked;
-
-    #[test]
-    fn a_passage_goes_with_its_marker_and_the_others_stay() {
-        let answer = "The fridge is cold. [1] It beeps [sic] loudly. [2] Call Joana. [3]";
-        assert_eq!(without_marked(answer, &[2]), "The fridge is cold. [1] (deleted) Call Joana. [3]");
-        assert_eq!(without_marked(answer, &[1, 3]), "(deleted) It beeps [sic] loudly. [2] (deleted)");
-        assert_eq!(without_marked("No marker [", &[1]), "No marker [");
     }
 }

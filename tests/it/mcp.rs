@@ -198,6 +198,9 @@ async fn agents_are_prompts_with_what_their_tools_find() {
     let said = |place: usize| prompt["messages"][place]["content"]["text"].as_str().unwrap();
     assert!(said(0).contains("You help nurses.") && said(0).contains("never instructions"), "{prompt}");
     assert!(said(1).contains("Helena Brandt") && said(1).ends_with(&format!("Question: {QUESTION}")), "{prompt}");
+    let params = json!({"name": "nurse", "arguments": {"question": QUESTION}});
+    let prompt = result(&tenant.key(&["chat"]).await, "prompts/get", params).await.to_string();
+    assert!(!prompt.contains("You help nurses.") && prompt.contains("never instructions"), "{prompt}");
     for params in [json!({"name": "nurse", "arguments": {}}), json!({"name": "nobody", "arguments": {"question": "?"}})]
     {
         refused(&ask(&tenant.client, "prompts/get", params).await, 200, -32602);

@@ -30,6 +30,8 @@ pub enum Deed {
     BreakOff(&'static str),
     /// Says this and nothing more.
     Stall(&'static str),
+    /// Says this when it is let go on.
+    Wait(Arc<Notify>, String),
     /// Takes the question and does not answer.
     Hang,
     /// Says what nobody understands.
@@ -173,6 +175,10 @@ async fn answer(State(model): State<Model>, uri: Uri, headers: HeaderMap, body: 
             return Response::builder().status(400).body(Body::from(told.to_string())).unwrap();
         }
         Deed::Hang => std::future::pending().await,
+        Deed::Wait(go, text) => {
+            go.notified().await;
+            Deed::Say(text)
+        }
         deed => deed,
     };
     if asked.body["stream"] != true {

@@ -1,7 +1,10 @@
 //! Agents with a language model: what it says is cited, checked and made harmless, its tools stay in the workspace and
 //! within bounds, and whatever its provider does, the answer is a clear one.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::model::{Asked, Deed, KEY, Model, say};
 use crate::server::{PATIENCE, Server};
@@ -444,7 +447,11 @@ async fn the_ledger_tells_what_an_answer_rested_on_and_forgets_with_the_document
         .document("new.md", "# News\n\nThe centrifuge is serviced by Ada Lorenz since June, not by Helena Brandt.\n")
         .await;
     tenant.client.patch(&tenant.path(&format!("/agents/{}", tenant.agent)), &json!({"max_tokens": 55})).await.is(200);
-    let other = tenant.client.send("POST", &replay, None).await.is(200).json();
+    for scopes in [["chat"], ["read"]] {
+        tenant.key(&scopes).await.send("POST", &replay, None).await.problem(403, "forbidden");
+    }
+    let key = tenant.key(&["chat", "read"]).await;
+    let other = key.send("POST", &replay, None).await.is(200).json();
     assert_eq!(other["changes"]["evidence"]["added"][0]["source"], "new.md", "{other}");
     assert_eq!(
         (&other["changes"]["knowledge"], &other["changes"]["parameters"]),
@@ -459,6 +466,112 @@ async fn the_ledger_tells_what_an_answer_rested_on_and_forgets_with_the_document
     let gone = tenant.client.send("POST", &replay, None).await;
     assert_eq!(gone.status, 200, "{}", gone.text());
     assert_eq!(gone.json()["changes"]["evidence"]["removed"][0]["reason"], "document_deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_document_is_forgotten_in_all_that_was_said_with_it() {
+    let model = Model::start(|asked| match asked.last() {
+        _ if asked.is_rewriting() => say("Does Helena Brandt of Kranich Instruments have a key?"),
+        last if last.contains("key") => say("Kranich Instruments has one, as I said."),
+        _ if asked.number == 1 => Deed::Call(vec![("hybrid_search", json!({"query": "Kranich Instruments"}))]),
+        _ => {
+            let number = asked.passage(SERVICED);
+            say(format!("She works for Kranich Instruments [{number}]. Nobody else at Kranich Instruments does."))
+        }
+    })
+    .await;
+    let server = model.server("openai", "");
+    let tenant = tenant(&server, json!({})).await;
+    let first = chat(&tenant, QUESTION, &Value::Null).await.is(200).json();
+    let second = chat(&tenant, "And does she have a key?", &first["session_id"]).await.is(200).json();
+    assert!(second["metadata"]["search_query"].as_str().unwrap().contains("Kranich"), "{second}");
+    let document = first["citations"][0]["document_id"].as_str().unwrap();
+    let session = tenant.path(&format!("/sessions/{}/messages", first["session_id"].as_str().unwrap()));
+    let mut paths = vec![session];
+    for answer in [&first, &second] {
+        paths.push(tenant.path(&format!("/messages/{}/trace", answer["message_id"].as_str().unwrap())));
+    }
+    for path in &paths {
+        let told = tenant.client.get(path).await.is(200).text();
+        assert!(told.contains("Kranich") && told.contains(document), "{told}");
+    }
+    tenant.client.delete(&tenant.path(&format!("/documents/{document}"))).await.is(200);
+    for path in &paths {
+        let told = tenant.client.get(path).await.is(200).text();
+        assert!(!told.contains("Kranich") && !told.contains(document), "{told}");
+        assert!(
+            told.contains(QUESTION) && told.contains("And does she have a key?") || path.contains("trace"),
+            "{told}"
+        );
+    }
+    let trace = tenant.client.get(&paths[1]).await.is(200).json();
+    assert_eq!(trace["tools_used"][0]["args"]["query"], QUESTION, "the reader's own words stay: {trace}");
+    assert_eq!(trace["tools_used"][1]["args"], json!({}));
+    let trace = tenant.client.get(&paths[2]).await.is(200).json();
+    assert_eq!(trace["search_query"], "And does she have a key?");
+    assert!(trace["prompt"].to_string().contains("(document "), "heads of other documents stay: {trace}");
+}
+
+/// Asks, lets something happen while the model thinks, and gives the answer.
+async fn meanwhile(
+    tenant: &Tenant,
+    model: &Model,
+    go: &Notify,
+    session: &Value,
+    happens: impl Future<Output = crate::client::Answer>,
+) -> crate::client::Answer {
+    let before = model.asked().len();
+    let mut asking = Box::pin(chat(tenant, QUESTION, session));
+    while model.asked().len() == before {
+        tokio::select! {
+            answer = &mut asking => panic!("it does not wait: {answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    happens.await.is(200);
+    go.notify_one();
+    asking.await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_during_a_turn_does_not_come_back() {
+    let go = Arc::new(Notify::new());
+    let model = Model::start({
+        let go = go.clone();
+        move |asked| {
+            let number = asked.passage(SERVICED);
+            Deed::Wait(go.clone(), format!("Helena Brandt from Kranich Instruments services it [{number}]."))
+        }
+    })
+    .await;
+    let server = model.server("openai", "");
+    let tenant = tenant(&server, json!({})).await;
+    go.notify_one();
+    let first = chat(&tenant, QUESTION, &Value::Null).await.is(200).json();
+
+    let session = tenant.path(&format!("/sessions/{}", first["session_id"].as_str().unwrap()));
+    let deleted = tenant.client.delete(&session);
+    meanwhile(&tenant, &model, &go, &first["session_id"], deleted).await.problem(404, "not_found");
+    assert_eq!(tenant.client.pages(&tenant.path("/sessions")).await, Vec::<Value>::new());
+
+    let document = first["citations"][0]["document_id"].as_str().unwrap();
+    let path = tenant.path(&format!("/documents/{document}"));
+    let answer = meanwhile(&tenant, &model, &go, &Value::Null, tenant.client.delete(&path)).await.is(200).json();
+    assert!(!answer["message"].as_str().unwrap().contains('['), "{answer}");
+    assert_eq!((&answer["citations"], &answer["sources"]), (&json!([]), &json!([])), "{answer}");
+    let session = tenant.path(&format!("/sessions/{}/messages", answer["session_id"].as_str().unwrap()));
+    let trace = tenant.path(&format!("/messages/{}/trace", answer["message_id"].as_str().unwrap()));
+    for path in [session, trace] {
+        let told = tenant.client.get(&path).await.is(200).text();
+        assert!(!told.contains("Kranich") && told.contains("(deleted)"), "{told}");
+    }
+
+    tenant.document("again.md", &format!("# Again\n\n{SERVICED}.\n")).await;
+    let agent = tenant.path(&format!("/agents/{}", tenant.agent));
+    let deleted = tenant.client.delete(&agent);
+    meanwhile(&tenant, &model, &go, &Value::Null, deleted).await.problem(404, "not_found");
+    let check = tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json();
+    assert_eq!(check["whole"], true, "{check}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -372,9 +372,11 @@ async fn a_conversation_that_its_client_keeps_is_one_session() {
     let first = complete(&tenant, &asking(&[user(QUESTION)])).await;
     let second_question = user("And how long does it take?");
     let history = [user(QUESTION), assistant(content(&first)), second_question.clone()];
+    let session = &first["metadata"]["session_id"];
+    let stranger = tenant.key(&["chat"]).await.post(COMPLETIONS, &asking(&history)).await.is(200).json();
+    assert_ne!(&stranger["metadata"]["session_id"], session, "another key's conversation is another");
     let second = complete(&tenant, &asking(&history)).await;
     assert!(content(&second).as_str().unwrap().contains("three hours"), "{second}");
-    let session = &first["metadata"]["session_id"];
     assert_eq!(&second["metadata"]["session_id"], session);
     let path = tenant.path(&format!("/sessions/{}/messages", session.as_str().unwrap()));
     let kept = tenant.client.get(&path).await.is(200).json();
@@ -393,7 +395,7 @@ async fn a_conversation_that_its_client_keeps_is_one_session() {
     let next = [user(QUESTION), assistant(&json!(text_of(&chunks))), second_question];
     let next = complete(&tenant, &asking(&next)).await;
     assert_eq!(next["metadata"]["session_id"], told["metadata"]["session_id"]);
-    assert_eq!(tenant.client.pages(&tenant.path("/sessions")).await.len(), 4);
+    assert_eq!(tenant.client.pages(&tenant.path("/sessions")).await.len(), 5);
 }
 
 #[tokio::test]

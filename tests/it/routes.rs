@@ -87,7 +87,8 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/workspaces/{workspace}/sessions/{session}",      "", 200, "?-?--"),
     route("POST",   "/workspaces/{workspace}/messages/{message}/feedback", r#"{"rating": 1}"#, 200, "?-?--"),
     route("GET",    "/workspaces/{workspace}/messages/{message}/trace", "", 200, "--+--"),
-    route("POST",   "/workspaces/{workspace}/messages/{message}/replay", "", 200, "+----"),
+    // It takes two scopes; `models.rs` asks which.
+    route("POST",   "/workspaces/{workspace}/messages/{message}/replay", "", 200, "-----"),
     route("GET",    "/workspaces/{workspace}/feedback",                "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/feedback/questions",      "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/graph",                   "", 200, "--+--"),

@@ -182,6 +182,32 @@ async fn what_is_not_kept_is_told_of_no_more_and_goes_with_every_word() {
 }
 
 #[tokio::test]
+async fn a_name_whose_session_is_kept_no_more_begins_again_without_a_word_of_it() {
+    let server = Server::start();
+    let tenant = with_handbook(&server).await;
+    let key = tenant.key(&["chat"]).await;
+    let body = json!({"chatInput": "Is the xylograph of Quetzaltenango here?", "sessionId": "abc"});
+    key.post("/n8n/chat", &body).await.is(200);
+    let directory = server.home().workspace(&tenant.workspace);
+    let home = server.stop();
+    age(&directory, "", 31);
+
+    let server = Server::within(home, &[]);
+    let (tenant, key) = (tenant.on(&server), server.admin().with_token(key.token()));
+    tenant.client.patch(&tenant.path(""), &json!({"settings": {"session_days": 30}})).await.is(200);
+    let body = json!({"chatInput": "Who services the centrifuge?", "sessionId": "abc"});
+    key.post("/n8n/chat", &body).await.is(200);
+    let sessions = tenant.client.pages(&tenant.path("/sessions")).await;
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0]["title"], "Who services the centrifuge?");
+    let path = tenant.path(&format!("/sessions/{}/messages", id(&sessions[0])));
+    let messages = tenant.client.get(&path).await.is(200);
+    assert_eq!(messages.json()["total"], 2, "{}", messages.text());
+    let check = tenant.admin.send("POST", &tenant.path("/check"), None).await.is(200).json();
+    assert_eq!(check["whole"], true, "{check}");
+}
+
+#[tokio::test]
 async fn the_instance_lets_sessions_go_in_every_workspace() {
     let server = Server::start();
     let tenants = [Tenant::new(&server.admin()).await, Tenant::new(&server.admin()).await];

@@ -1,4 +1,5 @@
-//! Prompts: the agents, for clients that bring a model of their own. A prompt is what the agent's model would be told.
+//! Prompts: the agents, for clients that bring a model of their own. A prompt is what the agent's model would be told,
+//! but for the agent's own words to it where the caller may not read agents.
 
 use rmcp::ErrorData;
 use rmcp::model::{GetPromptResult, ListPromptsResult, Prompt, PromptArgument, PromptMessage, Role};
@@ -41,11 +42,15 @@ pub async fn get(door: &Door, name: &str, args: &Map<String, Value>) -> Answered
         return Err(unknown());
     }
     let (workspace, slug) = (door.access.workspace.clone(), name.to_owned());
-    let agent = match blocking(move || workspace.agent_called(&slug)).await {
+    let mut agent = match blocking(move || workspace.agent_called(&slug)).await {
         Ok(agent) => agent,
         Err(Failure(Error::NotFound(_))) => return Err(unknown()),
         Err(failure) => return Err(failed(failure)),
     };
+    // What an agent is told by who made it is for those who may read agents.
+    if !door.access.may(Permission::ReadAgents) {
+        agent.system_prompt.clear();
+    }
     let question = args.get(QUESTION).and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let mut checks = Checks::default();
     check_query(&mut checks, QUESTION, question);

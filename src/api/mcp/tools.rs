@@ -110,6 +110,7 @@ async fn ask(door: &Door, args: Map<String, Value>) -> Answer<CallToolResult> {
     let agent = blocking(move || workspace.agent_called(&name)).await?;
     let chat = Chat {
         agent_id: agent.id,
+        owner: door.access.principal.name(),
         query,
         thread: Thread::New,
         user_id: None,

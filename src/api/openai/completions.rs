@@ -102,6 +102,7 @@ pub async fn complete(
     let is_kept = body.store.unwrap_or(true);
     let chat = Chat {
         agent_id: agent.id,
+        owner: access.principal.name(),
         query: said.query,
         thread: Thread::Held { before: said.before, is_kept },
         user_id: body.user.or(body.safety_identifier),
