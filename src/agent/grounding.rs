@@ -339,14 +339,14 @@ mod tests {
 
     #[test]
     fn what_announces_is_judged_where_it_holds_numbers_or_names() {
-        let message = "# Helena Brandt repaired the fridge in 2021\n\nIt is cold. [1]\n\n\
+        let message = "# Helena Brandt repaired the fridge in 2021\n\nThe fridge is cold again. [1]\n\n\
                        The doors cost 500 euros:\n- the left one [2]\n- the right one [3]\n\n\
-                       ## Opening Hours of the Kitchen\n\n## 2. Cleaning the filter\n\nStep 2:";
+                       ## Opening Hours of the Kitchen\n\n2. Clean the filter:\n\nStep 2:";
         assert_eq!(
             read(message),
             [
                 ("# Helena Brandt repaired the fridge in 2021", vec![1]),
-                ("It is cold. [1]", vec![1]),
+                ("The fridge is cold again. [1]", vec![1]),
                 ("The doors cost 500 euros:", vec![2]),
                 ("- the left one [2]", vec![2]),
                 ("- the right one [3]", vec![3]),
