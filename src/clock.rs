@@ -16,3 +16,8 @@ pub fn now() -> String {
 pub fn text(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
+
+/// A time that [`text`] wrote, in seconds since 1970; 0 for what is none.
+pub fn seconds(text: &str) -> i64 {
+    text.parse::<Timestamp>().map_or(0, Timestamp::as_second)
+}

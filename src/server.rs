@@ -29,8 +29,9 @@ const EXPIRE_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// [`Error::Validation`] for a filter that cannot be understood.
 pub fn init_logging(log: &Log) -> Result<()> {
-    // llama.cpp tells how a model is built in a hundred lines; who wants them asks for them.
-    let filter = format!("llama-cpp-2=warn,{}", log.filter);
+    // llama.cpp tells how a model is built in a hundred lines, and `rmcp` takes whoever goes away for a fault; who wants to
+    // hear them asks for them.
+    let filter = format!("llama-cpp-2=warn,rmcp=off,{}", log.filter);
     let filter = EnvFilter::try_new(filter).map_err(|e| Error::invalid("log.filter", e.to_string()))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -6,18 +6,33 @@ use uuid::Uuid;
 
 use super::Citation;
 use crate::error::{Error, Result};
+use crate::llm::Finish;
 
 /// A step of a turn, in the order in which they happen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    Session { session_id: Uuid },
+    Session {
+        session_id: Uuid,
+        /// The answer's id, once it is kept.
+        message_id: Uuid,
+    },
     ToolCall(ToolUse),
-    ToolResult { tool_call_id: String, summary: String },
-    Text { content: String },
+    ToolResult {
+        tool_call_id: String,
+        summary: String,
+    },
+    Text {
+        content: String,
+    },
     Citations(Vec<Citation>),
     Tools(Vec<ToolUse>),
     Usage(Usage),
-    End { message_id: Uuid },
+    /// With what is said of the answer as a whole.
+    End {
+        message_id: Uuid,
+        metadata: Map<String, Value>,
+        finish: Finish,
+    },
 }
 
 /// A tool that was used.

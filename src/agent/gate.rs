@@ -3,13 +3,20 @@
 //!
 //! Numbers of evidence in brackets are numbered anew in the order of their first use; those of no evidence are taken out.
 //! Links keep their words, images their description; addresses and HTML stand as code, which nobody renders. Text within
-//! code stays as it is. What may still become one of these is held back until it is decided.
+//! code stays as it is; so that every reader of Markdown (CommonMark 0.31, GFM) agrees what code is, fences begin at the
+//! edge, and ticks that close nothing in their line are escaped. What may still become one of these is held back until it is
+//! decided.
 
 use std::ops::Range;
 
 /// Bytes that are held back at most for something that has not ended.
-const HELD: usize = 4_000;
-const SCHEMES: [&str; 3] = ["http://", "https://", "www."];
+const HELD: usize = 1_500;
+/// Bytes that are looked at together: a provider may send all at once, and every bracket looks ahead.
+const PIECE: usize = 256;
+/// HTML that does harm without more: in code that some reader of Markdown takes for none.
+const HARMFUL: [&str; 12] =
+    ["script", "style", "iframe", "object", "embed", "base", "link", "meta", "svg", "math", "textarea", "template"];
+const SCHEMES: [&str; 4] = ["http://", "https://", "ftp://", "www."];
 
 /// The gate of one answer.
 #[derive(Debug, Default)]
@@ -19,8 +26,8 @@ pub struct Gate {
     evidence: usize,
     /// Numbers of the evidence by marker: the first is that of `[1]`.
     cited: Vec<usize>,
-    /// Length of the run of backticks that code is in, and will end with.
-    code: Option<usize>,
+    /// The ticks of the fence that is open.
+    fence: Option<usize>,
     /// White space that waits for what follows it.
     space: String,
     thinking: Thinking,
@@ -45,8 +52,8 @@ enum Next {
     Instead(usize, String),
     /// So many bytes in whose place this is read.
     Again(usize, String),
-    /// A run of backticks.
-    Ticks(usize),
+    /// So many bytes that open or close a fence of so many ticks.
+    Fence(usize, usize),
     /// It cannot be told yet.
     Open,
 }
@@ -62,10 +69,32 @@ impl Gate {
         &self.cited
     }
 
+    /// A gate for what does not think.
+    pub fn of_quotes(evidence: usize) -> Self {
+        Gate { evidence, thinking: Thinking::No, ..Gate::default() }
+    }
+
+    /// Says that a model begins to speak (again): it may think aloud first. A thought that it left open is over.
+    pub fn begin(&mut self) {
+        if self.thinking == Thinking::Yes {
+            self.held.clear();
+        }
+        if self.held.is_empty() {
+            self.thinking = Thinking::MayBegin;
+        }
+    }
+
     /// Takes in what comes and gives what may go on to the reader.
     pub fn push(&mut self, text: &str) -> String {
-        self.held.push_str(text);
-        self.let_through(false)
+        let mut said = String::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE.min(rest.len())).max(first_char(rest)));
+            self.held.push_str(piece);
+            said += &self.let_through(false);
+            rest = after;
+        }
+        said
     }
 
     /// Gives what was still held back.
@@ -99,12 +128,10 @@ impl Gate {
                     at += length;
                 }
                 Next::Again(length, text) => held.replace_range(at..at + length, &text),
-                Next::Ticks(length) => {
-                    match self.code {
-                        None => self.code = Some(length),
-                        Some(open) if open == length => self.code = None,
-                        Some(_) => {}
-                    }
+                Next::Fence(length, ticks) => {
+                    self.fence = if self.fence.is_none() { Some(ticks) } else { None };
+                    // At the edge, where no list or quotation holds it.
+                    self.space.truncate(self.space.rfind('\n').map_or(0, |line| line + 1));
                     self.say(rest.get(..length).unwrap_or_default(), &mut out);
                     at += length;
                 }
@@ -149,21 +176,47 @@ impl Gate {
             self.space.push_str(text);
             return;
         }
+        self.space.push_str(text.get(..body.len() - body.trim_start().len()).unwrap_or_default());
+        let body = body.trim_start();
+        if self.last.is_none() {
+            // An answer does not begin with nothing.
+            self.space.clear();
+        }
+        if self.fence.is_none() && self.space.is_empty() && joins(self.last, body) {
+            self.space.push(' ');
+        }
         out.push_str(&std::mem::take(&mut self.space));
         out.push_str(body);
         self.last = body.chars().next_back();
-        self.space.push_str(text.get(body.len()..).unwrap_or_default());
+        self.space.push_str(text.get(text.trim_end().len()..).unwrap_or_default());
     }
 
     /// What stands at the beginning of `rest`; once it `must` be told, what has not ended is text.
     fn next(&mut self, rest: &str, must: bool) -> Next {
         let first = rest.chars().next().unwrap_or_default();
         if first == '`' {
-            let length = rest.len() - rest.trim_start_matches('`').len();
-            return if length == rest.len() && !must { Next::Open } else { Next::Ticks(length) };
+            return self.ticks(rest, must);
         }
-        if self.code.is_some() {
+        if self.fence.is_some() {
             return Next::Plain(rest.find('`').unwrap_or(rest.len()));
+        }
+        if first == '\\' {
+            return match rest.chars().nth(1) {
+                None if !must => Next::Open,
+                Some(c) if c.is_ascii_punctuation() => Next::Plain(2),
+                _ => Next::Plain(1),
+            };
+        }
+        if first == ']' {
+            return Next::Plain(1);
+        }
+        if first == '~' && self.is_at_line_start() {
+            let length = rest.len() - rest.trim_start_matches('~').len();
+            return match length == rest.len() && !must {
+                true => Next::Open,
+                // Ticks are fences enough.
+                false => Next::Instead(length, "\\~".repeat(length)),
+            };
         }
         // Nothing of these kinds goes on beyond its paragraph.
         let (paragraph, is_over) = match rest.find("\n\n") {
@@ -175,13 +228,49 @@ impl Gate {
             '!' if paragraph.len() == 1 => None,
             '[' => self.bracket(paragraph, is_over),
             '【' => self.lenticular(paragraph),
-            '<' => tag(paragraph),
+            '<' => return tag(rest, must),
+            '&' => return entity(rest, must),
             _ => return self.address(rest, must).unwrap_or_else(|| Next::Plain(plain(rest))),
         };
         match told {
             Some(next) => next,
             None if is_over => Next::Plain(first.len_utf8()),
             None => Next::Open,
+        }
+    }
+
+    fn is_at_line_start(&self) -> bool {
+        self.last.is_none() || self.space.contains('\n')
+    }
+
+    /// Ticks: a fence, code within a line, or nothing.
+    fn ticks(&self, rest: &str, must: bool) -> Next {
+        let ticks = rest.len() - rest.trim_start_matches('`').len();
+        let line = match rest.split_once('\n') {
+            Some((line, _)) => line,
+            None if must => rest,
+            None if ticks == rest.len() => return Next::Open,
+            None => match (self.fence, inline(rest, ticks)) {
+                (None, Some(length)) if length < rest.len() && !(ticks >= 3 && self.is_at_line_start()) => {
+                    return match is_harmless(rest.get(..length).unwrap_or_default()) {
+                        true => Next::Plain(length),
+                        false => Next::Instead(ticks, "\\`".repeat(ticks)),
+                    };
+                }
+                _ => return Next::Open,
+            },
+        };
+        let after = line.get(ticks..).unwrap_or_default();
+        match self.fence {
+            Some(open) if self.is_at_line_start() && ticks >= open && after.trim().is_empty() => {
+                Next::Fence(ticks, ticks)
+            }
+            Some(_) => Next::Plain(ticks),
+            None if ticks >= 3 && self.is_at_line_start() && !after.contains('`') => Next::Fence(line.len(), ticks),
+            None => match inline(line, ticks) {
+                Some(length) if is_harmless(line.get(..length).unwrap_or_default()) => Next::Plain(length),
+                _ => Next::Instead(ticks, "\\`".repeat(ticks)),
+            },
         }
     }
 
@@ -236,13 +325,12 @@ impl Gate {
         text
     }
 
-    /// An address at the beginning of `rest`, which may become one.
+    /// An address at the beginning of `rest`, or what may become one.
     fn address(&self, rest: &str, must: bool) -> Option<Next> {
-        let before = if self.space.is_empty() { self.last } else { None };
-        if before.is_some_and(char::is_alphanumeric) {
+        if self.space.is_empty() && self.last.is_some_and(char::is_alphanumeric) {
             return None;
         }
-        let lower: String = rest.chars().take(8).map(|c| c.to_ascii_lowercase()).collect();
+        let lower: String = rest.chars().filter(|c| *c != '\\').take(8).map(|c| c.to_ascii_lowercase()).collect();
         if SCHEMES.iter().any(|scheme| lower.starts_with(scheme)) {
             let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | ']'));
             if end.is_none() && !must {
@@ -252,9 +340,23 @@ impl Gate {
             let address = address.trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_', ')']);
             return Some(Next::Instead(address.len(), code(address)));
         }
-        let may_become = rest.len() < 8 && SCHEMES.iter().any(|scheme| scheme.starts_with(&lower));
+        let may_become = rest.len() < 16 && lower.len() < 8 && SCHEMES.iter().any(|scheme| scheme.starts_with(&lower));
         (may_become && !must).then_some(Next::Open)
     }
+}
+
+/// How far code goes that begins with so many ticks, and ends with as many on its line.
+fn inline(line: &str, ticks: usize) -> Option<usize> {
+    let mut at = ticks;
+    while let Some(open) = line.get(at..)?.find('`') {
+        let run = line.get(at + open..)?;
+        let length = run.len() - run.trim_start_matches('`').len();
+        at += open + length;
+        if length == ticks {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// How far plain text goes: to the end of the word, or to what might be something.
@@ -264,7 +366,7 @@ fn plain(rest: &str) -> usize {
     let begins_word = rest.chars().next().is_some_and(char::is_alphanumeric);
     let stop = chars.find(|(_, c)| match begins_word {
         true => !c.is_alphanumeric(),
-        false => c.is_alphanumeric() || matches!(c, '`' | '[' | '!' | '<' | '【'),
+        false => c.is_alphanumeric() || matches!(c, '`' | '[' | ']' | '!' | '<' | '&' | '【' | '\\' | '~'),
     });
     stop.map_or(rest.len(), |(at, _)| at).max(first)
 }
@@ -334,37 +436,69 @@ fn image(rest: &str, is_over: bool) -> Option<Next> {
     }
 }
 
-/// Something in angle brackets that would be HTML or an address.
-fn tag(rest: &str) -> Option<Next> {
-    let second = rest.chars().nth(1)?;
-    if !(second.is_ascii_alphabetic() || matches!(second, '/' | '!' | '?')) {
-        return Some(Next::Plain(1));
+/// What begins like HTML is none behind a space.
+fn tag(rest: &str, must: bool) -> Next {
+    match rest.chars().nth(1) {
+        None if !must => Next::Open,
+        Some(c) if c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?') => Next::Instead(1, "< ".into()),
+        _ => Next::Plain(1),
     }
-    let end = rest.find('>')? + 1;
-    let inside = rest.get(..end)?;
-    Some(Next::Instead(end, code(inside)))
 }
 
-/// What a link says, and where it would lead, as code.
+/// A sign by its name is that name.
+fn entity(rest: &str, must: bool) -> Next {
+    let name = rest.get(1..).unwrap_or_default();
+    match name.find(|c: char| !c.is_ascii_alphanumeric() && c != '#') {
+        None if !must && name.len() < 32 => Next::Open,
+        Some(end) if end > 0 && name.get(end..).is_some_and(|after| after.starts_with(';')) => {
+            Next::Instead(1, "\\&".into())
+        }
+        _ => Next::Plain(1),
+    }
+}
+
+/// Whether `body` would be one thing with what was said `last`: brackets and what makes a link of them, ticks and ticks.
+fn joins(last: Option<char>, body: &str) -> bool {
+    match last {
+        Some(']') => body.starts_with(['(', ':']),
+        Some('`') => body.starts_with('`'),
+        _ => false,
+    }
+}
+
+/// Whether code would do no harm to whoever takes it for text: readers of tables, say, cut it at its bars.
+fn is_harmless(code: &str) -> bool {
+    let lower = code.to_ascii_lowercase();
+    let links = ["](", "][", "]:", "!["].iter().chain(&SCHEMES).any(|sign| lower.contains(sign));
+    let mut tags = lower
+        .split('<')
+        .skip(1)
+        .filter(|tag| tag.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')));
+    let harms = |tag: &str| {
+        let inside = tag.split('>').next().unwrap_or_default();
+        let name = inside.trim_start_matches('/');
+        inside.contains(|c: char| c.is_whitespace() || matches!(c, '=' | '!' | '?')) || HARMFUL.contains(&name)
+    };
+    !links && !tags.any(harms)
+}
+
+fn first_char(text: &str) -> usize {
+    text.chars().next().map_or(0, char::len_utf8)
+}
+
+/// What a link says, and where it would lead.
 fn linked(words: &str, destination: &str) -> String {
     let address = destination.trim().trim_matches(['<', '>']).split_whitespace().next().unwrap_or_default();
     let is_web = SCHEMES.iter().any(|scheme| address.to_ascii_lowercase().starts_with(scheme));
     match is_web && !words.contains(address) {
-        true => format!("{words} ({})", code(address)),
-        false if is_web => code(address),
+        true => format!("{words} ({address})"),
+        false if is_web => address.to_owned(),
         false => words.to_owned(),
     }
 }
 
 fn code(text: &str) -> String {
     format!("`{}`", text.replace('`', "'"))
-}
-
-/// A whole text, as the gate lets it through where it holds no marker.
-pub fn harmless(text: &str) -> String {
-    let mut gate = Gate { thinking: Thinking::No, ..Gate::default() };
-    let said = gate.push(text);
-    said + &gate.finish()
 }
 
 /// The markers in `text`, each with its bytes.
@@ -415,12 +549,22 @@ mod tests {
             ("![a cat](https://evil.example/x.png \"t\") sits", "a cat sits"),
             ("![x][r] and [y][r]\n\n[r]: https://evil.example", "x and y\n\nr: `https://evil.example`"),
             ("Go to https://evil.example/a?b=c. Then", "Go to `https://evil.example/a?b=c`. Then"),
-            ("<https://evil.example> www.evil.example", "`<https://evil.example>` `www.evil.example`"),
-            ("<img src=x onerror=alert(1)> is a < b", "`<img src=x onerror=alert(1)>` is a < b"),
+            ("<https://evil.example> www.evil.example", "< `https://evil.example`> `www.evil.example`"),
+            ("<img src=x onerror=alert(1)> is a < b", "< img src=x onerror=alert(1)> is a < b"),
+            ("odd ` ![x](https://evil.example/p.png)", "odd \\` x"),
+            ("`one\n\n![x](https://evil.example)\n\ntwo`", "\\`one\n\nx\n\ntwo\\`"),
+            ("~~~\n```\n~~~\n![x](//e.example)", "\\~\\~\\~\n```\n~~~\n![x](//e.example)"),
+            ("- ```\n  ![x](//e.example)\n  ```\n![y](//e.example)", "- \\`\\`\\`\n  x\n```\n![y](//e.example)"),
+            ("[1](//evil.example) and [1]: //evil.example", "[1] (//evil.example) and [1] : //evil.example"),
+            ("| ` | ![x](https://evil.example/p.png) ` |", "| \\` | x \\` |"),
+            ("[a \\] b](//evil.example)", "[a \\] b] (//evil.example)"),
+            ("``a``<img src=//evil.example>", "``a``< img src=//evil.example>"),
+            ("&#104;ttps://evil.example R&D", "\\&#104;ttps://evil.example R&D"),
+            ("`Vec<String>` and `<div>` and `a[1]`", "`Vec<String>` and `<div>` and `a[1]`"),
             ("[click](javascript:alert(1)) me", "click me"),
             ("[![a](https://e.example/x)](https://f.example) b", "a (`https://f.example`) b"),
             ("![![a](https://e.example/x)](https://f.example) b", "a b"),
-            ("[<img src=y>](z) b", "`<img src=y>` b"),
+            ("[<img src=y>](z) b", "< img src=y> b"),
             ("[a [nested](x) b](http://e.x) c", "a nested b (`http://e.x`) c"),
         ] {
             assert_eq!(said(text, 3).0, harmless, "{text}");
@@ -431,16 +575,21 @@ mod tests {
     fn thoughts_are_not_said() {
         assert_eq!(said(" <think>The reader wants [1].</think>\nIt is cold [1].", 1).0, "It is cold [1].");
         assert_eq!(said("<think>For ever", 1).0, "");
-        assert_eq!(said("<b>bold</b>", 1).0, "`<b>`bold`</b>`");
+        assert_eq!(said("<b>bold</b>", 1).0, "< b>bold< /b>");
+        let mut gate = Gate::default();
+        let mut heard = gate.push("<think>One") + &gate.push("</think>Let me look.");
+        gate.begin();
+        heard += &(gate.push("<think>Two</think>Found") + &gate.finish());
+        assert_eq!(heard, "Let me look.Found");
     }
 
     #[test]
     fn text_goes_on_as_soon_as_it_is_decided() {
         let mut gate = Gate::default();
         gate.set_evidence(1);
-        let pieces = ["The fri", "dge is", " cold", " [", "1", "].", " ```", "\na[1]\n", "```"];
+        let pieces = ["The fri", "dge is", " cold", " [", "1", "].", "\n  ```", "\na[1]\n", "  ```"];
         let heard: Vec<String> = pieces.iter().map(|piece| gate.push(piece)).collect();
-        assert_eq!(heard, ["The fri", "dge is", " cold", "", "", " [1].", "", " ```\na[1]", ""]);
+        assert_eq!(heard, ["The fri", "dge is", " cold", "", "", " [1].", "", "\n```\na[1]", ""]);
         assert_eq!(gate.finish(), "\n```");
     }
 
@@ -459,6 +608,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn nothing_that_is_said_is_a_link_an_image_or_html(pieces in pieces()) {
+            use pulldown_cmark::{Event, Options, Parser, Tag};
+            let heard = said(&pieces.concat(), 2).0;
+            let mut code = false;
+            for event in Parser::new_ext(&heard, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES) {
+                match event {
+                    Event::Start(Tag::Link { .. } | Tag::Image { .. } | Tag::HtmlBlock) | Event::Html(_) | Event::InlineHtml(_) => {
+                        prop_assert!(false, "{heard:?}");
+                    }
+                    Event::Start(Tag::CodeBlock(_)) => code = true,
+                    Event::End(pulldown_cmark::TagEnd::CodeBlock) => code = false,
+                    Event::Text(text) if !code => {
+                        let words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, ':' | '/' | '.')));
+                        let is_address = |word: &str| SCHEMES.iter().any(|scheme| word.starts_with(scheme));
+                        prop_assert!(!words.into_iter().any(is_address), "{heard:?}");
+                    }
+                    _ => {}
+                }
+            }
+        }
+
         #[test]
         fn what_is_said_does_not_hang_on_how_it_comes(pieces in pieces()) {
             let whole = said(&pieces.concat(), 2);

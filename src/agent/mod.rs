@@ -27,6 +27,7 @@ pub use answering::{Desk, FALLBACK};
 pub use briefing::{brief, told};
 pub use citations::Citation;
 pub use event::{Event, Listener, ToolUse, Usage};
+pub use gate::markers;
 pub use queue::Queue;
 pub use replay::{Gone, Moved, Replayed, Seen, replay};
 pub use tools::{ASK_AGENT, Outcome, TOOLS, Tools, check_tools, described};

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::answering::{Answer, Ask, Desk, blocking, millis};
 use super::citations::{self, Citation};
 use super::event::{Event, Listener, Usage};
-use super::gate::harmless;
+use super::gate::Gate;
 use super::prompt::NOT_FOUND;
 use crate::error::Result;
 use crate::llm::{self, Passage};
@@ -46,11 +46,14 @@ pub(super) async fn quote(
         let most_tokens = asked.max_tokens as usize;
         let answer = llm::answer(&asked.question, &passages, fulltext.analyzer(), idf, embedder, most_tokens)?;
         let quoted = citations::resolve(workspace, hits, &answer.quotes)?;
-        let said = |(citation, prose): &(Citation, String)| format!("{} [{}]", harmless(prose), citation.marker);
-        let parts: Vec<String> = match quoted.is_empty() {
-            true => vec![NOT_FOUND.to_owned()],
-            false => quoted.iter().map(said).collect(),
-        };
+        let mut gate = Gate::of_quotes(quoted.len());
+        let said = quoted.iter().map(|(citation, prose)| gate.push(&format!("{prose} [{}] ", citation.marker)));
+        let mut parts: Vec<String> = said.collect();
+        parts.push(gate.finish());
+        parts.retain(|part| !part.is_empty());
+        if parts.is_empty() {
+            parts.push(NOT_FOUND.to_owned());
+        }
         let citations: Vec<Citation> = quoted.into_iter().map(|(citation, _)| citation).collect();
         let read: usize = passages.iter().map(|passage| embedder.count_tokens(passage.text)).sum();
         let prompt = read + embedder.count_tokens(&asked.question);
@@ -62,8 +65,8 @@ pub(super) async fn quote(
     if found.fallback.is_some() {
         tell(format!("{INSTEAD}\n\n"), &mut message, listener).await?;
     }
-    for (place, part) in parts.into_iter().enumerate() {
-        tell(if place == 0 { part } else { format!(" {part}") }, &mut message, listener).await?;
+    for part in parts {
+        tell(part, &mut message, listener).await?;
     }
     let number = |citation: &Citation| {
         let mut hits = found.evidence.hits().iter();

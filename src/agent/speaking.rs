@@ -184,6 +184,7 @@ impl Speaking<'_> {
         };
         let mut speech = speech.map_err(|failure| failed(failure, self))?;
         self.gate.set_evidence(self.answer.evidence.hits().len());
+        self.gate.begin();
         let mut said = String::new();
         loop {
             match speech.next().await.map_err(|failure| failed(failure, self))? {

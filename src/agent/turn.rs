@@ -123,7 +123,8 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
         move || begin(&workspace, &chat)
     })
     .await?;
-    listener.tell(Event::Session { session_id: begun.session.id }).await?;
+    let (session_id, message_id) = (begun.session.id, Uuid::now_v7());
+    listener.tell(Event::Session { session_id, message_id }).await?;
     let asked = Asked::of(&begun.agent, &chat);
     let ask = Arc::new(understand(desk, &begun.agent, &begun.before, asked, started).await?);
     let generation = blocking({
@@ -133,9 +134,8 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
     .await?;
     let answer = answering::answer(desk, ask.clone(), listener).await?;
     let reply = blocking({
-        let (workspace, ask, session) = (desk.workspace.clone(), ask.clone(), begun.session.id);
-        let answer = answer.clone();
-        move || reply(&workspace, &ask, &answer, session)
+        let (workspace, ask, answer) = (desk.workspace.clone(), ask.clone(), answer.clone());
+        move || reply(&workspace, &ask, &answer, session_id, message_id)
     })
     .await?;
     listener.tell(Event::Citations(reply.citations.clone())).await?;
@@ -146,7 +146,7 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
         let (workspace, reply) = (desk.workspace.clone(), reply.clone());
         blocking(move || store(&workspace, &begun.session, &chat, &ask.question, &reply, &rested)).await?;
     }
-    listener.tell(Event::End { message_id: reply.message_id }).await?;
+    listener.tell(Event::End { message_id, metadata: reply.metadata.clone(), finish: reply.finish }).await?;
     Ok(reply)
 }
 
@@ -327,7 +327,7 @@ async fn spent(desk: &Desk, provider: &Provider, request: Request, completion: C
     Ok(Spent { tokens, is_estimate: true, cost: cost(tokens) })
 }
 
-fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session: Uuid) -> Result<Reply> {
+fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session_id: Uuid, message_id: Uuid) -> Result<Reply> {
     let mut sources: Vec<Document> = Vec::new();
     for citation in &answer.citations {
         if !sources.iter().any(|document| document.id == citation.document_id) {
@@ -355,8 +355,8 @@ fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session: Uuid) -> Re
         metadata.insert("usage_estimated".into(), json!(true));
     }
     Ok(Reply {
-        message_id: Uuid::now_v7(),
-        session_id: session,
+        message_id,
+        session_id,
         message: answer.message.clone(),
         sources,
         tools_used: answer.tools_used.clone(),

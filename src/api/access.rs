@@ -69,6 +69,14 @@ pub struct InOwn<P> {
     permission: PhantomData<P>,
 }
 
+/// Workspaces among which a name in the request chooses: the caller's own, or whichever it may enter.
+pub struct Among<P> {
+    /// The workspace of a key, which reaches no other.
+    pub own: Option<Access>,
+    principal: Principal,
+    permission: PhantomData<P>,
+}
+
 /// Leave to act on the organization in the path, or on the instance.
 pub struct May<P> {
     permission: PhantomData<P>,
@@ -143,6 +151,29 @@ impl<P: Requires> InOwn<P> {
         };
         let access = enter::<P>(app, principal, workspace).await?;
         Ok(InOwn { access, permission: PhantomData })
+    }
+}
+
+impl<P: Requires> FromRequestParts<Arc<App>> for Among<P> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Answer<Self> {
+        let Caller(principal) = Caller::from_request_parts(parts, app).await?;
+        let own = match &principal {
+            Principal::ApiKey(key) => Some(enter::<P>(app, principal.clone(), Ok(key.workspace_id)).await?),
+            Principal::InstanceAdmin | Principal::User(_) => None,
+        };
+        Ok(Among { own, principal, permission: PhantomData })
+    }
+}
+
+impl<P: Requires> Among<P> {
+    /// Lets the caller into one of them. Blocks.
+    ///
+    /// # Errors
+    /// As [`crate::auth::Auth::enter`].
+    pub fn enter(&self, app: &App, workspace: Uuid) -> Result<Access> {
+        app.auth.enter(&self.principal, P::PERMISSION, workspace)
     }
 }
 

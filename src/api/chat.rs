@@ -171,7 +171,7 @@ async fn streamed(app: Arc<App>, access: Access, chat: Chat) -> Answer<Response>
 
 fn wire(workspace: Uuid, event: Event) -> Value {
     match event {
-        Event::Session { session_id } => json!({"type": "session", "session_id": session_id}),
+        Event::Session { session_id, .. } => json!({"type": "session", "session_id": session_id}),
         Event::ToolCall(call) => json!({
             "type": "tool_call",
             "tool_name": call.tool_name,
@@ -190,6 +190,6 @@ fn wire(workspace: Uuid, event: Event) -> Value {
             "completion_tokens": usage.completion_tokens,
             "total_tokens": usage.total_tokens,
         }),
-        Event::End { message_id } => json!({"type": "end", "message_id": message_id}),
+        Event::End { message_id, .. } => json!({"type": "end", "message_id": message_id}),
     }
 }

@@ -17,7 +17,8 @@ use crate::app::App;
 /// Seconds for which a browser need not ask again: a key that is changed is not asked after for as long.
 const REMEMBERED: &str = "300";
 const METHODS: &str = "GET, POST";
-const HEADERS: &str = "authorization, content-type, x-api-key, idempotency-key";
+const HEADERS: &str =
+    "authorization, content-type, x-api-key, idempotency-key, mcp-protocol-version, mcp-method, mcp-name";
 
 /// Whether the key that came with a request is meant for pages of its origin. Unsaid where no key was recognised or
 /// it was refused.

@@ -47,13 +47,17 @@ pub fn public_detail(error: &Error) -> String {
     }
 }
 
+/// An error as it is told.
+pub fn problem(error: Error) -> Problem {
+    let detail = public_detail(&error);
+    let (status, code) = (status(&error), error.code());
+    let errors = if let Error::Validation(errors) = error { errors } else { Vec::new() };
+    Problem::new(status, code, detail, errors)
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Failure(error) = self;
-        let detail = public_detail(&error);
-        let (status, code) = (status(&error), error.code());
-        let errors = if let Error::Validation(errors) = error { errors } else { Vec::new() };
-        Problem::new(status, code, detail, errors).into_response()
+        problem(self.0).into_response()
     }
 }
 

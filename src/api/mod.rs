@@ -1,7 +1,8 @@
 //! HTTP: the route table, and nothing else that a reader need look for elsewhere.
 //!
 //! Each resource has a file with its wire shapes and its handlers. A handler's signature names its permission
-//! ([`access`]); without one there is no way to a workspace. Every route stands at its path and under `/v1`.
+//! ([`access`]); without one there is no way to a workspace. Every route stands at its path and under `/v1`, but those that
+//! OpenAI defined, which stand under `/v1` alone.
 
 mod access;
 mod agents;
@@ -26,6 +27,7 @@ mod mcp;
 mod middleware;
 mod multipart;
 mod n8n;
+mod openai;
 mod organizations;
 mod origin;
 mod page;
@@ -52,7 +54,8 @@ use crate::app::App;
 pub fn router(app: Arc<App>) -> Router {
     let routes =
         middleware::in_time(resources().merge(legacy_routes()).merge(widget_routes()), &app).merge(whole_workspaces());
-    let routes = routes.clone().nest("/v1", routes).merge(open_routes());
+    let routes =
+        routes.clone().nest("/v1", routes).merge(middleware::in_time(openai_routes(), &app)).merge(open_routes());
     middleware::around(routes, &app).with_state(app)
 }
 
@@ -160,6 +163,15 @@ fn whole_workspaces() -> Router<Arc<App>> {
         .route("/organizations/{organization_id}/workspaces/adopt", post(snapshots::adopt))
         .route("/organizations/{organization_id}/trash", get(maintenance::trash))
         .route("/organizations/{organization_id}/trash/{workspace_id}/restore", post(maintenance::restore))
+}
+
+/// Routes that OpenAI defined, for its clients.
+fn openai_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/models", get(openai::models::list))
+        .route("/v1/models/{*model_id}", get(openai::models::show))
+        .route("/v1/chat/completions", post(openai::completions::complete))
+        .route("/v1/embeddings", post(openai::embeddings::embed))
 }
 
 /// Routes of the original system, for its clients: they act on the key's workspace.

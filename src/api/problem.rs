@@ -1,4 +1,4 @@
-//! RFC 9457 problems: what every failed request gets.
+//! RFC 9457 problems: what every failed request gets, but at OpenAI's routes, which have a shape of their own.
 //!
 //! A handler's error becomes a [`Problem`] without request id; [`finish`] adds it on the way out, and makes a
 //! problem of every bare failure, so that no answer of any layer escapes the shape.
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::middleware::RequestId;
+use super::openai;
 use crate::error::FieldError;
 
 /// A failure as it is sent.
@@ -21,13 +22,13 @@ pub struct Problem {
     kind: String,
     title: &'static str,
     #[serde(serialize_with = "number")]
-    status: StatusCode,
-    detail: String,
+    pub(super) status: StatusCode,
+    pub(super) detail: String,
     instance: String,
-    code: &'static str,
+    pub(super) code: &'static str,
     request_id: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
+    pub(super) errors: Vec<FieldError>,
 }
 
 fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -93,12 +94,19 @@ pub async fn finish(request: Request, next: Next) -> Response {
         return response;
     }
     let mut problem = response.extensions_mut().remove::<Problem>().unwrap_or_else(|| Problem::bare(status));
-    problem.instance = instance;
-    problem.request_id = id;
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
     let (mut parts, _) = response.into_parts();
+    let (kind, body) = if openai::is_at(&instance) {
+        let (status, body) = openai::refusal::told(&problem);
+        parts.status = status;
+        ("application/json", serde_json::to_vec(&body))
+    } else {
+        problem.instance = instance;
+        problem.request_id = id;
+        ("application/problem+json", serde_json::to_vec(&problem))
+    };
+    let body = body.unwrap_or_default();
     parts.headers.remove(CONTENT_LENGTH);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     parts.headers.insert(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store"));
     Response::from_parts(parts, Body::from(body))
 }

@@ -36,6 +36,11 @@ impl Cached {
         Cached { inner, cache, scope }
     }
 
+    /// The embedder itself, which remembers nothing: for what is no passage of the workspace.
+    pub fn forgetful(&self) -> Arc<dyn Embedder> {
+        self.inner.clone()
+    }
+
     fn key(&self, text: &str) -> Vec<u8> {
         let model = self.inner.model().sha256.as_bytes();
         let hash = Sha256::new().chain_update(model).chain_update(text).finalize();

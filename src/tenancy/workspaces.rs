@@ -124,6 +124,24 @@ impl Tenancy {
         })
     }
 
+    /// The first workspaces of all organizations, in the order they were made.
+    pub fn all_workspaces(&self, limit: usize) -> Result<Vec<Workspace>> {
+        self.db.read(|db| {
+            let sql = format!("SELECT {COLUMNS} FROM {LIVE} ORDER BY w.created_at, w.id LIMIT ?1");
+            let mut query = db.prepare_cached(&sql)?;
+            Ok(query.query_map([limit as i64], read)?.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The workspaces with this slug, one in each of some organizations; two at most, since one of two is as good as none.
+    pub fn workspaces_called(&self, slug: &str) -> Result<Vec<Uuid>> {
+        self.db.read(|db| {
+            let sql = format!("SELECT w.id FROM {LIVE} AND w.slug = ?1 ORDER BY w.id LIMIT 2");
+            let mut query = db.prepare_cached(&sql)?;
+            Ok(query.query_map([slug], |row| id(row, "id"))?.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// Changes name, slug, description and settings of a workspace; nobody else's change comes in between.
     pub fn update_workspace(
         &self,

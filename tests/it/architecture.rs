@@ -54,6 +54,7 @@ const ENGINES: &[(&str, &[&str])] = &[
     ("ort", &["embed"]),
     ("fastembed", &["embed"]),
     ("tokenizers", &["embed"]),
+    ("tiktoken_rs", &["api"]),
     ("argon2", &["auth"]),
     ("axum", &["api", "ui", "server", "cli"]),
     ("tower_http", &["api", "ui", "server"]),

@@ -50,6 +50,8 @@ mod model_facts;
 mod models;
 mod n8n;
 mod nearest;
+mod openai;
+mod openai_clients;
 mod operations;
 mod organizations;
 #[cfg(target_os = "linux")]

@@ -1,14 +1,14 @@
 //! The Model Context Protocol, in both of its revisions: over HTTP, on standard input and output, and as its official
 //! client speaks it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
 use crate::model::{Deed, Model};
-use crate::server::{ADMIN_KEY, Home, PATIENCE, Server, finish};
+use crate::server::{Home, PATIENCE, Server, finish, lines};
 use crate::tenant::{Tenant, assert_stands, id};
 
 const NEW: &str = "2026-07-28";
@@ -88,7 +88,7 @@ async fn a_client_of_the_older_revision_shakes_hands_and_goes_on() {
     for (asked, agreed) in [(OLD, OLD), ("2025-06-18", "2025-06-18"), ("1999-01-01", OLD), (NEW, OLD)] {
         let answer = send(&tenant.client, "/v1/mcp", &[], &hello(asked)).await.is(200);
         assert!(answer.headers.get("mcp-session-id").is_none(), "nothing is kept");
-        let (answer, _) = (answer.json(), ());
+        let answer = answer.json();
         assert_eq!((&answer["id"], &answer["result"]["protocolVersion"]), (&json!("a"), &json!(agreed)), "{answer}");
         let result = &answer["result"];
         assert_eq!(result["serverInfo"]["name"], "carrel");
@@ -395,6 +395,12 @@ async fn a_page_of_another_server_may_not_speak() {
         send(&tenant.client, &tenant.path("/mcp"), &[("origin", origin)], &list).await.problem(403, "forbidden");
     }
     send(&tenant.client, "/mcp", &[("origin", &server.url)], &list).await.is(200);
+    let page = "https://pages.example";
+    let made = json!({"name": "For a page", "scopes": ["search"], "allowed_origins": [page]});
+    let made = tenant.admin.post(&tenant.path("/api-keys"), &made).await.is(201).json();
+    let client = tenant.admin.with_token(made["key"].as_str().unwrap());
+    send(&client, "/mcp", &[("origin", page)], &list).await.is(200);
+    send(&client, "/mcp", &[("origin", "https://pages.example.evil.example")], &list).await.problem(403, "forbidden");
     let rebound = [("origin", "http://evil.example"), ("host", "evil.example")];
     send(&tenant.client.anonymous(), "/mcp", &rebound, &list).await.problem(401, "unauthorized");
 }
@@ -420,7 +426,7 @@ async fn whoever_goes_away_stops_the_agent() {
 
     // On standard input and output a client says so.
     let mut command = server.home().carrel(&["mcp", "--workspace", &tenant.workspace]);
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut tell = |message: Value| {
@@ -509,6 +515,31 @@ async fn the_command_speaks_beside_a_server_and_without_one() {
 }
 
 #[tokio::test]
+async fn the_command_finds_a_server_that_was_started_anew() {
+    use std::io::Write;
+    let server = Server::start();
+    let mut command = server.home().carrel(&["mcp"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let output = lines(child.stdout.take().unwrap());
+    let mut ask = || -> Value {
+        writeln!(input, "{}", request("tools/list", json!({}))).unwrap();
+        serde_json::from_str(&output.recv_timeout(PATIENCE).unwrap()).unwrap()
+    };
+    assert!(ask()["result"].is_object());
+    let home = server.stop();
+    assert_eq!(ask()["error"]["code"], -32000, "nobody answers");
+    let server = Server::within(home, &[]);
+    // It is found once it answers.
+    server.admin().get("/healthz").await.is(200);
+    let found = ask();
+    assert!(found["result"].is_object(), "at another address, with another key: {found}");
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
 async fn the_official_client_is_understood() {
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/clients/bin/python");
     if !std::path::Path::new(python).exists() {
@@ -521,7 +552,7 @@ async fn the_official_client_is_understood() {
     let mut command = Command::new(python);
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/mcp_client.py"));
     command.args([&server.url, tenant.client.token(), env!("CARGO_BIN_EXE_carrel"), &tenant.workspace]);
-    command.current_dir(server.home().path()).env("NO_PROXY", "127.0.0.1").env("ADMIN_KEY", ADMIN_KEY);
+    command.current_dir(server.home().path()).env("NO_PROXY", "127.0.0.1");
     let said = finish(command, "").exits(0);
     assert_eq!(said.stdout.lines().count(), 4, "both doors in both revisions: {}", said.stdout);
 }

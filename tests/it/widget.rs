@@ -144,7 +144,8 @@ async fn browsers_are_told_beforehand_of_origins_that_a_living_key_lists() {
     let words = |name| answer.header(name).split(", ").map(str::to_lowercase).collect::<Vec<_>>();
     assert_eq!(words("access-control-allow-methods"), ["get", "post"]);
     let headers = ["authorization", "content-type", "x-api-key", "idempotency-key"];
-    assert_eq!(words("access-control-allow-headers"), headers);
+    let of_protocols = ["mcp-protocol-version", "mcp-method", "mcp-name"];
+    assert_eq!(words("access-control-allow-headers"), [&headers[..], &of_protocols].concat());
     assert!((60..=3600).contains(&answer.header("access-control-max-age").parse::<u32>().unwrap()));
     assert!(!answer.header("x-request-id").is_empty());
     // A plain OPTIONS is no such question.

@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::access::{In, InOwn, UseTools};
 use super::body;
-use super::error::Answer;
+use super::error::{Answer, public_detail};
 use super::problem::OwnShape;
 use crate::app::App;
 use crate::auth::Access;
@@ -54,7 +54,7 @@ async fn answer(app: Arc<App>, access: Access, request: Request) -> Answer<Respo
         return Err(Error::UnsupportedMediaType("the body must be application/json".into()).into());
     }
     let (parts, body) = request.into_parts();
-    origin::check(&parts)?;
+    origin::check(&parts, &access.principal)?;
     let limit = app.config.limits.json_bytes;
     let bytes = body::read(body, limit).await?;
     let message: Value = match serde_json::from_slice(&bytes) {
@@ -102,11 +102,13 @@ fn passed_on(parts: &Parts, body: Body) -> Request {
     request
 }
 
-/// What a refusal in plain words says; of our own faults, nothing.
+/// What a refusal in plain words says; what is our own fault is for the log.
 async fn said(response: Response) -> String {
-    if response.status().is_server_error() {
-        return "something went wrong here".to_owned();
-    }
+    let is_ours = response.status().is_server_error();
     let bytes = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+    let said = String::from_utf8_lossy(&bytes).into_owned();
+    match is_ours {
+        true => public_detail(&Error::Internal(said)),
+        false => said,
+    }
 }

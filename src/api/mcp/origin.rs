@@ -1,6 +1,6 @@
-//! From which web pages the protocol is spoken: those of this server alone.
+//! From which web pages the protocol is spoken: those of this server, and those that the key lists.
 //!
-//! Programs send no `Origin`. A page of elsewhere that has a key is refused all the same, so that it cannot use one that it
+//! Programs send no `Origin`. Another page that has a key is refused all the same, so that it cannot use one that it
 //! came by. A page whose own name was pointed here passes as one of this server: against it stands the key alone, which no
 //! browser adds by itself, and which such a page does not have.
 
@@ -9,18 +9,22 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri};
 
+use crate::api::origin;
+use crate::auth::Principal;
 use crate::error::{Error, Result};
 
-/// Refuses a request from a page of another server.
+/// Refuses a request from a page of another server that is not meant for it.
 ///
 /// # Errors
 /// [`Error::Forbidden`], whatever is wrong with the page's origin.
-pub fn check(parts: &Parts) -> Result<()> {
-    let mut origins = parts.headers.get_all(ORIGIN).iter();
-    let Some(origin) = origins.next() else { return Ok(()) };
+pub fn check(parts: &Parts, principal: &Principal) -> Result<()> {
+    if !parts.headers.contains_key(ORIGIN) {
+        return Ok(());
+    }
     let host = host(&parts.headers, &parts.uri);
-    let is_own = origins.next().is_none() && origin.to_str().is_ok_and(|origin| is_of(origin, host.as_ref()));
-    match is_own {
+    let lists = |origin: &str| matches!(principal, Principal::ApiKey(key) if key.lists_origin(origin));
+    let may = origin::of(&parts.headers).is_some_and(|origin| lists(origin) || is_of(origin, host.as_ref()));
+    match may {
         true => Ok(()),
         false => Err(Error::Forbidden("web pages of other servers may not speak to this one".into())),
     }
