@@ -780,6 +780,7 @@
         break;
       case 'end':
         entry.id = event.message_id;
+        if (event.metadata && typeof event.metadata.grounded === 'boolean') entry.grounded = event.metadata.grounded;
         break;
       default:
         break;

@@ -13,11 +13,12 @@ use super::citations::Citation;
 use super::event::{Event, Listener, ToolUse, Usage};
 use super::evidence::Evidence;
 use super::prompt::Said;
+use super::requests::Requests;
 use super::tools::{self, Tools};
 use super::{quoting, speaking};
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
-use crate::llm::{self, Finish, Providers};
+use crate::llm::{self, Finish, Providers, Tokens};
 use crate::search::SearchType;
 use crate::workspace::Workspace;
 use crate::workspace::agents::Agent;
@@ -53,6 +54,19 @@ pub(super) struct Ask {
     pub chain: Vec<Uuid>,
     /// When it has to be there.
     pub deadline: Instant,
+    /// The questions to language models that are left for it.
+    pub requests: Requests,
+    /// What it took to understand the question.
+    pub spent: Spent,
+}
+
+/// What a question to a model took that is not the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Spent {
+    pub tokens: Tokens,
+    /// Whether tokens were counted here, as the provider did not.
+    pub is_estimate: bool,
+    pub cost: Option<f64>,
 }
 
 /// An answer, and what it rests on.
@@ -100,6 +114,19 @@ pub(super) fn millis(since: Instant) -> u64 {
 /// # Errors
 /// [`Error::Unavailable`] where the model gives no answer in time and nothing may take its place.
 pub(super) async fn answer(desk: &Desk, ask: Arc<Ask>, listener: &Listener) -> Result<Answer> {
+    let spent = ask.spent;
+    let answer = from_anybody(desk, ask, listener).await?;
+    let usage = answer.usage;
+    Ok(Answer {
+        usage: Usage::new(usage.prompt_tokens + spent.tokens.prompt, usage.completion_tokens + spent.tokens.completion),
+        is_estimate: answer.is_estimate || spent.is_estimate,
+        cost: spent.cost.map(|cost| cost + answer.cost.unwrap_or(0.0)).or(answer.cost),
+        ..answer
+    })
+}
+
+/// The answer of the agent's model, or of what takes its place.
+async fn from_anybody(desk: &Desk, ask: Arc<Ask>, listener: &Listener) -> Result<Answer> {
     let begun = Instant::now();
     let mut found = retrieve(desk, &ask, listener).await?;
     found.search_ms = millis(begun);

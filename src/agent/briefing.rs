@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::answering::{self, Ask, Desk};
+use super::answering::{self, Ask, Desk, Spent};
 use super::calling;
 use super::event::Listener;
 use super::evidence::Evidence;
 use super::prompt::{Role, Said};
+use super::requests::Requests;
 use super::speaking;
 use super::tools::Outcome;
 use crate::error::Result;
@@ -41,6 +42,8 @@ pub async fn brief(desk: &Desk, agent: Agent, question: &str) -> Result<(String,
         search_type: None,
         chain: Vec::new(),
         deadline: Instant::now() + desk.patience,
+        requests: Requests::new(),
+        spent: Spent::default(),
     });
     let found = answering::retrieve(desk, &ask, &Listener::default()).await?;
     let said = speaking::opening(desk, &ask, &found, &speaking::fence());

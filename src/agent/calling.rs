@@ -4,14 +4,14 @@
 //! does not have is none, whoever asks for it. Another agent is asked in a turn of its own, never one that is already
 //! asking.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::answering::{self, Answer, Ask, Desk, blocking};
+use super::answering::{self, Answer, Ask, Desk, Spent, blocking};
 use super::event::{Event, Listener, ToolUse};
 use super::evidence::Evidence;
 use super::gate::markers;
@@ -127,6 +127,10 @@ async fn ask_agent(desk: &Desk, ask: &Arc<Ask>, args: &Map<String, Value>) -> Re
     if chain.len() >= DEPTH {
         return Ok(Told::Nothing("too many agents have asked each other already; answer without".into()));
     }
+    // What it takes to answer is set aside for it.
+    if !ask.requests.take() {
+        return Ok(Told::Nothing("the agents have asked enough for one question; answer from what there is".into()));
+    }
     let slug = agent.slug.clone();
     let asked = sub_ask(agent, query, chain, ask);
     // A turn within a turn; boxed, as its size would be without end.
@@ -146,6 +150,8 @@ fn sub_ask(agent: Agent, query: String, chain: Vec<Uuid>, ask: &Ask) -> Ask {
         search_type: None,
         chain,
         deadline: ask.deadline,
+        requests: ask.requests.clone(),
+        spent: Spent::default(),
     }
 }
 
@@ -155,7 +161,7 @@ fn taken_in(told: Told, answer: &mut Answer, fence: &Fence) -> (String, Vec<Part
         Told::Nothing(why) => (why.clone(), vec![Part::Text(why)]),
         Told::Found(outcome) => (outcome.summary.clone(), found(outcome, &mut answer.evidence, fence)),
         Told::Answer { agent, answer: sub } => {
-            let (numbers, said) = adopted(&sub, &mut answer.evidence);
+            let (numbers, said, left_out) = adopted(&sub, &mut answer.evidence);
             answer.usage.prompt_tokens += sub.usage.prompt_tokens;
             answer.usage.completion_tokens += sub.usage.completion_tokens;
             answer.is_estimate |= sub.is_estimate;
@@ -166,7 +172,10 @@ fn taken_in(told: Told, answer: &mut Answer, fence: &Fence) -> (String, Vec<Part
                 true => format!("{agent} answered with {} citations", sub.citations.len()),
                 false => format!("{agent} found nothing"),
             };
-            let notes = format!("The agent {agent} says:\n{said}");
+            let mut notes = format!("The agent {agent} says:\n{said}");
+            if left_out > 0 {
+                notes += &told_of(left_out);
+            }
             (summary, prompt::passages(&answer.evidence, &numbers, &notes, fence))
         }
     }
@@ -184,7 +193,7 @@ pub(super) fn found(outcome: Outcome, evidence: &mut Evidence, fence: &Fence) ->
         notes += &format!("\n{}", evidence.tell(fact));
     }
     if left_out > 0 {
-        notes += &format!("\n{left_out} passages are left out: there are enough already.");
+        notes += &told_of(left_out);
     }
     if notes.is_empty() && numbers.is_empty() {
         notes = "nothing was found".into();
@@ -192,14 +201,25 @@ pub(super) fn found(outcome: Outcome, evidence: &mut Evidence, fence: &Fence) ->
     prompt::passages(evidence, &numbers, notes.trim(), fence)
 }
 
-/// What another agent cited, with the numbers that it has here, and its words with those in the place of its own.
-fn adopted(sub: &Answer, evidence: &mut Evidence) -> (Vec<usize>, String) {
+fn told_of(left_out: usize) -> String {
+    format!("\n{left_out} passages are left out: there are enough already.")
+}
+
+/// What another agent cited, with the numbers that it has here, its words with those in the place of its own, and how many
+/// passages are left out.
+fn adopted(sub: &Answer, evidence: &mut Evidence) -> (Vec<usize>, String, usize) {
+    let mut left_out = HashSet::new();
     let mut numbers = Vec::new();
     let mut said = sub.message.clone();
     let mut by_marker = HashMap::new();
     for citation in &sub.citations {
         let place = citation.marker.checked_sub(1).and_then(|place| sub.cited.get(place));
         if let Some(hit) = place.and_then(|number| sub.evidence.get(*number)) {
+            let chunk = hit.located.chunk.number;
+            if evidence.hits().len() >= MOST_EVIDENCE && evidence.number_of(chunk).is_none() {
+                left_out.insert(chunk);
+                continue;
+            }
             let number = evidence.add([hit.clone()]).into_iter().next().unwrap_or_default();
             by_marker.insert(citation.marker, number);
             numbers.push(number);
@@ -211,5 +231,58 @@ fn adopted(sub: &Answer, evidence: &mut Evidence) -> (Vec<usize>, String) {
     }
     numbers.sort();
     numbers.dedup();
-    (numbers, said)
+    (numbers, said, left_out.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Citation;
+    use crate::search::Hit;
+    use crate::workspace::chunks::{Chunk, Located};
+
+    fn hit(number: u32) -> Hit {
+        let chunk = Chunk {
+            number,
+            id: Uuid::now_v7(),
+            document_id: Uuid::nil(),
+            index: number,
+            content: format!("Passage {number}."),
+            start: 0,
+            end: 1,
+            heading_path: Vec::new(),
+            places: Vec::new(),
+            token_count: 1,
+        };
+        let located = Located { chunk, title: String::new(), source: String::new(), metadata: Map::new() };
+        Hit::by_tool(located, 1.0)
+    }
+
+    #[test]
+    fn what_another_agent_cites_is_bounded_as_what_a_tool_finds() {
+        let mut evidence = Evidence::default();
+        evidence.add((1..MOST_EVIDENCE as u32).map(hit));
+        let mut sub =
+            Answer { message: "One [1]. Two [2]. Three [3].".into(), cited: vec![1, 2, 3], ..Answer::default() };
+        sub.evidence.add([hit(1000), hit(1001), hit(5)]);
+        let cite = |marker: usize| Citation {
+            marker,
+            document_id: Uuid::nil(),
+            chunk_id: Uuid::nil(),
+            title: String::new(),
+            source: String::new(),
+            heading_path: Vec::new(),
+            location: None,
+            label: String::new(),
+            start: 0,
+            end: 1,
+            quote: "P".into(),
+            score: 1.0,
+        };
+        sub.citations = vec![cite(1), cite(2), cite(3)];
+        let (numbers, said, left_out) = adopted(&sub, &mut evidence);
+        assert_eq!(evidence.hits().len(), MOST_EVIDENCE);
+        assert_eq!((numbers, left_out), (vec![5, MOST_EVIDENCE], 1));
+        assert_eq!(said, format!("One [{MOST_EVIDENCE}]. Two . Three [5]."));
+    }
 }

@@ -76,6 +76,11 @@ impl Listener {
         Listener(Some(sender))
     }
 
+    /// Whether anybody hears of the steps.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Tells of a step.
     ///
     /// # Errors

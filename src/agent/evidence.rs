@@ -25,7 +25,8 @@ impl Evidence {
         }
     }
 
-    fn number_of(&self, chunk: u32) -> Option<usize> {
+    /// The number of a chunk's passage, where it is among them.
+    pub fn number_of(&self, chunk: u32) -> Option<usize> {
         self.hits.iter().position(|hit| hit.located.chunk.number == chunk).map(|place| place + 1)
     }
 

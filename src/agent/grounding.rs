@@ -130,6 +130,8 @@ fn sentences(cited: &[usize], evidence: &Evidence) -> Vec<Sentence> {
         let Some(hit) = evidence.get(*number) else { continue };
         let content = &hit.located.chunk.content;
         let mut ranges = text::sentences(content);
+        // A heading says what follows is about, not what it says.
+        ranges.retain(|range| !content.get(range.clone()).is_some_and(|text| text.starts_with('#')));
         if ranges.is_empty() {
             // A passage without a sentence is quoted as a whole.
             ranges.push(0..content.len());
@@ -209,14 +211,17 @@ fn without_markers(text: &str) -> String {
 }
 
 /// The sentences of an answer that claim something, with their markers: their own, else those that come next in the
-/// paragraph, else those that came last in it.
+/// paragraph, else those that came last in it. What stands above a paragraph belongs to it.
 fn claims(message: &str, analyzer: &Analyzer) -> Vec<Claim> {
     let mut claims: Vec<Claim> = Vec::new();
     let mut paragraph: Vec<Claim> = Vec::new();
     let mut end = 0;
     for range in text::sentences(message) {
         let between = message.get(end..range.start).unwrap_or_default();
-        if between.contains('\n') {
+        // What announces has its markers in what comes.
+        let last = paragraph.last().filter(|last| last.markers.is_empty());
+        let is_announced = last.is_some_and(|last| message.get(last.range.clone()).is_some_and(announces));
+        if between.contains('\n') && !is_announced {
             close(&mut paragraph, &mut claims);
         }
         end = range.end;
@@ -255,10 +260,31 @@ fn push(paragraph: &mut Vec<Claim>, message: &str, range: Range<usize>, markers:
     let range = start..range.start + text.trim_end().len();
     let text = message.get(range.clone()).unwrap_or_default();
     let bare = without_markers(text);
-    let is_none = text.starts_with('#') || bare.ends_with(['?', '？', ':', '：']) || bare == NOT_FOUND;
-    if !markers.is_empty() || (!is_none && analyzer.content_words(&bare).len() >= CLAIMS) {
+    let is_none = bare.ends_with(['?', '？']) || bare == NOT_FOUND;
+    let claims = || match announces(text) {
+        true => tells(&bare, analyzer),
+        false => analyzer.content_words(&bare).len() >= CLAIMS,
+    };
+    if !markers.is_empty() || (!is_none && claims()) {
         paragraph.push(Claim { range, markers });
     }
+}
+
+/// Whether a sentence stands above what comes: as a heading, or with a colon at its end.
+fn announces(text: &str) -> bool {
+    text.starts_with('#') || without_markers(text).ends_with([':', '：'])
+}
+
+/// Whether what announces claims something, too: it holds numbers or names, beside words that are none. Where every word has
+/// a capital letter, it says nothing of names.
+fn tells(bare: &str, analyzer: &Analyzer) -> bool {
+    let unnumbered = bare.trim_start_matches(|c: char| c.is_ascii_digit());
+    let bare = unnumbered.strip_prefix(['.', ')']).map_or(bare, str::trim_start);
+    let words: Vec<_> = analyzer.content_words(bare).into_iter().map(|word| word.start).collect();
+    let begins = |start: &usize, is: fn(char) -> bool| bare.get(*start..).is_some_and(|rest| rest.starts_with(is));
+    let wordy = words.iter().filter(|start| begins(start, char::is_alphabetic)).count();
+    let has_names = || words.iter().any(|start| begins(start, char::is_lowercase)) && !names(bare, analyzer).is_empty();
+    wordy >= CLAIMS && (!numbers_of(bare).is_empty() || has_names())
 }
 
 fn close(paragraph: &mut Vec<Claim>, claims: &mut Vec<Claim>) {
@@ -311,6 +337,24 @@ mod tests {
             "# The vaccine fridge\n\nThese steps apply here:\n\nWould you like to know more about it?\n\n{NOT_FOUND}"
         );
         assert_eq!(read(&message), []);
+    }
+
+    #[test]
+    fn what_announces_is_judged_where_it_holds_numbers_or_names() {
+        let message = "# Helena Brandt repaired the fridge in 2021\n\nThe fridge is cold again. [1]\n\n\
+                       The doors cost 500 euros:\n- the left one [2]\n- the right one [3]\n\n\
+                       ## Opening Hours of the Kitchen\n\n2. Clean the filter:\n\nStep 2:";
+        assert_eq!(
+            read(message),
+            [
+                ("# Helena Brandt repaired the fridge in 2021", vec![1]),
+                ("The fridge is cold again. [1]", vec![1]),
+                ("The doors cost 500 euros:", vec![2]),
+                ("- the left one [2]", vec![2]),
+                ("- the right one [3]", vec![3]),
+            ]
+        );
+        assert_eq!(read("The vault of Oskar Lund holds:"), [("The vault of Oskar Lund holds:", vec![])]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod prompt;
 mod queue;
 mod quoting;
 mod replay;
+mod requests;
 mod speaking;
 pub mod templates;
 mod tools;

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// How long a turn waits for the one before it.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Turns that wait for one session's at most.
+const WAITING: usize = 8;
 
 type Session = (Uuid, Uuid);
 
@@ -46,10 +48,20 @@ impl Queue {
     /// Waits for the turn in `session` of `workspace`; first come, first served.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the turns before take too long.
+    /// [`Error::Unavailable`] where the turns before take too long, or too many wait for theirs.
     pub async fn enter(self: &Arc<Self>, workspace: Uuid, session: Uuid) -> Result<Turn> {
         let session = (workspace, session);
-        let place = self.lock().entry(session).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
+        let place = {
+            let mut sessions = self.lock();
+            let place = sessions.entry(session).or_insert_with(|| Arc::new(Semaphore::new(1)));
+            // Beside the one here there is a reference of the turn under way, and one of each that waits.
+            if Arc::strong_count(place) - 1 > WAITING {
+                return Err(Error::Unavailable(
+                    "too many turns of this session wait already; try again shortly".into(),
+                ));
+            }
+            place.clone()
+        };
         // Made before the wait, so that one who gives up clears up, too.
         let mut turn = Turn { queue: self.clone(), session, permit: None };
         let permit = tokio::time::timeout(PATIENCE, place.acquire_owned()).await;
@@ -97,6 +109,27 @@ mod tests {
         drop(first);
         second.await.unwrap().unwrap();
         drop(other);
+        assert!(queue.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn only_so_many_wait_for_one_session() {
+        let queue = Arc::new(Queue::new(1));
+        let (workspace, session) = (Uuid::now_v7(), Uuid::now_v7());
+        let first = queue.enter(workspace, session).await.unwrap();
+        let wait = || {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.enter(workspace, session).await.map(drop) })
+        };
+        let waiting: Vec<_> = (0..WAITING).map(|_| wait()).collect();
+        tokio::task::yield_now().await;
+        assert!(matches!(queue.enter(workspace, session).await, Err(Error::Unavailable(_))));
+        assert!(queue.enter(workspace, Uuid::now_v7()).await.is_ok(), "others are not held up");
+        drop(first);
+        for turn in waiting {
+            turn.await.unwrap().unwrap();
+        }
+        assert!(queue.enter(workspace, session).await.is_ok());
         assert!(queue.lock().is_empty());
     }
 }

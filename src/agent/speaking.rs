@@ -24,9 +24,9 @@ const STEPS: usize = 6;
 
 /// Why a model said nothing, or not all.
 pub(super) enum Silence {
-    /// Before anybody heard anything of it.
+    /// Before anybody heard anything of it; where nobody listens, at any time.
     Before(String),
-    /// After it had begun.
+    /// After somebody had heard its beginning.
     Within(String),
     /// It was not the model's fault.
     Ours(Error),
@@ -99,7 +99,7 @@ pub(super) fn opening(desk: &Desk, ask: &Ask, found: &Answer, fence: &Fence) -> 
 
 impl Speaking<'_> {
     fn fell_silent(&self, why: String) -> Silence {
-        match self.answer.message.is_empty() {
+        match self.answer.message.is_empty() || !self.listener.is_there() {
             true => Silence::Before(why),
             false => Silence::Within(why),
         }
@@ -113,10 +113,15 @@ impl Speaking<'_> {
         let tools = if takes_tools { tools::described(&agent.enabled_tools) } else { Vec::new() };
         let mut calls = Calls::default();
         for step in 0..=STEPS {
-            let must_answer = step == STEPS;
+            // The last question of all is one that is set aside for each answer.
+            let must_answer = step == STEPS || !self.ask.requests.take();
             let (said, end) = self.hear(&tools, must_answer).await?;
             self.answer.finish = end.finish;
-            if end.calls.is_empty() || must_answer {
+            if must_answer {
+                break;
+            }
+            if end.calls.is_empty() {
+                self.ask.requests.give_back();
                 break;
             }
             let called = Said { calls: end.calls.clone(), ..Said::new(Role::Assistant, said) };
@@ -165,10 +170,11 @@ impl Speaking<'_> {
         let (model, silence) = (&self.provider.model, self.provider.silence);
         let speech = match model.stream(&request, silence).await {
             // Many a small model takes no tools; without them it may well answer.
-            Err(Failure::Refused(why)) if !request.tools.is_empty() && !why.contains("context_length") => {
+            Err(Failure::Parameter("tools")) if !request.tools.is_empty() => {
                 let bare = Request { tools: Vec::new(), ..request.clone() };
                 let speech = model.stream(&bare, silence).await;
-                if speech.is_ok() {
+                // One that called for some before does take them, and found fault with something else.
+                if speech.is_ok() && self.answer.prompt.iter().all(|said| said.calls.is_empty()) {
                     tracing::info!(model = request.model, "a language model takes no tools");
                     self.provider.note_toolless(&request.model);
                 }

@@ -1,22 +1,24 @@
 //! One turn: question, answer and what it rested on, all stored together or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::answering::{self, Answer, Ask, Desk, blocking, millis};
+use super::answering::{self, Answer, Ask, Desk, Spent, blocking, millis};
 use super::event::{Event, Listener, ToolUse, Usage};
 use super::history;
 use super::prompt::{self, Said};
+use super::requests::Requests;
 use super::{Citation, gate, ledger};
 use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::llm::{self, Finish, Request};
-use crate::search::SearchType;
+use crate::llm::{self, Completion, Finish, Provider, Request, Tokens};
+use crate::search::{Hit, SearchType};
 use crate::workspace::Workspace;
 use crate::workspace::agents::Agent;
 use crate::workspace::answers::Rested;
@@ -31,6 +33,10 @@ const HISTORY_TOKENS: usize = 2_000;
 pub const HISTORY: &str = "history_tokens";
 /// Tokens of a question in full at most.
 const QUESTION_TOKENS: u32 = 200;
+/// How long a model may think about what a question means; after that there is the rule.
+const REWRITING: Duration = Duration::from_secs(10);
+/// Passages that are named where an answer cites none.
+const NEAREST: usize = 3;
 /// Characters of a session's title.
 const TITLE: usize = 80;
 
@@ -109,7 +115,6 @@ struct Begun {
 /// [`Error::Conflict`] for an agent that is inactive; [`Error::Unavailable`] where its model gives no answer.
 pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<Reply> {
     let started = Instant::now();
-    let _place = desk.queue.place()?;
     let chat = Arc::new(chat);
     let meant = blocking({
         let (workspace, chat) = (desk.workspace.clone(), chat.clone());
@@ -120,6 +125,8 @@ pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<R
         Some(id) => Some(desk.queue.enter(desk.workspace.id(), id).await?),
         None => None,
     };
+    // Taken after the wait: who waits for a session takes nobody's place.
+    let _place = desk.queue.place()?;
     let begun = blocking({
         let (workspace, chat) = (desk.workspace.clone(), chat.clone());
         move || begin(&workspace, &chat, meant)
@@ -284,7 +291,10 @@ pub(super) async fn understand(
     })
     .await?;
     let deadline = started + desk.patience;
-    let rewritten = if follows { rewritten(desk, agent, &asked.query, &told, deadline).await } else { None };
+    let (rewritten, spent) = match follows {
+        true => rewritten(desk, agent, &asked.query, &told, deadline).await?,
+        false => (None, Spent::default()),
+    };
     Ok(Ask {
         agent: agent.clone(),
         query: asked.query,
@@ -296,12 +306,21 @@ pub(super) async fn understand(
         max_tokens: asked.overrides.max_tokens.map_or(agent.max_tokens, |most| most.min(agent.max_tokens)),
         chain: Vec::new(),
         deadline,
+        requests: Requests::new(),
+        spent,
     })
 }
 
-/// A follow-up question in full, where the agent has a model that can say so; without one there is a rule.
-async fn rewritten(desk: &Desk, agent: &Agent, query: &str, before: &[Said], deadline: Instant) -> Option<String> {
-    let provider = desk.providers.get(&agent.model_provider).filter(|_| agent.model_provider != llm::EXTRACTIVE)?;
+/// A follow-up question in full, where the agent has a model that can say so, and what that took; without one there is a rule.
+async fn rewritten(
+    desk: &Desk,
+    agent: &Agent,
+    query: &str,
+    before: &[Said],
+    deadline: Instant,
+) -> Result<(Option<String>, Spent)> {
+    let provider = desk.providers.get(&agent.model_provider).filter(|_| agent.model_provider != llm::EXTRACTIVE);
+    let Some(provider) = provider else { return Ok((None, Spent::default())) };
     let said = prompt::rewriting(query, before);
     let request = Request {
         model: agent.model_name.clone(),
@@ -310,18 +329,42 @@ async fn rewritten(desk: &Desk, agent: &Agent, query: &str, before: &[Said], dea
         max_tokens: QUESTION_TOKENS,
         ..Request::default()
     };
-    match tokio::time::timeout_at(deadline, provider.model.complete(&request)).await {
+    let until = rewriting_ends(Instant::now(), deadline);
+    match tokio::time::timeout_at(until, provider.model.complete(&request)).await {
         Ok(Ok(completion)) => {
             let line = completion.text.rsplit("</think>").next().unwrap_or_default().trim();
             let line = line.lines().next().unwrap_or_default().trim().trim_matches('"');
-            (!line.is_empty() && line.len() <= 2_000).then(|| line.to_owned())
+            let line = (!line.is_empty() && line.len() <= 2_000).then(|| line.to_owned());
+            Ok((line, spent(desk, provider, request, completion).await?))
         }
         Ok(Err(failure)) => {
             tracing::debug!(%failure, "a follow-up question was not rewritten by the model");
-            None
+            Ok((None, Spent::default()))
         }
-        Err(_) => None,
+        Err(_) => {
+            tracing::debug!("a follow-up question was not rewritten by the model in time");
+            Ok((None, Spent::default()))
+        }
     }
+}
+
+fn rewriting_ends(now: Instant, deadline: Instant) -> Instant {
+    deadline.min(now + REWRITING)
+}
+
+/// What a question and its answer took; by our own measure where the provider does not count.
+async fn spent(desk: &Desk, provider: &Provider, request: Request, completion: Completion) -> Result<Spent> {
+    let (cost, embedder) = (|tokens| provider.cost(&request.model, tokens), desk.embedder.clone());
+    if let Some(tokens) = completion.end.tokens {
+        return Ok(Spent { tokens, is_estimate: false, cost: cost(tokens) });
+    }
+    let (asked, said) = (request.messages.clone(), completion.text);
+    let tokens = blocking(move || {
+        let prompt: usize = asked.iter().map(|message| embedder.count_tokens(message.text())).sum();
+        Ok(Tokens { prompt: prompt as u64, completion: embedder.count_tokens(&said) as u64 })
+    })
+    .await?;
+    Ok(Spent { tokens, is_estimate: true, cost: cost(tokens) })
 }
 
 fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session_id: Uuid, message_id: Uuid) -> Result<Reply> {
@@ -347,6 +390,9 @@ fn reply(workspace: &Workspace, ask: &Ask, answer: &Answer, session_id: Uuid, me
     metadata.insert("search_type".into(), json!(answer.searched));
     if ask.question != ask.query {
         metadata.insert(UNDERSTOOD.into(), json!(ask.question));
+    }
+    if answer.citations.is_empty() && !answer.evidence.hits().is_empty() {
+        metadata.insert("nearest".into(), answer.evidence.hits().iter().take(NEAREST).map(nearest).collect());
     }
     if let Some(why) = &answer.fallback {
         let instead_of = json!({"provider": ask.agent.model_provider, "model": ask.agent.model_name, "reason": why});
@@ -382,6 +428,21 @@ fn marked(answer: &Answer, citations: &[Citation]) -> String {
     message
 }
 
+/// Where a reader may look who got no answer.
+fn nearest(hit: &Hit) -> Value {
+    let chunk = &hit.located.chunk;
+    json!({
+        "document_id": chunk.document_id,
+        "chunk_id": chunk.id,
+        "title": hit.located.title,
+        "source": hit.located.source,
+        "heading_path": chunk.heading_path,
+        "start": chunk.start,
+        "end": chunk.end,
+        "score": hit.score,
+    })
+}
+
 fn message(id: Uuid, session_id: Uuid, role: &str, content: &str, details: Map<String, Value>) -> Message {
     Message {
         id,
@@ -408,11 +469,18 @@ fn store(
     let session = &begun.session;
     let understood = Map::from_iter([(UNDERSTOOD.to_owned(), json!(question))]);
     let asked = message(Uuid::now_v7(), session.id, "user", &chat.query, understood);
+    // Where to look is of this moment; kept, it would outlive the documents that it names.
+    let metadata: Map<String, Value> = reply
+        .metadata
+        .iter()
+        .filter(|(name, _)| *name != "nearest")
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let details = [
         ("citations", json!(answer.citations)),
         ("tools_used", json!(reply.tools_used)),
         ("usage", json!(reply.usage)),
-        ("metadata", json!(reply.metadata)),
+        ("metadata", json!(metadata)),
     ];
     let details = details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let answered = message(reply.message_id, session.id, "assistant", &answer.message, details);
@@ -434,4 +502,16 @@ fn store(
         told: &begun.before,
         transcript: transcript.as_deref(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_thinks_about_a_question_leaves_time_for_the_answer() {
+        let now = Instant::now();
+        assert_eq!(rewriting_ends(now, now + Duration::from_secs(300)), now + REWRITING);
+        assert_eq!(rewriting_ends(now, now + Duration::from_secs(3)), now + Duration::from_secs(3));
+    }
 }

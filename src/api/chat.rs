@@ -191,6 +191,8 @@ fn wire(workspace: Uuid, event: Event) -> Value {
             "completion_tokens": usage.completion_tokens,
             "total_tokens": usage.total_tokens,
         }),
-        Event::End { message_id, .. } => json!({"type": "end", "message_id": message_id}),
+        Event::End { message_id, metadata, .. } => {
+            json!({"type": "end", "message_id": message_id, "metadata": metadata})
+        }
     }
 }

@@ -99,8 +99,23 @@ fn show(event: &Value) -> Outcome<()> {
             say("")?;
             event["citations"].as_array().into_iter().flatten().try_for_each(|citation| say(&cite(citation)))
         }
+        Some("end") => doubts(&event["metadata"]),
         _ => failed(event),
     }
+}
+
+/// What a reader should know who believes an answer: what its passages do not bear out, and where to look without one.
+fn doubts(metadata: &Value) -> Outcome<()> {
+    for sentence in metadata["unsupported"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        say(&format!("  (not borne out by the documents: {sentence})"))?;
+    }
+    for place in metadata["nearest"].as_array().into_iter().flatten() {
+        let headings = place["heading_path"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let mut parts: Vec<&str> = place["title"].as_str().into_iter().chain(headings).collect();
+        parts.dedup();
+        say(&format!("  nearest: {} ({})", parts.join(" › "), place["source"].as_str().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// A citation in a line: `[1] Title › heading (source, page 2, bytes 10–20)`. Of a text, its bytes say as much as its lines.

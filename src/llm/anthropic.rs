@@ -266,35 +266,32 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub async fn next(&mut self) -> Result<Piece, Failure> {
-        loop {
-            let broke_off = || Failure::Unavailable("the connection broke off".into());
-            let data = self.events.next().await?.ok_or_else(broke_off)?;
-            let text = match serde_json::from_str(&data).map_err(|_| garbled())? {
-                Event::MessageStart { message } => {
-                    self.end.count(&message.usage);
-                    String::new()
-                }
-                Event::ContentBlockStart { content_block } => self.end.begin(content_block)?,
-                Event::ContentBlockDelta { delta: Delta::Text { text } } => text,
-                Event::ContentBlockDelta { delta: Delta::Input { partial_json } } => {
-                    if let Some(call) = self.end.calls.last_mut() {
-                        call.arguments.push_str(&partial_json);
-                    }
-                    String::new()
-                }
-                Event::MessageDelta { delta, usage } => {
-                    self.end.count(&usage);
-                    self.end.stop(delta.stop_reason);
-                    String::new()
-                }
-                Event::MessageStop => return Ok(Piece::End(std::mem::take(&mut self.end).finished())),
-                Event::Error => return Err(Failure::Unavailable("it broke off with an error".into())),
-                Event::ContentBlockDelta { delta: Delta::Other } | Event::Other => String::new(),
-            };
-            if !text.is_empty() {
-                return Ok(Piece::Text(text));
+    /// What the next event brings; `None` where that is nothing to hear, as a part of a call.
+    pub async fn next(&mut self) -> Result<Option<Piece>, Failure> {
+        let broke_off = || Failure::Unavailable("the connection broke off".into());
+        let data = self.events.next().await?.ok_or_else(broke_off)?;
+        let text = match serde_json::from_str(&data).map_err(|_| garbled())? {
+            Event::MessageStart { message } => {
+                self.end.count(&message.usage);
+                String::new()
             }
-        }
+            Event::ContentBlockStart { content_block } => self.end.begin(content_block)?,
+            Event::ContentBlockDelta { delta: Delta::Text { text } } => text,
+            Event::ContentBlockDelta { delta: Delta::Input { partial_json } } => {
+                if let Some(call) = self.end.calls.last_mut() {
+                    call.arguments.push_str(&partial_json);
+                }
+                String::new()
+            }
+            Event::MessageDelta { delta, usage } => {
+                self.end.count(&usage);
+                self.end.stop(delta.stop_reason);
+                String::new()
+            }
+            Event::MessageStop => return Ok(Some(Piece::End(std::mem::take(&mut self.end).finished()))),
+            Event::Error => return Err(Failure::Unavailable("it broke off with an error".into())),
+            Event::ContentBlockDelta { delta: Delta::Other } | Event::Other => String::new(),
+        };
+        Ok((!text.is_empty()).then_some(Piece::Text(text)))
     }
 }

@@ -27,6 +27,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// Parameters that some models do not take.
 const PARAMETERS: [&str; 2] = ["max_tokens", "temperature"];
+/// Words of providers for a question that is too long for the model.
+const TOO_LONG: [&str; 6] =
+    ["context length", "context size", "context window", "context limit", "maximum context", "too long"];
 
 /// What a provider's address is made of.
 pub(super) struct Address<'a> {
@@ -216,15 +219,82 @@ pub(super) fn code(answer: &Value) -> Option<&str> {
 fn refused(status: StatusCode, answer: &[u8], wished: Duration) -> Miss {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     let why = format!("{} {}", status.as_u16(), code(&answer).unwrap_or(status.canonical_reason().unwrap_or_default()));
-    let parameter = PARAMETERS.into_iter().find(|name| answer["error"]["param"] == *name);
-    let failure = match status {
-        StatusCode::BAD_REQUEST if let Some(parameter) = parameter => Failure::Parameter(parameter),
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-            Failure::Refused(why)
-        }
-        _ => Failure::Unavailable(why),
+    let is_refusal =
+        matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY);
+    let failure = match is_refusal {
+        true => told_apart(&answer, status).unwrap_or(Failure::Refused(why)),
+        false => Failure::Unavailable(why),
     };
     let passes =
         matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) || status.is_server_error();
     Miss { failure, again: passes.then_some(wished) }
+}
+
+/// What a refusal is about, where that can be told. The provider's sentence is read for this alone.
+fn told_apart(answer: &Value, status: StatusCode) -> Option<Failure> {
+    let error = &answer["error"];
+    let texts = [error, &error["message"], &answer["message"], &answer["detail"]];
+    let said = texts.iter().find_map(|text| text.as_str()).unwrap_or_default().to_lowercase();
+    let parameter = error["param"].as_str().unwrap_or_default();
+    let has_code =
+        |word: &str| ["code", "type"].iter().any(|name| error[*name].as_str().is_some_and(|c| c.contains(word)));
+    let is_bad = status == StatusCode::BAD_REQUEST;
+    if is_bad && parameter.starts_with("tool") {
+        return Some(Failure::Parameter("tools"));
+    }
+    if has_code("context") || TOO_LONG.iter().any(|words| said.contains(words)) {
+        let why = format!("{}: it is longer than the model's context", status.as_u16());
+        return Some(Failure::Refused(why));
+    }
+    let known = PARAMETERS.into_iter().find(|name| *name == parameter);
+    let is_of_tools = || has_code("tool") || said.contains("tool");
+    known.or_else(|| is_of_tools().then_some("tools")).filter(|_| is_bad).map(Failure::Parameter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(status: StatusCode, answer: &Value) -> Failure {
+        refused(status, answer.to_string().as_bytes(), Duration::ZERO).failure
+    }
+
+    #[test]
+    fn a_refusal_is_of_the_tools_only_where_it_says_so() {
+        for error in [
+            json!({"error": {"message": "registry.ollama.ai/library/gemma:2b does not support tools"}}),
+            json!({"error": {"message": "unsupported", "param": "tools"}}),
+            json!({"error": {"message": "unsupported", "param": "tool_choice"}}),
+            json!({"error": "Tool use is not supported"}),
+            json!({"object": "error", "message": "\"auto\" tool choice requires --enable-auto-tool-choice"}),
+        ] {
+            assert_eq!(of(StatusCode::BAD_REQUEST, &error), Failure::Parameter("tools"), "{error}");
+            assert!(matches!(of(StatusCode::UNAUTHORIZED, &error), Failure::Unavailable(_)), "{error}");
+        }
+        for error in [
+            json!({"error": {"message": "the messages are flagged", "code": "content_policy"}}),
+            json!({"error": {"message": "bad", "param": "messages"}}),
+            json!("nothing that anybody knows"),
+        ] {
+            assert!(matches!(of(StatusCode::BAD_REQUEST, &error), Failure::Refused(_)), "{error}");
+        }
+        let limit = json!({"error": {"message": "unsupported, use max_completion_tokens", "param": "max_tokens"}});
+        assert_eq!(of(StatusCode::BAD_REQUEST, &limit), Failure::Parameter("max_tokens"));
+    }
+
+    #[test]
+    fn a_question_that_is_too_long_is_called_so_and_nothing_is_passed_on() {
+        for error in [
+            json!({"error": {"message": "secret", "code": "context_length_exceeded", "param": "messages"}}),
+            json!({"error": {"message": "secret: the request exceeds it", "type": "exceed_context_size_error"}}),
+            json!({"error": {"message": "This model's maximum context length is 8192 tokens, secret 500 in the tools"}}),
+            json!({"error": {"message": "This model's maximum context length is 8 tokens", "param": "max_tokens"}}),
+            json!({"type": "error", "error": {"type": "invalid_request_error", "message": "Prompt is too long: secret"}}),
+        ] {
+            let failure = of(StatusCode::BAD_REQUEST, &error);
+            let Failure::Refused(why) = &failure else { panic!("{failure}: {error}") };
+            assert!(why.contains("longer than the model's context") && !why.contains("secret"), "{why}");
+        }
+    }
 }

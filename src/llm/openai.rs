@@ -2,7 +2,8 @@
 //!
 //! Source of the shapes: OpenAI's API reference, "Chat Completions". What others leave out, or write otherwise, is borne.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -17,9 +18,15 @@ use crate::error::Result;
 #[derive(Debug)]
 pub struct OpenAi {
     endpoint: Endpoint,
-    /// What it has been found not to take: newer models want another limit, and no temperature.
-    refuses_limit: AtomicBool,
-    refuses_temperature: AtomicBool,
+    /// What its models have been found not to take, by their names.
+    refuses: Mutex<BTreeMap<String, Refuses>>,
+}
+
+/// What a model does not take: newer ones want another limit, and no temperature.
+#[derive(Debug, Clone, Copy, Default)]
+struct Refuses {
+    limit: bool,
+    temperature: bool,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +79,7 @@ impl OpenAi {
     pub fn new(base_url: &str, key: Option<&str>, timeout: Duration) -> Result<Self> {
         let headers = key.map(|key| ("authorization", format!("Bearer {key}"))).into_iter().collect();
         let endpoint = Endpoint::new(Address { base_url, path: "chat/completions", headers, timeout })?;
-        Ok(OpenAi { endpoint, refuses_limit: AtomicBool::default(), refuses_temperature: AtomicBool::default() })
+        Ok(OpenAi { endpoint, refuses: Mutex::default() })
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -80,19 +87,21 @@ impl OpenAi {
     }
 
     pub(super) async fn stream(&self, request: &Request) -> Result<Pieces, Failure> {
+        let mut without = self.refuses(&request.model);
         loop {
-            match self.endpoint.stream(&self.body(request, true)).await {
+            match self.endpoint.stream(&body(request, true, without)).await {
                 Ok(events) => return Ok(Pieces { events, end: Unfinished::default() }),
-                Err(failure) => self.adapted(failure)?,
+                Err(failure) => without = self.adapted(request, without, failure)?,
             }
         }
     }
 
     pub(super) async fn complete(&self, request: &Request) -> Result<Completion, Failure> {
+        let mut without = self.refuses(&request.model);
         let answer = loop {
-            match self.endpoint.ask(&self.body(request, false)).await {
+            match self.endpoint.ask(&body(request, false, without)).await {
                 Ok(answer) => break answer,
-                Err(failure) => self.adapted(failure)?,
+                Err(failure) => without = self.adapted(request, without, failure)?,
             }
         };
         let answer: Answer = serde_json::from_slice(&answer).map_err(|_| garbled())?;
@@ -101,26 +110,29 @@ impl OpenAi {
         Ok(Completion { text, end: end.finished() })
     }
 
-    /// Remembers a parameter that was refused, so that the next try does without; twice is a failure like any other.
-    fn adapted(&self, failure: Failure) -> Result<(), Failure> {
-        let refuses = match failure {
-            Failure::Parameter("max_tokens") => &self.refuses_limit,
-            Failure::Parameter("temperature") => &self.refuses_temperature,
-            _ => return Err(failure),
-        };
-        if refuses.swap(true, Ordering::Relaxed) { Err(failure) } else { Ok(()) }
+    fn refuses(&self, model: &str) -> Refuses {
+        self.refuses.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied().unwrap_or_default()
     }
 
-    fn body(&self, request: &Request, stream: bool) -> Value {
-        let refuses_limit = self.refuses_limit.load(Ordering::Relaxed);
-        let limit = if refuses_limit { "max_completion_tokens" } else { "max_tokens" };
-        let takes_temperature = !self.refuses_temperature.load(Ordering::Relaxed);
-        let temperature = request.temperature.filter(|_| takes_temperature);
-        body(request, stream, limit, temperature)
+    /// What the next try does without, where this one, which did without `before`, held the parameter that was refused. It
+    /// is remembered for the model. What was refused though it was not there is a failure like any other.
+    fn adapted(&self, request: &Request, before: Refuses, failure: Failure) -> Result<Refuses, Failure> {
+        let without = match failure {
+            Failure::Parameter("max_tokens") if !before.limit => Refuses { limit: true, ..before },
+            Failure::Parameter("temperature") if !before.temperature && request.temperature.is_some() => {
+                Refuses { temperature: true, ..before }
+            }
+            _ => return Err(failure),
+        };
+        let mut known = self.refuses.lock().unwrap_or_else(PoisonError::into_inner);
+        let refuses = known.entry(request.model.clone()).or_default();
+        refuses.limit |= without.limit;
+        refuses.temperature |= without.temperature;
+        Ok(without)
     }
 }
 
-fn body(request: &Request, stream: bool, limit: &str, temperature: Option<f64>) -> Value {
+fn body(request: &Request, stream: bool, without: Refuses) -> Value {
     let mut body = json!({
         "model": request.model,
         "messages": request.messages.iter().map(message).collect::<Vec<_>>(),
@@ -129,11 +141,11 @@ fn body(request: &Request, stream: bool, limit: &str, temperature: Option<f64>) 
     let mut set = |name: &str, value: Value| {
         body[name] = value;
     };
-    set(limit, request.max_tokens.into());
+    set(if without.limit { "max_completion_tokens" } else { "max_tokens" }, request.max_tokens.into());
     if stream {
         set("stream_options", json!({"include_usage": true}));
     }
-    if let Some(temperature) = temperature {
+    if let Some(temperature) = request.temperature.filter(|_| !without.temperature) {
         set("temperature", json!(temperature));
     }
     if !request.tools.is_empty() {
@@ -251,22 +263,17 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub async fn next(&mut self) -> Result<Piece, Failure> {
-        loop {
-            let data = self.events.next().await?;
-            match data.as_deref().map(str::trim) {
-                Some("[DONE]") => return Ok(self.ended()),
-                // Some close the stream once they gave the reason; without one they broke off.
-                None if self.end.finish.is_some() => return Ok(self.ended()),
-                None => return Err(Failure::Unavailable("the connection broke off".into())),
-                Some(data) => {
-                    let answer: Answer = serde_json::from_str(data).map_err(|_| garbled())?;
-                    if let Some(text) = self.end.take(answer)?
-                        && !text.is_empty()
-                    {
-                        return Ok(Piece::Text(text));
-                    }
-                }
+    /// What the next event brings; `None` where that is nothing to hear, as a part of a call.
+    pub async fn next(&mut self) -> Result<Option<Piece>, Failure> {
+        let data = self.events.next().await?;
+        match data.as_deref().map(str::trim) {
+            Some("[DONE]") => Ok(Some(self.ended())),
+            // Some close the stream once they gave the reason; without one they broke off.
+            None if self.end.finish.is_some() => Ok(Some(self.ended())),
+            None => Err(Failure::Unavailable("the connection broke off".into())),
+            Some(data) => {
+                let answer: Answer = serde_json::from_str(data).map_err(|_| garbled())?;
+                Ok(self.end.take(answer)?.filter(|text| !text.is_empty()).map(Piece::Text))
             }
         }
     }

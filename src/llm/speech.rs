@@ -71,7 +71,7 @@ pub enum Failure {
     /// It does not take this question.
     #[error("the provider does not take the question: {0}")]
     Refused(String),
-    /// It does not take a parameter that others do.
+    /// It does not take a parameter that others do; `tools` where it is the tools, however it says so.
     #[error("the provider does not take `{0}`")]
     Parameter(&'static str),
     /// It took the question, and too long for it.
@@ -98,13 +98,15 @@ pub(super) enum Source {
 }
 
 impl Source {
-    async fn next(&mut self) -> Result<Piece, Failure> {
+    /// What comes next; `None` where the model works on what nobody hears, as a call of a tool or its thoughts.
+    async fn next(&mut self) -> Result<Option<Piece>, Failure> {
         match self {
             Source::OpenAi(pieces) => pieces.next().await,
             Source::Anthropic(pieces) => pieces.next().await,
             #[cfg(feature = "llama")]
             Source::Llama(pieces) => {
-                pieces.recv().await.unwrap_or(Err(Failure::Unavailable("the model stopped".into())))
+                let piece = pieces.recv().await.unwrap_or(Err(Failure::Unavailable("the model stopped".into())))?;
+                Ok(Some(piece).filter(|piece| !matches!(piece, Piece::Text(text) if text.is_empty())))
             }
         }
     }
@@ -116,10 +118,16 @@ impl Speech {
     /// # Errors
     /// [`Failure::Late`] past the deadline and after too long a silence; else what broke off.
     pub async fn next(&mut self) -> Result<Piece, Failure> {
-        let silent = Instant::now() + self.silence;
-        let until = if self.begun { silent.min(self.deadline) } else { self.deadline };
-        let piece = tokio::time::timeout_at(until, self.source.next()).await.map_err(|_| Failure::Late)??;
-        self.begun = true;
-        Ok(piece)
+        loop {
+            let silent = Instant::now() + self.silence;
+            let until = if self.begun { silent.min(self.deadline) } else { self.deadline };
+            // Each event ends a silence, even if there is nothing in it to hear.
+            if let Some(piece) =
+                tokio::time::timeout_at(until, self.source.next()).await.map_err(|_| Failure::Late)??
+            {
+                self.begun = true;
+                return Ok(piece);
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ assert annotation.type == "url_citation", annotation
 place = annotation.url_citation
 assert choice.message.content[place.start_index : place.end_index] == "[1]", place
 assert place.url.startswith(base_url.removesuffix("/v1") + "/workspaces/"), place
-assert whole.citations[0]["quote"] and whole.metadata["grounded"] is True, whole
+assert whole.citations[0]["quote"] and whole.carrel["grounded"] is True, whole
 
 options = {"include_usage": True}
 with client.chat.completions.create(model="first", messages=question, stream=True, stream_options=options) as stream:

@@ -704,6 +704,7 @@ async fn reading_changes_nothing_of_a_directory_at_rest() {
     let server = Server::start();
     let tenant = Tenant::new(&server.admin()).await;
     tenant.handbook().await;
+    tenant.facts_read().await;
     let home = server.stop();
     let directory = home.workspace(&tenant.workspace);
     let files = || {

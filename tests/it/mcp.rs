@@ -224,6 +224,8 @@ async fn documents_are_resources_and_long_ones_come_in_parts() {
     all.dedup();
     assert_eq!(all.len(), 101, "each once");
     refused(&ask(&tenant.client, "resources/list", json!({"cursor": "elsewhere"})).await, 200, -32602);
+    let beyond = json!({"cursor": format!("c{}", u64::MAX)});
+    assert_eq!(result(&tenant.client, "resources/list", beyond).await["resources"], json!([]));
     let templates = result(&tenant.client, "resources/templates/list", json!({})).await;
     assert_eq!(templates["resourceTemplates"][0]["uriTemplate"], "carrel://documents/{document_id}{?start}");
 

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,7 +13,7 @@ use axum::response::Response;
 use axum::routing::post;
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 use crate::server::{Home, Server};
 
@@ -32,6 +33,10 @@ pub enum Deed {
     Stall(&'static str),
     /// Says this when it is let go on.
     Wait(Arc<Notify>, String),
+    /// Says this, and then calls for a tool in parts, each after this while.
+    Trickle(&'static str, Duration),
+    /// Waits for others that do, too.
+    Together(Arc<Barrier>, Box<Deed>),
     /// Takes the question and does not answer.
     Hang,
     /// Says what nobody understands.
@@ -40,6 +45,8 @@ pub enum Deed {
     Fail(u16, Option<u32>),
     /// Does not take this parameter.
     Refuse(&'static str),
+    /// Does not take the question, and says why in a sentence.
+    Decline(&'static str),
 }
 
 pub fn say(text: impl Into<String>) -> Deed {
@@ -157,7 +164,11 @@ async fn answer(State(model): State<Model>, uri: Uri, headers: HeaderMap, body: 
         asked
     };
     let anthropic = uri.path().ends_with("/messages");
-    let deed = (model.mind)(&asked);
+    let mut deed = (model.mind)(&asked);
+    while let Deed::Together(barrier, next) = deed {
+        barrier.wait().await;
+        deed = *next;
+    }
     let said = match deed {
         Deed::Fail(status, again) => {
             presence.0 = None;
@@ -174,6 +185,11 @@ async fn answer(State(model): State<Model>, uri: Uri, headers: HeaderMap, body: 
                 json!({"error": {"message": "unsupported", "type": "invalid_request_error", "param": parameter}});
             return Response::builder().status(400).body(Body::from(told.to_string())).unwrap();
         }
+        Deed::Decline(why) => {
+            presence.0 = None;
+            let told = json!({"error": {"message": why, "type": "invalid_request_error"}});
+            return Response::builder().status(400).body(Body::from(told.to_string())).unwrap();
+        }
         Deed::Hang => std::future::pending().await,
         Deed::Wait(go, text) => {
             go.notified().await;
@@ -181,6 +197,18 @@ async fn answer(State(model): State<Model>, uri: Uri, headers: HeaderMap, body: 
         }
         deed => deed,
     };
+    if let Deed::Trickle(text, pause) = said {
+        presence.0 = None;
+        let events = spoken(anthropic, text, &[("list_documents", json!({"limit": 3}))]);
+        let first = events.len() - 5;
+        let slow = stream::iter(events.into_iter().enumerate()).then(move |(place, event)| async move {
+            if place >= first {
+                tokio::time::sleep(pause).await;
+            }
+            Ok::<_, Infallible>(Bytes::from(event))
+        });
+        return Response::builder().header("content-type", "text/event-stream").body(Body::from_stream(slow)).unwrap();
+    }
     if asked.body["stream"] != true {
         presence.0 = None;
         return whole(anthropic, said);

@@ -2,9 +2,12 @@
 //! within bounds, and whatever its provider does, the answer is a clear one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 use crate::model::{Asked, Deed, KEY, Model, say};
 use crate::server::{PATIENCE, Server};
@@ -169,7 +172,7 @@ async fn a_model_is_told_who_it_is_where_and_the_newest_that_was_said() {
         false => say(format!("Answer {} [1].", asked.number)),
     })
     .await;
-    let server = model.server("openai", "");
+    let server = model.server("openai", "[providers.local.prices]\nsmall = { prompt = 2.0, completion = 10.0 }");
     let tenant = tenant(&server, json!({"settings": {"history_tokens": 40}})).await;
     let body = json!({"name": "Kranich lab", "description": "The laboratory in Bremen."});
     tenant.admin.patch(&tenant.path(""), &body).await.is(200);
@@ -182,6 +185,8 @@ async fn a_model_is_told_who_it_is_where_and_the_newest_that_was_said() {
     let second = chat(&tenant, "And how long does it take?", session).await.is(200).json();
     assert_eq!(second["metadata"]["search_query"], "How long does the service of the centrifuge take?");
     assert_eq!(second["tools_used"][0]["args"]["query"], "How long does the service of the centrifuge take?");
+    assert_eq!(second["usage"]["total_tokens"], 120, "what it takes to understand the question counts");
+    assert!((second["metadata"]["cost"].as_f64().unwrap() - 0.00056).abs() < 1e-9, "{second}");
     let messages = model.asked()[2].body["messages"].as_array().unwrap().clone();
     let roles: Vec<&Value> = messages.iter().map(|message| &message["role"]).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
@@ -271,6 +276,153 @@ async fn whatever_the_provider_does_the_answer_is_clear_and_nothing_is_half_kept
         (&json!("extractive"), &json!("local"))
     );
     tenant.check_citations(&answer).await;
+    // Nobody heard the beginning of an answer that is not streamed.
+    for word in ["breaking", "stalling"] {
+        let answer = tenant.ask(&format!("Who services the {word} centrifuge?")).await;
+        assert!(answer["message"].as_str().unwrap().starts_with("The language model gives no answer"), "{answer}");
+        tenant.check_citations(&answer).await;
+    }
+    let events = tenant.client.stream("POST", &tenant.path("/chat"), Some(&body)).await.all().await;
+    assert_eq!(events.last().unwrap()["type"], "error", "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_costs_a_model_its_tools_only_where_it_is_of_them() {
+    let model = Model::start(|asked| {
+        let text = asked.last();
+        match () {
+            _ if text.contains("flagged") => Deed::Decline("your messages were flagged"),
+            _ if text.contains("long") => Deed::Decline("This model's maximum context length is 10, of 9 are tools"),
+            _ if text.contains("bare") && !asked.body["tools"].is_null() => {
+                Deed::Decline("small does not support tools")
+            }
+            _ => knows(asked),
+        }
+    })
+    .await;
+    let server = model.server("openai", "");
+    let tenant = tenant(&server, json!({})).await;
+    for (question, words) in
+        [("Is the centrifuge flagged?", "400"), ("Is the centrifuge long?", "longer than the model's context")]
+    {
+        let before = model.asked().len();
+        let problem = chat(&tenant, question, &Value::Null).await.problem(503, "unavailable");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words) && !detail.contains("messages") && !detail.contains("maximum"), "{problem}");
+        assert_eq!(model.asked().len() - before, 1, "it is not tried without tools");
+    }
+    let last_has_tools = || !model.asked().last().unwrap().body["tools"].is_null();
+    tenant.ask(QUESTION).await;
+    assert!(last_has_tools());
+    tenant.ask("Who services the bare centrifuge?").await;
+    assert!(!last_has_tools());
+    tenant.ask(QUESTION).await;
+    assert!(!last_has_tools(), "that it takes none is remembered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_model_does_not_take_is_found_out_by_two_at_once_and_held_against_no_other() {
+    let both = Arc::new(Barrier::new(2));
+    let model = Model::start(move |asked| {
+        let has = |name: &str| !asked.body[name].is_null();
+        match asked.body["model"] == "small" {
+            true if has("max_tokens") => Deed::Together(both.clone(), Box::new(Deed::Refuse("max_tokens"))),
+            false if has("max_completion_tokens") => Deed::Decline("what is this?"),
+            _ => knows(asked),
+        }
+    })
+    .await;
+    let server = model.server("openai", "");
+    let tenant = tenant(&server, json!({})).await;
+    let (one, other) = tokio::join!(chat(&tenant, QUESTION, &Value::Null), chat(&tenant, QUESTION, &Value::Null));
+    one.is(200);
+    other.is(200);
+    tenant.ask(QUESTION).await;
+    assert_eq!(model.asked().len(), 5, "afterwards it is known");
+    let path = tenant.path(&format!("/agents/{}", tenant.agent));
+    tenant.client.patch(&path, &json!({"model_name": "large"})).await.is(200);
+    tenant.ask(QUESTION).await;
+    assert_eq!(model.asked().len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_writes_a_long_call_is_not_silent() {
+    let speak = async |kind: &str| {
+        let model = Model::start(|asked| match asked.number {
+            1 => Deed::Trickle("Let me look.", Duration::from_millis(400)),
+            _ => knows(asked),
+        })
+        .await;
+        let server = model.server(kind, "silence_seconds = 1");
+        let answer = tenant(&server, json!({})).await.ask(QUESTION).await;
+        assert!(answer["message"].as_str().unwrap().contains("Helena Brandt"), "{kind}: {answer}");
+    };
+    tokio::join!(speak("openai"), speak("anthropic"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_beyond_everything_finds_nothing() {
+    let model = Model::start(|asked| match asked.number {
+        1 => {
+            let text = asked.text();
+            let (_, document) = text.split_once("(document ").unwrap();
+            Deed::Call(vec![
+                ("get_document", json!({"document_id": document[..36], "offset": 1e30})),
+                ("list_documents", json!({"offset": "1e30"})),
+            ])
+        }
+        _ => knows(asked),
+    })
+    .await;
+    let server = model.server("openai", "");
+    tenant(&server, json!({})).await.ask(QUESTION).await;
+    let text = model.asked()[1].text();
+    assert!(text.contains("none from 1000000001 on") && text.contains("documents in all"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_ask_each_other_without_end_ask_their_models_so_often() {
+    let model = Model::start(|asked| match asked.body["tool_choice"] == "none" {
+        true => say(format!("Answer {} [1].", asked.number)),
+        false => {
+            let ask = |n: usize| {
+                let agent = ["first", "second", "third"][n % 3];
+                ("ask_agent", json!({"agent": agent, "query": format!("{QUESTION} {} {n}", asked.number)}))
+            };
+            Deed::Call((0..8).map(ask).collect())
+        }
+    })
+    .await;
+    let server = model.server("openai", "");
+    let tenant = tenant(&server, json!({})).await;
+    for slug in ["second", "third"] {
+        let agent = json!({"name": slug, "slug": slug, "model_provider": "local"});
+        tenant.client.post(&tenant.path("/agents"), &agent).await.is(201);
+    }
+    let answer = tenant.ask(QUESTION).await;
+    assert!(answer["message"].as_str().unwrap().contains("Answer"), "{answer}");
+    let asked = model.asked();
+    assert!(asked.len() > 10 && asked.len() <= 24, "{}", asked.len());
+    assert!(asked.iter().any(|asked| asked.text().contains("the agents have asked enough")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_session_takes_no_place_of_others_and_only_some_may_wait() {
+    let model = Model::start(|asked| if asked.last().contains("stuck") { Deed::Hang } else { knows(asked) }).await;
+    let server = model.server("openai", "[limits]\nturns = 2");
+    let tenant = tenant(&server, json!({})).await;
+    let session = tenant.ask(QUESTION).await["session_id"].clone();
+    let body = json!({
+        "agent_id": tenant.agent, "query": "Which centrifuge of the laboratory is stuck?", "session_id": session, "stream": true
+    });
+    let mut events = tenant.client.stream("POST", &tenant.path("/chat"), Some(&body)).await;
+    assert_eq!(events.next().await.unwrap()["type"], "session");
+    let mut waiting: FuturesUnordered<_> = (0..12).map(|_| chat(&tenant, QUESTION, &session)).collect();
+    for _ in 0..4 {
+        let problem = waiting.next().await.unwrap().problem(503, "unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains("of this session wait already"), "{problem}");
+    }
+    chat(&tenant, QUESTION, &Value::Null).await.is(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -406,7 +558,7 @@ async fn hostile_documents_neither_give_orders_nor_bring_links() {
     for harm in ["](", "![", "]: "] {
         assert!(!message.contains(harm), "{harm}: {message}");
     }
-    assert!(message.contains("`https://evil.example/end`") && message.contains("`<img src=https://evil.example/i>`"));
+    assert!(message.contains("`https://evil.example/end`") && message.contains("< img src="), "{message}");
     let said = message.split('`').step_by(2).collect::<String>();
     assert!(!said.contains("evil.example"), "an address is nothing but code: {message}");
 }

@@ -98,6 +98,12 @@ async fn the_shapes_are_openais() {
         ".choices[].message.annotations[].url_citation.url" => "[url]",
     }, @r#"
     {
+      "carrel": {
+        "grounded": true,
+        "message_id": "[id]",
+        "session_id": "[id]",
+        "unsupported": []
+      },
       "choices": [
         {
           "finish_reason": "stop",
@@ -146,12 +152,6 @@ async fn the_shapes_are_openais() {
       ],
       "created": "[seconds]",
       "id": "[id]",
-      "metadata": {
-        "grounded": true,
-        "message_id": "[id]",
-        "session_id": "[id]",
-        "unsupported": []
-      },
       "model": "first",
       "object": "chat.completion",
       "system_fingerprint": "carrel-0.1.0",
@@ -162,7 +162,7 @@ async fn the_shapes_are_openais() {
       }
     }
     "#);
-    let message = completion["metadata"]["message_id"].as_str().unwrap();
+    let message = completion["carrel"]["message_id"].as_str().unwrap();
     assert_eq!(completion["id"], format!("chatcmpl-{message}"));
     let created = completion["created"].as_i64().unwrap();
     assert!((created - jiff::Timestamp::now().as_second()).abs() < 3_600, "{created}");
@@ -218,6 +218,12 @@ async fn the_shapes_are_openais() {
         "usage": null
       },
       {
+        "carrel": {
+          "grounded": true,
+          "message_id": "[id]",
+          "session_id": "[id]",
+          "unsupported": []
+        },
         "choices": [
           {
             "delta": {
@@ -241,12 +247,6 @@ async fn the_shapes_are_openais() {
         "citations": "[citations]",
         "created": "[seconds]",
         "id": "[id]",
-        "metadata": {
-          "grounded": true,
-          "message_id": "[id]",
-          "session_id": "[id]",
-          "unsupported": []
-        },
         "model": "first",
         "object": "chat.completion.chunk",
         "system_fingerprint": "carrel-0.1.0",
@@ -358,7 +358,7 @@ async fn a_stream_tells_tokens_only_where_asked() {
     }
     let body = asking(&[user("What is the capital of Mongolia?")]);
     let completion = complete(&tenant, &body).await;
-    assert_eq!(completion["metadata"]["grounded"], false);
+    assert_eq!(completion["carrel"]["grounded"], false);
     assert_eq!(
         (&completion["citations"], &completion["choices"][0]["message"]["annotations"]),
         (&json!([]), &json!([]))
@@ -372,29 +372,29 @@ async fn a_conversation_that_its_client_keeps_is_one_session() {
     let first = complete(&tenant, &asking(&[user(QUESTION)])).await;
     let second_question = user("And how long does it take?");
     let history = [user(QUESTION), assistant(content(&first)), second_question.clone()];
-    let session = &first["metadata"]["session_id"];
+    let session = &first["carrel"]["session_id"];
     let stranger = tenant.key(&["chat"]).await.post(COMPLETIONS, &asking(&history)).await.is(200).json();
-    assert_ne!(&stranger["metadata"]["session_id"], session, "another key's conversation is another");
+    assert_ne!(&stranger["carrel"]["session_id"], session, "another key's conversation is another");
     let second = complete(&tenant, &asking(&history)).await;
     assert!(content(&second).as_str().unwrap().contains("three hours"), "{second}");
-    assert_eq!(&second["metadata"]["session_id"], session);
+    assert_eq!(&second["carrel"]["session_id"], session);
     let path = tenant.path(&format!("/sessions/{}/messages", session.as_str().unwrap()));
     let kept = tenant.client.get(&path).await.is(200).json();
-    assert_eq!((&kept["total"], &kept["messages"][3]["id"]), (&json!(4), &second["metadata"]["message_id"]));
+    assert_eq!((&kept["total"], &kept["messages"][3]["id"]), (&json!(4), &second["carrel"]["message_id"]));
 
     // What was said before is another thing now.
     let edited = [user(QUESTION), assistant(&json!("Nobody does.")), second_question.clone()];
     let other = complete(&tenant, &asking(&edited)).await;
-    assert_ne!(&other["metadata"]["session_id"], session);
+    assert_ne!(&other["carrel"]["session_id"], session);
     // The session went on, so this is a branch of it.
     let branch = complete(&tenant, &asking(&history)).await;
-    assert_ne!(&branch["metadata"]["session_id"], session);
+    assert_ne!(&branch["carrel"]["session_id"], session);
     let streamed = json!({"model": "first", "messages": [user(QUESTION)], "stream": true});
     let (chunks, _) = chunks(&tenant.client.post(COMPLETIONS, &streamed).await.is(200));
-    let told = chunks.iter().find(|chunk| chunk["metadata"].is_object()).unwrap();
+    let told = chunks.iter().find(|chunk| chunk["carrel"].is_object()).unwrap();
     let next = [user(QUESTION), assistant(&json!(text_of(&chunks))), second_question];
     let next = complete(&tenant, &asking(&next)).await;
-    assert_eq!(next["metadata"]["session_id"], told["metadata"]["session_id"]);
+    assert_eq!(next["carrel"]["session_id"], told["carrel"]["session_id"]);
     assert_eq!(tenant.client.pages(&tenant.path("/sessions")).await.len(), 5);
 }
 
@@ -406,12 +406,12 @@ async fn what_is_not_to_be_stored_leaves_nothing() {
         let body = json!({"model": "first", "messages": [user(QUESTION)], "store": false, "stream": stream});
         let answer = tenant.client.post(COMPLETIONS, &body).await.is(200);
         let last = if stream {
-            chunks(&answer).0.into_iter().find(|c| c["metadata"].is_object()).unwrap()
+            chunks(&answer).0.into_iter().find(|c| c["carrel"].is_object()).unwrap()
         } else {
             answer.json()
         };
         assert_eq!(
-            (&last["metadata"]["session_id"], &last["metadata"]["message_id"]),
+            (&last["carrel"]["session_id"], &last["carrel"]["message_id"]),
             (&json!(null), &json!(null)),
             "{last}"
         );

@@ -15,11 +15,13 @@ const PASSAGES: usize = 24;
 /// Documents of a list where nobody says how many, and at most.
 const LISTED: usize = 20;
 pub(super) const MOST_LISTED: usize = 100;
+/// How far into a document or list an offset reaches; beyond it there is nothing.
+const FARTHEST: usize = 1_000_000_000;
 
 /// A document's passages, in order.
 pub(super) fn get(workspace: &Workspace, args: &Arguments<'_>) -> Result<Outcome> {
     let id = Uuid::parse_str(args.text("document_id")?).map_err(|_| Error::NotFound("document"))?;
-    let offset = args.count("offset", 0, 0, usize::MAX)?;
+    let offset = args.count("offset", 0, 0, FARTHEST)?;
     let document = workspace.document(id)?;
     let (chunks, total) = workspace.chunks(id, PASSAGES, offset)?;
     let (first, last) = (offset + 1, offset + chunks.len());
@@ -43,7 +45,7 @@ pub(super) fn get(workspace: &Workspace, args: &Arguments<'_>) -> Result<Outcome
 /// The documents of the workspace, newest first.
 pub(super) fn list(workspace: &Workspace, args: &Arguments<'_>) -> Result<Outcome> {
     let limit = args.count("limit", LISTED, 1, MOST_LISTED)?;
-    let offset = args.count("offset", 0, 0, usize::MAX)?;
+    let offset = args.count("offset", 0, 0, FARTHEST)?;
     let (documents, total) = workspace.documents(&Listing { limit, offset, ..Listing::default() })?;
     let lines = documents.iter().map(|document| {
         let day = document.created_at.get(..10).unwrap_or_default();

@@ -83,11 +83,16 @@ pub fn failed(failure: Failure) -> ErrorData {
     }
 }
 
+/// The farthest place that a list is read from; beyond it there is nothing.
+const FARTHEST: usize = 1_000_000_000;
+
 /// The place that a cursor stands for; without one, the beginning.
 pub fn place(request: Option<PaginatedRequestParams>) -> Answered<usize> {
     let Some(cursor) = request.and_then(|request| request.cursor) else { return Ok(0) };
     let place = cursor.strip_prefix('c').and_then(|place| place.parse().ok());
-    place.ok_or_else(|| ErrorData::invalid_params("this cursor is none that was given here", None))
+    place
+        .map(|place: usize| place.min(FARTHEST))
+        .ok_or_else(|| ErrorData::invalid_params("this cursor is none that was given here", None))
 }
 
 /// The cursor after `shown` items from `place` on, where there are more in `total`.
@@ -200,6 +205,7 @@ mod tests {
         assert_eq!((place(None), asked(None)), (Ok(0), Ok(0)));
         assert_eq!(asked(cursor(0, 100, 250)), Ok(100));
         assert_eq!(asked(cursor(100, 100, 250)), Ok(200));
+        assert_eq!(asked(Some(format!("c{}", u64::MAX))), Ok(FARTHEST), "no database counts farther");
         assert_eq!((cursor(200, 50, 250), cursor(300, 0, 250)), (None, None));
         for text in ["", "100", "c", "c-1", "cx"] {
             assert!(asked(Some(text.to_owned())).is_err(), "{text}");

@@ -1,7 +1,8 @@
 //! From which web pages the protocol is spoken: those of this server, and those that the key lists.
 //!
-//! Programs send no `Origin`. Another page that has a key is refused all the same, so that a page cannot use one that it
-//! came by, nor a name that was pointed here.
+//! Programs send no `Origin`. Another page that has a key is refused all the same, so that it cannot use one that it
+//! came by. A page whose own name was pointed here passes as one of this server: against it stands the key alone, which no
+//! browser adds by itself, and which such a page does not have.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;

@@ -136,7 +136,8 @@ fn whole(reply: Reply, workspace: Uuid, model: String, address: &Address, is_kep
         "choices": [{"index": 0, "message": message, "finish_reason": reason(reply.finish), "logprobs": null}],
         "usage": reply.usage,
         "citations": citations,
-        "metadata": metadata,
+        // The official package knows `metadata` as a map of texts.
+        "carrel": metadata,
     })
 }
 

@@ -78,7 +78,7 @@ impl Stream {
                 let annotations = annotations::of(&self.content, &self.citations, &self.address);
                 let mut told = self.chunk(json!({"annotations": annotations}), None);
                 told["citations"] = std::mem::take(&mut self.citations).into();
-                told["metadata"] = about(&metadata, self.session, self.message, self.is_kept);
+                told["carrel"] = about(&metadata, self.session, self.message, self.is_kept);
                 let mut chunks = vec![told, self.chunk(json!({}), Some(reason(finish)))];
                 if self.tells_usage {
                     let mut usage = self.chunk(json!({}), None);

@@ -67,12 +67,10 @@ impl<'m> Conversation<'m> {
             if answer.has_stopped() {
                 break Finish::Stop;
             }
-            // Room is kept for the last text and the end. Who takes nothing for a while gets more at once.
+            // Room is kept for the last text and the end. Who takes nothing for a while gets more at once. A text that is
+            // empty says that there is no silence: a call is written.
             if job.pieces.capacity() > 2 {
-                let text = answer.tell();
-                if !text.is_empty() {
-                    job.pieces.try_send(Ok(Piece::Text(text))).map_err(|_| stopped())?;
-                }
+                job.pieces.try_send(Ok(Piece::Text(answer.tell()))).map_err(|_| stopped())?;
             }
             self.decode(&[token])?;
         };

@@ -10,6 +10,7 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::{LogOptions, send_logs_to_tracing};
 
 use super::Settings;
@@ -135,9 +136,17 @@ fn marks(model: &LlamaModel) -> Marks {
     // A mark of one character is none that a text could do without.
     let is_mark = |text: &String| text.chars().nth(1).is_some();
     let control = vocabulary.tokens().filter(|token| vocabulary.is_control(*token)).filter_map(text).filter(is_mark);
+    // Some models mark turns and calls with tokens of their makers' own, which are read in texts just as well.
+    let is_own = |token: &LlamaToken| vocabulary.attr(*token).contains(LlamaTokenAttr::UserDefined);
+    let own = vocabulary.tokens().filter(is_own).filter_map(text).filter(is_mark).filter(|text| is_bracketed(text));
     Marks {
         begin: text(vocabulary.bos()).unwrap_or_default(),
         end: text(vocabulary.eos()).unwrap_or_default(),
-        control: control.collect(),
+        control: control.chain(own).collect(),
     }
+}
+
+/// Whether a text looks as marks do: `<…>` or `[…]`.
+fn is_bracketed(text: &str) -> bool {
+    (text.starts_with('<') && text.ends_with('>')) || (text.starts_with('[') && text.ends_with(']'))
 }
