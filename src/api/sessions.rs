@@ -126,7 +126,14 @@ pub async fn one(access: Access, id: Uuid) -> Answer<Response> {
 }
 
 /// `PATCH /workspaces/{workspace_id}/sessions/{session_id}`
-pub async fn update(entered: In<Chat>, ids: Ids, JsonBody(body): JsonBody<Update>) -> Answer<Json<View>> {
+///
+/// It tells what the session holds: for whoever may read it, too.
+pub async fn update(
+    entered: In<Chat>,
+    _reads: In<ReadSessions>,
+    ids: Ids,
+    JsonBody(body): JsonBody<Update>,
+) -> Answer<Json<View>> {
     let mut checks = Checks::default();
     if let Some(title) = &body.title {
         checks.name("title", title);

@@ -235,10 +235,16 @@ pub struct AgentFields {
     slug: Option<String>,
     #[arg(long)]
     description: Option<String>,
+    /// What it is to begin with: support, sales, documentation, … (of a new one)
+    #[arg(long)]
+    template: Option<String>,
+    /// Who it is and how it answers
     #[arg(long)]
     system_prompt: Option<String>,
+    /// A provider that the operator configured; extractive is always there
     #[arg(long)]
     model_provider: Option<String>,
+    /// A model of that provider
     #[arg(long)]
     model_name: Option<String>,
     #[arg(long)]
@@ -251,6 +257,9 @@ pub struct AgentFields {
     /// A JSON object
     #[arg(long, value_parser = parse_json)]
     tool_config: Option<Value>,
+    /// A JSON object
+    #[arg(long, value_parser = parse_json)]
+    settings: Option<Value>,
     #[arg(long)]
     is_active: Option<bool>,
 }

@@ -349,11 +349,11 @@ async fn what_one_model_does_not_take_is_found_out_by_two_at_once_and_held_again
 async fn a_model_that_writes_a_long_call_is_not_silent() {
     let speak = async |kind: &str| {
         let model = Model::start(|asked| match asked.number {
-            1 => Deed::Trickle("Let me look.", Duration::from_millis(400)),
+            1 => Deed::Trickle("Let me look.", Duration::from_millis(800)),
             _ => knows(asked),
         })
         .await;
-        let server = model.server(kind, "silence_seconds = 1");
+        let server = model.server(kind, "silence_seconds = 3");
         let answer = tenant(&server, json!({})).await.ask(QUESTION).await;
         assert!(answer["message"].as_str().unwrap().contains("Helena Brandt"), "{kind}: {answer}");
     };

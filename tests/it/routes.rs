@@ -82,7 +82,8 @@ pub const ROUTES: &[Route] = &[
     route("GET",    "/workspaces/{workspace}/sessions",                "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/sessions/{session}",      "", 200, "--+--"),
     route("GET",    "/workspaces/{workspace}/sessions/{session}/messages", "", 200, "--+--"),
-    route("PATCH",  "/workspaces/{workspace}/sessions/{session}", r#"{"title": "Changed"}"#, 200, "+----"),
+    // It takes two scopes: it changes, and tells, what was said.
+    route("PATCH",  "/workspaces/{workspace}/sessions/{session}", r#"{"title": "Changed"}"#, 200, "-----"),
     route("GET",    "/workspaces/{workspace}/sessions/{session}/export?format=json", "", 200, "--+--"),
     route("DELETE", "/workspaces/{workspace}/sessions/{session}",      "", 200, "?-?--"),
     route("POST",   "/workspaces/{workspace}/messages/{message}/feedback", r#"{"rating": 1}"#, 200, "?-?--"),
