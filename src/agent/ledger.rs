@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::answering::{Answer, Ask};
 use super::evidence::Evidence;
-use super::turn::Overrides;
+use super::understanding::Overrides;
 use crate::error::{Error, Result};
 use crate::search::Hit;
 use crate::workspace::answers::{self, PROMPT, Rested};

@@ -17,11 +17,13 @@ pub mod prompt;
 mod queue;
 mod quoting;
 mod replay;
+mod reply;
 mod requests;
 mod speaking;
 pub mod templates;
 mod tools;
 mod turn;
+mod understanding;
 
 pub use answering::{Desk, FALLBACK};
 pub use briefing::{brief, told};
@@ -30,8 +32,10 @@ pub use event::{Event, Listener, ToolUse, Usage};
 pub use gate::markers;
 pub use queue::Queue;
 pub use replay::{Gone, Moved, Replayed, Seen, replay};
+pub use reply::Reply;
 pub use tools::{ASK_AGENT, Outcome, TOOLS, Tools, check_tools, described};
-pub use turn::{Chat, HISTORY, Line, Reply, Thread, take_turn};
+pub use turn::{Chat, Line, Thread, take_turn};
+pub use understanding::HISTORY;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::answering::{self, Answer, Desk, blocking};
 use super::event::{Listener, Usage};
-use super::turn::{Asked, LOOK_BACK, understand};
+use super::turn::LOOK_BACK;
+use super::understanding::{Asked, understand};
 use super::{Citation, ledger};
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
