@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use carrel::config::{Provider, ProviderKind};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -99,6 +100,8 @@ async fn first(request: reqwest::RequestBuilder, word: &str) -> f64 {
 async fn listen(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    // As the server does.
+    let listener = listener.tap_io(|connection| connection.set_nodelay(true).unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     address
 }

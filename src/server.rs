@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -64,6 +65,12 @@ pub async fn run(app: Arc<App>, listener: TcpListener, mut signals: Signals) -> 
     let tasks =
         [tokio::spawn(tidy(app.clone())), tokio::spawn(inspect(app.clone())), tokio::spawn(expire(app.clone()))];
     let mut stopping = app.stopping();
+    // The words of an answer are small and many: none is to wait for the receipt of the one before it.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection sends its words late");
+        }
+    });
     let serving = axum::serve(listener, api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>());
     let serving = serving.with_graceful_shutdown(async move {
         // The sender outlives this, so an error is the same as the signal.
