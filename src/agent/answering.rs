@@ -18,7 +18,7 @@ use super::tools::{self, Tools};
 use super::{quoting, speaking};
 use crate::embed::Embedder;
 use crate::error::{Error, Result};
-use crate::llm::{self, Finish, Providers, Tokens};
+use crate::llm::{self, Finish, Providers, Request, Tokens};
 use crate::search::SearchType;
 use crate::workspace::Workspace;
 use crate::workspace::agents::Agent;
@@ -58,6 +58,26 @@ pub(super) struct Ask {
     pub requests: Requests,
     /// What it took to understand the question.
     pub spent: Spent,
+}
+
+impl Ask {
+    /// A question to `agent` that nothing was said before, asked by the agents of `chain`.
+    pub fn alone(agent: Agent, query: String, chain: Vec<Uuid>, deadline: Instant, requests: Requests) -> Self {
+        Ask {
+            temperature: agent.temperature,
+            max_tokens: agent.max_tokens,
+            agent,
+            question: query.clone(),
+            query,
+            history: Vec::new(),
+            instructions: Vec::new(),
+            search_type: None,
+            chain,
+            deadline,
+            requests,
+            spent: Spent::default(),
+        }
+    }
 }
 
 /// What a question to a model took that is not the answer.
@@ -103,6 +123,16 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     let span = tracing::Span::current();
     let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
     done.unwrap_or_else(|error| Err(Error::internal("a turn's work ended early", error)))
+}
+
+/// The tokens of a question and what was said to it, by our own measure: where the provider does not count.
+pub(super) async fn counted(desk: &Desk, request: &Request, said: &str) -> Result<Tokens> {
+    let (embedder, asked, said) = (desk.embedder.clone(), request.messages.clone(), said.to_owned());
+    blocking(move || {
+        let prompt: usize = asked.iter().map(|message| embedder.count_tokens(message.text())).sum();
+        Ok(Tokens { prompt: prompt as u64, completion: embedder.count_tokens(&said) as u64 })
+    })
+    .await
 }
 
 pub(super) fn millis(since: Instant) -> u64 {

@@ -11,15 +11,14 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::answering::{self, Answer, Ask, Desk, Spent, blocking};
+use super::answering::{self, Answer, Ask, Desk, blocking};
 use super::event::{Event, Listener, ToolUse};
 use super::evidence::Evidence;
-use super::gate::markers;
+use super::gate::with_markers;
 use super::prompt::{self, Fence, Part, Role, Said};
 use super::tools::{ASK_AGENT, Outcome};
 use crate::error::{Error, Result};
 use crate::llm::ToolCall;
-use crate::workspace::agents::Agent;
 
 /// Calls of one step that are carried out; the others are told to wait.
 const AT_ONCE: usize = 8;
@@ -132,27 +131,10 @@ async fn ask_agent(desk: &Desk, ask: &Arc<Ask>, args: &Map<String, Value>) -> Re
         return Ok(Told::Nothing("the agents have asked enough for one question; answer from what there is".into()));
     }
     let slug = agent.slug.clone();
-    let asked = sub_ask(agent, query, chain, ask);
+    let asked = Ask::alone(agent, query, chain, ask.deadline, ask.requests.clone());
     // A turn within a turn; boxed, as its size would be without end.
     let answer = Box::pin(answering::answer(desk, Arc::new(asked), &Listener::default())).await?;
     Ok(Told::Answer { agent: slug, answer: Box::new(answer) })
-}
-
-fn sub_ask(agent: Agent, query: String, chain: Vec<Uuid>, ask: &Ask) -> Ask {
-    Ask {
-        temperature: agent.temperature,
-        max_tokens: agent.max_tokens,
-        agent,
-        question: query.clone(),
-        query,
-        history: Vec::new(),
-        instructions: Vec::new(),
-        search_type: None,
-        chain,
-        deadline: ask.deadline,
-        requests: ask.requests.clone(),
-        spent: Spent::default(),
-    }
 }
 
 /// Takes what came of a call into the evidence, and gives its summary and what the model is told.
@@ -210,7 +192,6 @@ fn told_of(left_out: usize) -> String {
 fn adopted(sub: &Answer, evidence: &mut Evidence) -> (Vec<usize>, String, usize) {
     let mut left_out = HashSet::new();
     let mut numbers = Vec::new();
-    let mut said = sub.message.clone();
     let mut by_marker = HashMap::new();
     for citation in &sub.citations {
         let place = citation.marker.checked_sub(1).and_then(|place| sub.cited.get(place));
@@ -225,10 +206,8 @@ fn adopted(sub: &Answer, evidence: &mut Evidence) -> (Vec<usize>, String, usize)
             numbers.push(number);
         }
     }
-    for (range, marker) in markers(&sub.message).into_iter().rev() {
-        let number = by_marker.get(&marker).map_or_else(String::new, |number| format!("[{number}]"));
-        said.replace_range(range, &number);
-    }
+    let number = |marker| by_marker.get(&marker).map_or_else(String::new, |number| format!("[{number}]"));
+    let said = with_markers(&sub.message, |marker| Some(number(marker)));
     numbers.sort();
     numbers.dedup();
     (numbers, said, left_out.len())

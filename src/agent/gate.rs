@@ -2,7 +2,8 @@
 //! would fetch or link to anything.
 //!
 //! Numbers of evidence in brackets are numbered anew in the order of their first use; those of no evidence are taken out.
-//! Links keep their words, images their description; addresses and HTML stand as code, which nobody renders. Text within
+//! Links keep their words, images their description; addresses stand as code, which nobody renders, and a space after its
+//! bracket makes text of HTML. Text within
 //! code stays as it is; so that every reader of Markdown (CommonMark 0.31, GFM) agrees what code is, fences begin at the
 //! edge, and ticks that close nothing in their line are escaped. What may still become one of these is held back until it is
 //! decided.
@@ -499,6 +500,17 @@ fn linked(words: &str, destination: &str) -> String {
 
 fn code(text: &str) -> String {
     format!("`{}`", text.replace('`', "'"))
+}
+
+/// `text` with another text in the place of each marker; `None` leaves it.
+pub fn with_markers(text: &str, instead: impl Fn(usize) -> Option<String>) -> String {
+    let mut out = text.to_owned();
+    for (range, marker) in markers(text).into_iter().rev() {
+        if let Some(instead) = instead(marker) {
+            out.replace_range(range, &instead);
+        }
+    }
+    out
 }
 
 /// The markers in `text`, each with its bytes.

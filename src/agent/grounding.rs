@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::evidence::Evidence;
-use super::gate::markers;
+use super::gate::{markers, with_markers};
 use super::prompt::NOT_FOUND;
 use crate::embed::{Embedder, Purpose};
 use crate::error::Result;
@@ -203,11 +203,7 @@ fn holds(evidence: &Evidence, number: usize, digits: &str) -> bool {
 }
 
 fn without_markers(text: &str) -> String {
-    let mut bare = text.to_owned();
-    for (range, _) in markers(text).into_iter().rev() {
-        bare.replace_range(range, "");
-    }
-    bare.trim().trim_start_matches(['-', '*', '#', '>', ' ']).to_owned()
+    with_markers(text, |_| Some(String::new())).trim().trim_start_matches(['-', '*', '#', '>', ' ']).to_owned()
 }
 
 /// The sentences of an answer that claim something, with their markers: their own, else those that come next in the

@@ -65,12 +65,10 @@ pub fn told(history: &[Message], budget: usize, count: impl Fn(&str) -> usize) -
 
 fn spoken(message: &Message) -> Said {
     let role = if message.role == "assistant" { Role::Assistant } else { Role::User };
-    let mut text = message.content.clone();
-    if role == Role::Assistant {
-        for (range, _) in gate::markers(&message.content).into_iter().rev() {
-            text.replace_range(range, "");
-        }
-    }
+    let text = match role {
+        Role::Assistant => gate::with_markers(&message.content, |_| Some(String::new())),
+        _ => message.content.clone(),
+    };
     Said::new(role, text)
 }
 

@@ -90,13 +90,8 @@ pub(super) fn reply(
 
 /// What was answered, without the markers of citations that there are no more.
 fn marked(answer: &Answer, citations: &[Citation]) -> String {
-    let mut message = answer.message.clone();
-    for (range, marker) in gate::markers(&answer.message).into_iter().rev() {
-        if marker <= answer.cited.len() && !citations.iter().any(|citation| citation.marker == marker) {
-            message.replace_range(range, "");
-        }
-    }
-    message
+    let is_gone = |marker| marker <= answer.cited.len() && !citations.iter().any(|citation| citation.marker == marker);
+    gate::with_markers(&answer.message, |marker| is_gone(marker).then(String::new))
 }
 
 /// Where a reader may look who got no answer.

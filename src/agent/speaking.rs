@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::answering::{Answer, Ask, Desk, blocking, millis};
+use super::answering::{Answer, Ask, Desk, blocking, counted, millis};
 use super::calling::{self, Calls};
 use super::citations::{self, Citation};
 use super::event::{Event, Listener, Usage};
-use super::gate::{Gate, markers};
+use super::gate::{Gate, with_markers};
 use super::grounding::{self, Verdict};
 use super::prompt::{self, Fence, Place, Role, Said};
 use super::tools;
@@ -107,7 +107,7 @@ impl Speaking<'_> {
 
     /// Goes on until the model has answered.
     async fn steps(&mut self) -> Result<(), Silence> {
-        self.begin();
+        self.answer.prompt = opening(self.desk, self.ask, &self.answer, &self.fence);
         let agent = &self.ask.agent;
         let takes_tools = self.provider.takes_tools(&agent.model_name);
         let tools = if takes_tools { tools::described(&agent.enabled_tools) } else { Vec::new() };
@@ -147,11 +147,6 @@ impl Speaking<'_> {
             true => Err(Silence::Before("it said nothing".into())),
             false => Ok(()),
         }
-    }
-
-    /// What the model is told before it speaks.
-    fn begin(&mut self) {
-        self.answer.prompt = opening(self.desk, self.ask, &self.answer, &self.fence);
     }
 
     /// One step of the model: its words as they came, and how it ended.
@@ -220,13 +215,7 @@ impl Speaking<'_> {
             Some(tokens) => tokens,
             None => {
                 self.answer.is_estimate = true;
-                let (embedder, asked, said) = (self.desk.embedder.clone(), request.messages.clone(), said.to_owned());
-                blocking(move || {
-                    let prompt =
-                        asked.iter().map(|message| embedder.count_tokens(message.text())).sum::<usize>() as u64;
-                    Ok(Tokens { prompt, completion: embedder.count_tokens(&said) as u64 })
-                })
-                .await?
+                counted(self.desk, request, said).await?
             }
         };
         self.tokens.prompt += tokens.prompt;
@@ -245,11 +234,8 @@ impl Speaking<'_> {
         })
         .await?;
         // A document that changed in the last moment bears nothing out; its markers go.
-        for (range, marker) in markers(&answer.message).into_iter().rev() {
-            if !citations.iter().any(|citation| citation.marker == marker) {
-                answer.message.replace_range(range, "");
-            }
-        }
+        let is_there = |marker| citations.iter().any(|citation| citation.marker == marker);
+        answer.message = with_markers(&answer.message, |marker| (!is_there(marker)).then(String::new));
         // What other agents took that were asked counts, too.
         let (others, model) = (answer.usage, &ask.agent.model_name);
         Ok(Answer {

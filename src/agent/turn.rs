@@ -81,8 +81,7 @@ struct Begun {
 ///
 /// # Errors
 /// [`Error::NotFound`] for an agent or session that is not in this workspace, or not any more when the answer is there, or
-/// a session of another agent;
-/// [`Error::Conflict`] for an agent that is inactive; [`Error::Unavailable`] where its model gives no answer.
+/// a session of another agent; [`Error::Conflict`] for an agent that is inactive; [`Error::Unavailable`] where its model gives no answer.
 pub async fn take_turn(desk: &Desk, chat: Chat, listener: &Listener) -> Result<Reply> {
     let started = Instant::now();
     let chat = Arc::new(chat);

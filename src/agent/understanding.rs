@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::answering::{Ask, Desk, Spent, blocking};
+use super::answering::{Ask, Desk, Spent, blocking, counted};
 use super::history;
 use super::prompt::{self, Said};
 use super::requests::Requests;
 use super::turn::Chat;
 use crate::error::Result;
-use crate::llm::{self, Completion, Provider, Request, Tokens};
+use crate::llm::{self, Completion, Provider, Request};
 use crate::search::SearchType;
 use crate::workspace::agents::Agent;
 use crate::workspace::sessions::Message;
@@ -138,17 +138,11 @@ fn rewriting_ends(now: Instant, deadline: Instant) -> Instant {
 
 /// What a question and its answer took; by our own measure where the provider does not count.
 async fn spent(desk: &Desk, provider: &Provider, request: Request, completion: Completion) -> Result<Spent> {
-    let (cost, embedder) = (|tokens| provider.cost(&request.model, tokens), desk.embedder.clone());
-    if let Some(tokens) = completion.end.tokens {
-        return Ok(Spent { tokens, is_estimate: false, cost: cost(tokens) });
-    }
-    let (asked, said) = (request.messages.clone(), completion.text);
-    let tokens = blocking(move || {
-        let prompt: usize = asked.iter().map(|message| embedder.count_tokens(message.text())).sum();
-        Ok(Tokens { prompt: prompt as u64, completion: embedder.count_tokens(&said) as u64 })
-    })
-    .await?;
-    Ok(Spent { tokens, is_estimate: true, cost: cost(tokens) })
+    let (tokens, is_estimate) = match completion.end.tokens {
+        Some(tokens) => (tokens, false),
+        None => (counted(desk, &request, &completion.text).await?, true),
+    };
+    Ok(Spent { tokens, is_estimate, cost: provider.cost(&request.model, tokens) })
 }
 
 #[cfg(test)]
